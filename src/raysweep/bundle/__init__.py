@@ -1,0 +1,1 @@
+"""Reading what was published: verify, load, show. No Ray in here."""

@@ -1,0 +1,1 @@
+"""The command line: one file a command, one place that turns an error into a message and an exit code."""

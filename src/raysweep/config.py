@@ -1,0 +1,245 @@
+"""What may be asked for: the sweep file, one section a stage. Everything but source and target has a default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from raysweep.documents import Document, parse_document, read_yaml_file, set_path
+from raysweep.errors import RequestInvalid
+from raysweep.space import load_space, shipped_spaces
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+ColumnName = Annotated[str, Field(min_length=1)]
+
+
+class TaskKind(StrEnum):
+    """What is to be learned."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target holds classes."""
+        return self is not TaskKind.REGRESSION
+
+
+class S3Config(Document):
+    """How to reach an S3-compatible server. Credentials come from the AWS chain, never from here."""
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing_style: Literal["auto", "path", "virtual"] = "auto"
+    ca_bundle: str | None = None
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _is_plain_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"write it as http://host:port or https://host, not {url}")
+        if "@" in url:
+            raise ValueError("holds a user name or password; credentials belong in the AWS environment or profile")
+        return url.rstrip("/")
+
+
+class FeaturesConfig(Document):
+    """Which columns may be learned from; all but the target where both are null."""
+
+    include: tuple[ColumnName, ...] | None = None
+    exclude: tuple[ColumnName, ...] = ()
+
+
+class DataConfig(Document):
+    """The table and what its columns mean."""
+
+    source: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    target: ColumnName | None = None
+    format: Literal["parquet", "csv", "jsonl"] | None = None
+    task: TaskKind | None = None
+    features: FeaturesConfig = FeaturesConfig()
+    weight: ColumnName | None = None
+    positive: bool | int | float | str | None = None
+    s3: S3Config | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The addresses as a tuple, also where one was given."""
+        return (self.source,) if isinstance(self.source, str) else self.source
+
+    @model_validator(mode="after")
+    def _check(self) -> DataConfig:
+        if self.target is None:
+            return self
+        if self.weight == self.target:
+            raise ValueError(f"weight and target are the same column, {self.target!r}")
+        if self.features.include is not None and self.target in self.features.include:
+            raise ValueError(f"features.include holds the target {self.target!r}: it cannot predict itself")
+        return self
+
+
+class ChecksConfig(Document):
+    """The data gate: thresholds by the id of the check, such as `{col.missing: {warn: 0.4}}`."""
+
+    set: Mapping[str, Mapping[str, Annotated[float, Field(ge=0)]]] = {}
+
+
+class PartsConfig(Document):
+    """Shares of the rows; they add up to 1."""
+
+    training: Share = 0.6
+    testing: Share = 0.2
+    validation: Share = 0.2
+
+    @model_validator(mode="after")
+    def _check(self) -> PartsConfig:
+        total = self.training + self.testing + self.validation
+        if abs(total - 1) > 1e-9:  # noqa: PLR2004
+            raise ValueError(f"training, testing and validation must add up to 1, not {total:g}")
+        return self
+
+
+class SplitConfig(Document):
+    """How rows are assigned to training, testing and validation."""
+
+    kind: Literal["stratified", "random"] | None = None
+    key: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = None
+    parts: PartsConfig = PartsConfig()
+    folds: Literal["auto"] | Annotated[int, Field(ge=1, le=20)] = "auto"
+    seed: Seed = 0
+
+
+class StopConfig(Document):
+    """When the search ends; the first limit that is met."""
+
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    score: float | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+
+
+class TrialConfig(Document):
+    """What one trial gets."""
+
+    cpus: Annotated[int, Field(ge=1)] = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+
+
+class SearchConfig(Document):
+    """How candidates are proposed, compared and stopped."""
+
+    space: str | Mapping[str, Any] = "auto"
+    metric: str | None = None
+    algorithm: Literal["tpe", "random"] = "tpe"
+    scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
+    trials: Annotated[int, Field(ge=1)] = 100
+    seed: Seed = 0
+    stop: StopConfig = StopConfig()
+    trial: TrialConfig = TrialConfig()
+    concurrency: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+
+
+class GatesConfig(Document):
+    """What the model has to reach in the final check."""
+
+    score: float | None = None
+
+
+class ConfirmConfig(Document):
+    """The final check."""
+
+    refit: Literal["training", "training+testing"] = "training+testing"
+    gates: GatesConfig = GatesConfig()
+
+
+class ExportConfig(Document):
+    """Where the bundle goes and what is in it."""
+
+    to: Annotated[str, Field(min_length=1)] = "runs/"
+    top: Annotated[int, Field(ge=1, le=20)] = 3
+    s3: S3Config = S3Config()
+
+
+class ClusterConfig(Document):
+    """Which Ray to use: null starts one here, `auto` or an address joins one."""
+
+    address: str | None = None
+
+
+class SweepConfig(Document):
+    """A whole sweep: the sweep file, version 1."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = "sweep"
+    data: DataConfig
+    checks: ChecksConfig = ChecksConfig()
+    split: SplitConfig = SplitConfig()
+    search: SearchConfig = SearchConfig()
+    confirm: ConfirmConfig = ConfirmConfig()
+    export: ExportConfig = ExportConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @property
+    def data_s3(self) -> S3Config:
+        """How to reach `s3://` sources: `data.s3`, else `export.s3`."""
+        return self.data.s3 or self.export.s3
+
+
+def load_config(
+    sweep: SweepConfig | Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()
+) -> SweepConfig:
+    """Read a sweep file, or the same keys from a dict, and resolve what it names.
+
+    Relative data addresses and the space's path start from the sweep file's folder; `export.to` starts from the
+    current folder. The space is read here, so that the result stands alone.
+
+    Args:
+        sweep: the path of a sweep file, its keys, or a finished config.
+        overrides: `a.b=value` assignments, applied in order.
+
+    Raises:
+        RequestInvalid: with every problem of the sweep file, or of the space.
+        NotFound: there is no such file or space.
+    """
+    base, place = Path(), "the sweep"
+    if isinstance(sweep, SweepConfig):
+        values: dict[str, Any] = sweep.model_dump(mode="json", by_alias=True)
+    elif isinstance(sweep, Mapping):
+        values = dict(sweep)
+    else:
+        path = Path(sweep)
+        base, place = path.parent, str(path)
+        values = read_yaml_file(path)
+    for assignment in overrides:
+        values = set_path(values, assignment)
+    config = parse_document(SweepConfig, values, place=place)
+    space = load_space(config.search.space, base=base)
+    resolved = config.model_dump(mode="json", by_alias=True)
+    resolved["data"]["source"] = _resolve_source(config.data.source, base)
+    if config.search.space not in shipped_spaces():
+        resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True)
+    return parse_document(SweepConfig, resolved, place=place)
+
+
+def require_target(config: SweepConfig) -> str:
+    """The name of the target column.
+
+    Raises:
+        RequestInvalid: the sweep names none.
+    """
+    if config.data.target is None:
+        raise RequestInvalid("data.target is missing: name the column that is to be predicted")
+    return config.data.target
+
+
+def _resolve_source(source: str | Sequence[str], base: Path) -> str | list[str]:
+    if isinstance(source, str):
+        return source if "://" in source or source.startswith("memory:") else str((base / source).absolute())
+    return [str(_resolve_source(one, base)) for one in source]

@@ -1,0 +1,285 @@
+"""YAML and JSON to and from frozen, versioned models; every problem at once, each with its path."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from raysweep.errors import NotFound, RequestInvalid
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_SHOWN_PROBLEMS = 20
+MAX_SHOWN_VALUE = 60
+
+
+class Document(BaseModel):
+    """Base of everything that crosses to people or to disk: frozen, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+DocumentT = TypeVar("DocumentT", bound=Document)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice and reads `1e-3` as a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key, str | int | float | bool | date | type(None)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key must be a plain value", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _allow_plain_exponents() -> None:
+    import re
+
+    _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+
+
+_allow_plain_exponents()
+
+
+def read_yaml(text: str, *, place: str) -> dict[str, Any]:
+    """Parse YAML (or JSON, which YAML contains) that must be a mapping.
+
+    Args:
+        text: the document.
+        place: what to call it in an error, such as its path.
+
+    Raises:
+        RequestInvalid: it does not parse, or is not a mapping.
+    """
+    try:
+        loaded = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with more refusals
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RequestInvalid(f"{place} is not valid YAML: {_one_line(error)}") from error
+    if not isinstance(loaded, dict):
+        found = "nothing" if loaded is None else f"a {type(loaded).__name__}"
+        raise RequestInvalid(f"{place} must hold keys and values (such as `version: 1`), but holds {found}")
+    return {str(key): value for key, value in loaded.items()}
+
+
+def read_yaml_file(path: Path) -> dict[str, Any]:
+    """Parse the YAML file at `path`; see `read_yaml`.
+
+    Raises:
+        NotFound: there is no such file.
+        RequestInvalid: it cannot be read as a mapping.
+    """
+    try:
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise RequestInvalid(f"{path} is over {MAX_DOCUMENT_BYTES:,} bytes: is it really a config file?")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}{_nearby(path)}") from error
+    except UnicodeDecodeError as error:
+        raise RequestInvalid(f"{path} is not a text file in UTF-8 ({error.reason})") from error
+    except OSError as error:
+        raise RequestInvalid(f"{path} cannot be read: {error.strerror}") from error
+    return read_yaml(text, place=str(path))
+
+
+def parse_document(model: type[DocumentT], values: Mapping[str, Any], *, place: str) -> DocumentT:
+    """Check `values` against `model`, naming every problem and its path.
+
+    Args:
+        model: the document to build.
+        values: keys and values as YAML, JSON or a dict gives them.
+        place: what to call the document in an error, such as its path.
+
+    Raises:
+        RequestInvalid: with all `problems`.
+    """
+    try:
+        text = json.dumps(values, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RequestInvalid(f"{place}: {_one_line(error)}") from error
+    try:
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        problems = [_describe(problem, model) for problem in error.errors(include_url=False)]
+        problems = list(dict.fromkeys(problems))
+        raise RequestInvalid(_list_problems(place, problems), problems=problems) from error
+
+
+def set_path(values: Mapping[str, Any], assignment: str) -> dict[str, Any]:
+    """A copy of `values` in which the path of `a.b.c=value` has that value (read as YAML).
+
+    Raises:
+        RequestInvalid: `assignment` is not of that form, or the path runs into a plain value.
+    """
+    path, equals, text = assignment.partition("=")
+    keys = [key.strip() for key in path.split(".")]
+    if not equals or not all(keys):
+        raise RequestInvalid(f"--set {assignment}: write it as PATH=VALUE, such as search.trials=20")
+    try:
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with more refusals
+    except yaml.YAMLError as error:
+        raise RequestInvalid(f"--set {assignment}: the value is not valid YAML: {_one_line(error)}") from error
+    # Names of checks hold a dot (`checks.set.col.missing.warn`): what follows `checks.set` is at most one such name.
+    if keys[:2] == ["checks", "set"] and len(keys) > 3:  # noqa: PLR2004
+        keys = [*keys[:2], ".".join(keys[2:4]), *keys[4:]]
+    return _with_value(values, keys, value, assignment)
+
+
+def _with_value(values: Mapping[str, Any], keys: Sequence[str], value: object, assignment: str) -> dict[str, Any]:
+    head, *rest = keys
+    if not rest:
+        return {**values, head: value}
+    below = values.get(head)
+    if below is not None and not isinstance(below, Mapping):
+        raise RequestInvalid(f"--set {assignment}: {head} is a plain value, it has no key {rest[0]}")
+    return {**values, head: _with_value(below or {}, rest, value, assignment)}
+
+
+def canonical_json(value: object) -> bytes:
+    """The one byte sequence for `value`: sorted keys, no spaces, UTF-8, no NaN."""
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
+    )
+    return text.encode("utf-8")
+
+
+def readable_json(value: object) -> bytes:
+    """`value` as JSON for people: sorted keys, indented, UTF-8, no NaN, with a last newline."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    return (text + "\n").encode("utf-8")
+
+
+def to_yaml(document: Document) -> str:
+    """The document as YAML, in the order of its fields."""
+    return yaml.safe_dump(
+        document.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+def digest(value: object) -> str:
+    """The sha256 of `canonical_json(value)`, in hex."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`, did you mean 'x'?` for the known name closest to `name`, or nothing."""
+    known = list(known)
+    lowered = {candidate.lower(): candidate for candidate in reversed(known)}
+    close = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
+    return f", did you mean {lowered[close[0]]!r}?" if close else ""
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} {shorten(repr(value))} has no form in JSON")
+
+
+def shorten(text: str, limit: int = MAX_SHOWN_VALUE) -> str:
+    """`text` on one line, cut to `limit` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def _one_line(error: BaseException) -> str:
+    return shorten(str(error), 300)
+
+
+def _nearby(path: Path) -> str:
+    try:
+        siblings = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f" (nor a folder {path.parent})" if not path.parent.exists() else ""
+    return suggest(path.name, siblings)
+
+
+def _list_problems(place: str, problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return f"{place}: {problems[0]}"
+    shown = "".join(f"\n  - {problem}" for problem in problems[:MAX_SHOWN_PROBLEMS])
+    rest = len(problems) - MAX_SHOWN_PROBLEMS
+    more = f"\n  … and {rest} more" if rest > 0 else ""
+    return f"{place} has {len(problems)} problems:{shown}{more}"
+
+
+def _describe(problem: Any, model: type[BaseModel]) -> str:
+    path = _path_of(problem["loc"])
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        known = _keys_at(model, problem["loc"][:-1])
+        listed = f" (known: {', '.join(known)})" if known else ""
+        return f"{path}: unknown key{suggest(str(problem['loc'][-1]), known) or listed}"
+    if kind == "missing":
+        return f"{path}: is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{path}: {message}" if path else message
+    message = message[0].lower() + message[1:]
+    value = shorten(json.dumps(problem["input"], default=repr, ensure_ascii=False))
+    hint = suggest(problem["input"], _quoted(message)) if isinstance(problem["input"], str) else ""
+    return f"{path}: {message}, not {value}{hint}"
+
+
+def _quoted(message: str) -> list[str]:
+    return message.split("'")[1::2]
+
+
+def _path_of(location: Sequence[int | str]) -> str:
+    parts: list[str] = []
+    for step in location:
+        if isinstance(step, int):
+            parts.append(f"[{step}]")
+        elif "[" in step or step in {"str", "int", "float", "bool"}:
+            continue  # pydantic's own name for a branch of a union
+        else:
+            parts.append(f".{step}" if parts else step)
+    return "".join(parts)
+
+
+def _keys_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    """Names of the fields of the model that stands at `location` below `model`; empty where it is not one."""
+    current: object = model
+    for step in location:
+        current = _step_into(current, step)
+    if isinstance(current, type) and issubclass(current, BaseModel):
+        return [field.alias or name for name, field in current.model_fields.items()]
+    return []
+
+
+def _step_into(annotation: object, step: int | str) -> object:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            if step in {name, field.alias}:
+                return _first_model(field.annotation)
+        return None
+    return _first_model(annotation)
+
+
+def _first_model(annotation: object) -> object:
+    """The model inside `dict[str, Model]`, `Model | None`, `tuple[Model, ...]` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _first_model(argument)
+        if found is not None:
+            return found
+    return None

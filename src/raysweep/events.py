@@ -1,0 +1,119 @@
+"""What may be watched while a sweep runs: event records, and the Listener that gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from raysweep.records.table import DataCheck
+from raysweep.records.trial import RungReport, Trial
+
+
+class Stage(StrEnum):
+    """The seven stages, in order."""
+
+    SOURCE = "source"
+    PROFILE = "profile"
+    VALIDATE = "validate"
+    SPLIT = "split"
+    SEARCH = "search"
+    CONFIRM = "confirm"
+    EXPORT = "export"
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage begins."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A stage is done; `summary` says in one line what it found."""
+
+    stage: Stage
+    seconds: float
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something that the user should know, such as what was inferred."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataChecked:
+    """The data gate has decided."""
+
+    check: DataCheck
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlanned:
+    """The search begins: its limits and slots.
+
+    Attributes:
+        higher_is_better: the direction of `metric`.
+    """
+
+    trials: int
+    seconds: float | None
+    slots: int
+    cpus_per_trial: int
+    metric: str
+    part: str
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """A trial begins."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
+class RungReached:
+    """A trial reported."""
+
+    trial: Trial
+    report: RungReport
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEnded:
+    """A trial is complete, pruned, stopped or failed."""
+
+    trial: Trial
+
+
+Event = (
+    StageStarted
+    | StageFinished
+    | Said
+    | DataChecked
+    | SearchPlanned
+    | TrialStarted
+    | RungReached
+    | TrialEnded
+)
+Listener = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """A Listener that does nothing."""
+
+
+def broadcast(listeners: Iterable[Listener]) -> Listener:
+    """One Listener that hands every event to each of `listeners`."""
+    all_listeners = tuple(listeners)
+
+    def tell(event: Event) -> None:
+        for listener in all_listeners:
+            listener(event)
+
+    return tell

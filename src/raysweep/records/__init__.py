@@ -1,0 +1,1 @@
+"""What flows between stages: frozen records, no behaviour beyond derived values."""

@@ -1,0 +1,259 @@
+"""The table and what is known of it: columns, profile, findings, the learning task, the split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from raysweep.config import TaskKind
+from raysweep.records.metric import Metric
+
+Label = bool | int | float | str
+
+
+class ColumnKind(StrEnum):
+    """What the values of a column are, whatever they were stored as."""
+
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    STRING = "string"
+    DATETIME = "datetime"
+    NESTED = "nested"  # lists, structs, binary: cannot be learned from directly
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, what its values are, and the Arrow type that it was read as."""
+
+    name: str
+    kind: ColumnKind
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file of the source: address without credentials, size, and what identifies its content."""
+
+    address: str
+    size_bytes: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The source as it will be read.
+
+    Attributes:
+        dataset: a `ray.data.Dataset` of Arrow blocks with exactly these columns in canonical types (see
+            `raysweep.rows.canonical`); opaque outside `ray_*.py` files.
+    """
+
+    address: str
+    format: str
+    columns: tuple[Column, ...]
+    files: tuple[SourceFile, ...]
+    dataset: Any = field(repr=False, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, in the source's order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; KeyError where there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProfile:
+    """Statistics of one column over the whole table; exact unless said.
+
+    Attributes:
+        nulls: missing values: null and NaN.
+        empty_like: strings that look like a missing value ("", "NA", "?", "null", "none"), not counted in `nulls`.
+        infinite: infinite values (numbers).
+        distinct: number of distinct values without nulls; an estimate where `distinct_exact` is false.
+        values: value -> count, most frequent first; None where there are more than 10,000 distinct values.
+        minimum, maximum: of the finite values; dates as ISO text; None for text, and where there is no value.
+        mean, std: of the finite values (numbers, booleans); std with n - 1; rounded once from exact sums.
+        quantiles: 1, 5, 25, 50, 75, 95, 99 % of the numbers in the sample.
+        nulls_with_target_missing: rows in which this column and the target are both null.
+    """
+
+    name: str
+    kind: ColumnKind
+    type: str
+    count: int
+    nulls: int
+    empty_like: int = 0
+    infinite: int = 0
+    zeros: int = 0
+    distinct: int = 0
+    distinct_exact: bool = True
+    values: tuple[tuple[Label, int], ...] | None = None
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    mean: float | None = None
+    std: float | None = None
+    quantiles: Mapping[str, float] | None = None
+    integral: bool = False
+    monotone: bool = False
+    nulls_with_target_missing: int | None = None
+
+    @property
+    def missing_share(self) -> float:
+        """Nulls over rows, 0 for an empty table."""
+        return self.nulls / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What one pass over the table found.
+
+    Attributes:
+        rows: number of rows.
+        duplicate_rows: rows that repeat an earlier one exactly.
+        row_digest: sha256 over the sorted hashes of all rows: the table's content, whatever the order of rows.
+        sample: an Arrow table of up to 100,000 rows, the same for the same rows in any order; not published.
+    """
+
+    rows: int
+    duplicate_rows: int
+    row_digest: str
+    columns: tuple[ColumnProfile, ...]
+    target: str | None
+    sample: Any = field(repr=False, compare=False)
+
+    def column(self, name: str) -> ColumnProfile:
+        """The profile of the column called `name`; KeyError where there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+class Severity(StrEnum):
+    """How much a finding matters."""
+
+    ERROR = "error"  # the data are unsuitable, no trial is started
+    WARNING = "warning"  # recorded, shown, in the manifest and on the model card
+    INFORMATION = "information"
+    SKIPPED = "skipped"  # the check had nothing to look at
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a data check says.
+
+    Attributes:
+        check: the id of the check, such as `col.missing`.
+        message: one sentence with the numbers.
+        advice: what the owner of the data can do.
+        column: the column it is about.
+        count: rows concerned.
+        share: of the rows, 0 to 1.
+        threshold: the one that was crossed.
+        examples: at most five, each shortened.
+        leaves_out: the column is not learned from because of this finding.
+    """
+
+    check: str
+    severity: Severity
+    message: str
+    advice: str = ""
+    column: str | None = None
+    count: int | None = None
+    share: float | None = None
+    threshold: float | None = None
+    examples: tuple[str, ...] = ()
+    leaves_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LearningTask:
+    """What is to be learned from what.
+
+    Attributes:
+        classes: the labels in the order of their codes 0, 1, ...; for a binary task the last one is positive.
+        class_counts: rows of each class.
+        features: the columns that are learned from, in the source's order.
+        said: how what was not declared has been inferred, one sentence each.
+    """
+
+    kind: TaskKind
+    target: str
+    metric: Metric
+    features: tuple[Column, ...]
+    classes: tuple[Label, ...] = ()
+    class_counts: tuple[int, ...] = ()
+    weight: str | None = None
+    said: tuple[str, ...] = ()
+
+    @property
+    def positive(self) -> Label | None:
+        """The class that counts as positive, for a binary task."""
+        return self.classes[1] if self.kind is TaskKind.BINARY else None
+
+
+class Suitability(StrEnum):
+    """What the data gate decides."""
+
+    SUITABLE = "suitable"
+    WITH_WARNINGS = "suitable with warnings"
+    UNSUITABLE = "unsuitable"
+
+
+@dataclass(frozen=True, slots=True)
+class DataCheck:
+    """The outcome of the data gate; `task` is None where the data are unsuitable or no target was named."""
+
+    suitability: Suitability
+    findings: tuple[Finding, ...]
+    task: LearningTask | None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+class Part(StrEnum):
+    """The three parts of the data."""
+
+    TRAINING = "training"
+    TESTING = "testing"
+    VALIDATION = "validation"
+
+
+@dataclass(frozen=True, slots=True)
+class PartSummary:
+    """Size and identity of a part; `digest` is the sha256 over its sorted row keys."""
+
+    rows: int
+    digest: str
+    class_counts: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Which rows belong where.
+
+    Attributes:
+        parts: a summary of each part.
+        folds: 1: candidates are compared on the testing part; more: by cross-validation over training and testing.
+        keys_shared: row keys that stand in more than one part, counted over all rows; the proof says 0.
+        left_out_rows: rows without a target.
+        search_data: references to the training and testing rows in Ray's object store; opaque.
+        sealed: folder of the sealed validation rows, on this machine only.
+    """
+
+    kind: str
+    seed: int
+    key: tuple[str, ...]
+    parts: Mapping[Part, PartSummary]
+    folds: int
+    keys_shared: int
+    left_out_rows: int
+    search_data: Any = field(repr=False, compare=False)
+    sealed: str = field(repr=False, compare=False, default="")

@@ -1,0 +1,132 @@
+"""Candidates, trials and their ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from raysweep.space import ParamValue
+
+Params = Mapping[str, ParamValue]
+
+
+class TrialState(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"  # ran to the end
+    PRUNED = "pruned"  # stopped by the scheduler: not promising
+    STOPPED = "stopped"  # the search ended while it ran; its last rung counts
+    FAILED = "failed"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to come."""
+        return self is not TrialState.RUNNING
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A choice of family and parameters.
+
+    Attributes:
+        number: position in the order of proposals, from 0.
+        params: the searched and the fixed parameters that are active.
+        digest: sha256 of family and params, the first 16 hex digits.
+        origin: why it is tried: default, start, tpe, random.
+        seed: for everything random in its fits; derives from the sweep's seed and `digest`, never from `number`.
+        rounds: full effort in rounds, for a family that grows in rounds.
+    """
+
+    number: int
+    family: str
+    params: Params
+    digest: str
+    origin: str
+    seed: int
+    rounds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RungReport:
+    """What a trial reports at a rung.
+
+    Attributes:
+        rung: from 1; the last one is full effort.
+        effort: share of the full effort, in (0, 1].
+        score: the sweep's metric on testing rows (or the mean over the folds so far).
+        metrics: every metric of the task, on the same rows.
+        rounds: the number of rounds with the best score so far, for a family that grows in rounds.
+        seconds: of wall time since the trial began, in the trial's process.
+        cpu_seconds: of CPU time of the trial's process since the trial began.
+    """
+
+    rung: int
+    effort: float
+    score: float
+    metrics: Mapping[str, float]
+    seconds: float
+    cpu_seconds: float
+    rounds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate being tried, or tried."""
+
+    candidate: Candidate
+    state: TrialState
+    rungs: tuple[RungReport, ...] = ()
+    reason: str = ""
+    error: str = ""
+    started: float = 0.0
+    node: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """The score of the last rung."""
+        return self.rungs[-1].score if self.rungs else None
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds until the last report."""
+        return self.rungs[-1].seconds if self.rungs else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """What the search leaves behind.
+
+    Attributes:
+        trials: in the order of proposals.
+        part: what the scores were measured on, in words, such as `testing` or `testing (5 folds)`.
+        stopped_by: why the search ended, in words.
+        seconds: wall time of the search.
+        slots: how many trials could run at a time.
+    """
+
+    trials: tuple[Trial, ...]
+    part: str
+    stopped_by: str
+    seconds: float
+    slots: int
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FittedModel:
+    """A candidate fitted on some rows, ready to predict or to be written.
+
+    Attributes:
+        learner: a `raysweep.training.pipeline.Pipeline`; opaque outside `training/`.
+        fitted_on: training, or training+testing.
+        rows: how many rows it was fitted on.
+    """
+
+    trial: Trial
+    learner: Any = field(repr=False, compare=False)
+    fitted_on: str
+    rows: int
+    seconds: float

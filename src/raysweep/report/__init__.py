@@ -1,0 +1,1 @@
+"""What people look at: the HTML report, notebook views, the model card."""

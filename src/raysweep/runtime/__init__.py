@@ -1,0 +1,1 @@
+"""Being on Ray: the session and its failures."""

@@ -1,0 +1,1 @@
+"""A package a stage: plain files decide, `ray_*.py` files carry out."""

@@ -1,0 +1,1 @@
+"""The final check of the winner on rows that nothing has seen."""

@@ -1,0 +1,1 @@
+"""Writing what the sweep leaves behind."""

@@ -1,0 +1,1 @@
+"""One distributed pass of statistics over the table."""

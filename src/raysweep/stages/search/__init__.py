@@ -1,0 +1,1 @@
+"""Proposing candidates, running them as trials, stopping the bad ones early."""

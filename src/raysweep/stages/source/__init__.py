@@ -1,0 +1,1 @@
+"""Reading the table: from which files, with which types."""

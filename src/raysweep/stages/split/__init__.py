@@ -1,0 +1,1 @@
+"""Which row belongs to training, testing and validation."""

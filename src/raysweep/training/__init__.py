@@ -1,0 +1,1 @@
+"""One trial in one process: knows scikit-learn and XGBoost, not Ray."""
