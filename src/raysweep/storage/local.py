@@ -1,0 +1,239 @@
+"""A folder as a store, and the one way in which raysweep writes a file: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from raysweep.errors import NotFound, StorageFailed
+from raysweep.storage.store import (
+    CHUNK_BYTES,
+    TEMPORARY_PREFIX,
+    StoredObject,
+    TransientStorageFailure,
+    check_key,
+    check_prefix,
+    open_source,
+    probe,
+)
+
+# Network file systems give these while a server restarts or fails over.
+TRANSIENT_ERRORS = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT}
+MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+NO_LINKS_ERRORS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+
+WAYS_OUT = {
+    errno.ENOSPC: "the disk is full; free some space or name another folder",
+    errno.EDQUOT: "your disk quota is used up; free some space or name another folder",
+    errno.EROFS: "the file system is read-only; name another folder",
+    errno.EACCES: "permission denied; let this user read and write there, or name another folder",
+    errno.EPERM: "not permitted; let this user read and write there, or name another folder",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; move that file away or name another folder",
+    errno.EEXIST: "a part of this path is a file, not a folder; move that file away or name another folder",
+    errno.EISDIR: "there is a folder where a file has to be; move it away or name another folder",
+    errno.ENAMETOOLONG: "the name is too long for this file system; name a shorter path",
+}
+
+
+class LocalStore:
+    """A `Store` in a folder, which is made when first written to."""
+
+    def __init__(self, root: Path, *, boundary: Path | None = None) -> None:
+        self._root = root.absolute()
+        self._boundary = boundary or self._root
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """See `Store.put`."""
+        path = self._path(key)
+        with open_source(source) as stream, write_whole(path) as file:
+            shutil.copyfileobj(stream, file, CHUNK_BYTES)
+
+    def put_if_absent(self, key: str, source: bytes | Path, *, writer: str | None = None) -> bool:
+        """See `Store.put_if_absent`; the file system's answer cannot be lost, so `writer` is not needed."""
+        del writer
+        path = self._path(key)
+        with open_source(source) as stream, _translated(path):
+            if os.path.lexists(path):
+                return False
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _temporary_file(path) as (file, temporary):
+                shutil.copyfileobj(stream, file, CHUNK_BYTES)
+                _settle(file)
+                return _link_or_copy(temporary, path)
+
+    def get(self, key: str) -> bytes:
+        """See `Store.get`."""
+        path = self._path(key)
+        with _translated(path, missing=MISSING):
+            return path.read_bytes()
+
+    def download(self, key: str, path: Path) -> None:
+        """See `Store.download`."""
+        stored = self._path(key)
+        with _translated(stored, missing=MISSING), stored.open("rb") as stream, write_whole(path) as file:
+            shutil.copyfileobj(stream, file, CHUNK_BYTES)
+
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        """See `Store.list`; links that lead out of the folder and unfinished files are left out."""
+        parent = check_prefix(prefix).rpartition("/")[0]
+        folder = self._path(parent) if parent else self._root
+        with _translated(folder):
+            found = [
+                StoredObject(path.relative_to(self._root).as_posix(), size_bytes)
+                for path, size_bytes in _files_below(folder)
+                if not path.is_symlink() or self._is_inside(path)
+            ]
+        return sorted((one for one in found if one.key.startswith(prefix)), key=lambda one: one.key)
+
+    def exists(self, key: str) -> bool:
+        """See `Store.exists`."""
+        path = self._path(key)
+        with _translated(path):
+            return path.is_file()
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        path = self._path(key)
+        with _translated(path), suppress(*MISSING):
+            path.unlink()
+            _settle_folder(path.parent)
+
+    def address(self, key: str = "") -> str:
+        """See `Store.address`."""
+        return str(self._root / key)
+
+    def check_writable(self) -> None:
+        """See `Store.check_writable`."""
+        probe(self)
+
+    def child(self, prefix: str) -> LocalStore:
+        """See `Store.child`; links still may not lead out of this store's folder."""
+        return LocalStore(self._root / check_key(prefix), boundary=self._boundary)
+
+    def _path(self, key: str) -> Path:
+        path = self._root / check_key(key)
+        if not self._is_inside(path):
+            raise StorageFailed(
+                f"{path} leads out of {self._boundary} through a symbolic link: remove the link, or name "
+                "another folder"
+            )
+        return path
+
+    def _is_inside(self, path: Path) -> bool:
+        try:
+            return path.resolve().is_relative_to(self._boundary.resolve())
+        except (OSError, RuntimeError):  # RuntimeError: links that go round in a circle, before Python 3.13
+            return False
+
+
+@contextmanager
+def write_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that becomes `path` on leaving, durably and at once; an error leaves nothing.
+
+    Raises:
+        StorageFailed: the disk is full, the folder refuses, and the like; the message names the path.
+    """
+    with _translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary_file(path) as (file, temporary):
+            yield file
+            _settle(file)
+            temporary.replace(path)
+            _settle_folder(path.parent)
+
+
+@contextmanager
+def _temporary_file(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}")
+    try:
+        with temporary.open("xb") as file:
+            yield file, temporary
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _settle(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _settle_folder(folder: Path) -> None:
+    """Make a new name durable; some file systems cannot, which loses nothing but the promise."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _link_or_copy(temporary: Path, path: Path) -> bool:
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS_ERRORS:
+            raise
+        return _copy_if_absent(temporary, path)
+    _settle_folder(path.parent)
+    return True
+
+
+def _copy_if_absent(temporary: Path, path: Path) -> bool:
+    """For file systems without links: the name is taken in one step, but a reader may see the file grow."""
+    try:
+        target = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with target, temporary.open("rb") as stream:
+            shutil.copyfileobj(stream, target, CHUNK_BYTES)
+            _settle(target)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    _settle_folder(path.parent)
+    return True
+
+
+def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Every finished file below `folder` and its size in bytes; what vanishes meanwhile and links to nowhere are left out."""
+    for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                state = path.stat()
+            except OSError as error:
+                if error.errno not in {errno.ENOENT, errno.ELOOP}:
+                    raise
+                continue
+            if stat.S_ISREG(state.st_mode) and not name.startswith(TEMPORARY_PREFIX):
+                yield path, state.st_size
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, MISSING):
+        raise error
+
+
+@contextmanager
+def _translated(path: Path, *, missing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
+    try:
+        yield
+    except (NotFound, StorageFailed):
+        raise
+    except missing as error:
+        raise NotFound(f"there is no file {path}") from error
+    except OSError as error:
+        reason = WAYS_OUT.get(error.errno or 0) or error.strerror or type(error).__name__
+        kind = TransientStorageFailure if error.errno in TRANSIENT_ERRORS else StorageFailed
+        raise kind(f"{path}: {reason}") from error

@@ -1,0 +1,70 @@
+"""What an S3-compatible server's refusal means, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+
+from raysweep.documents import shorten
+from raysweep.errors import NotFound, RaysweepError, StorageFailed
+from raysweep.storage.store import TransientStorageFailure
+
+HOW_TO_SIGN_IN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+NOT_ACCEPTED = f"the server does not accept the credentials; {HOW_TO_SIGN_IN}"
+EXPIRED = "the credentials have expired; sign in again, or renew the session token"
+FULL = "the storage is full or its quota is used up; free some space"
+
+# The server's own words are left out for these: they may quote what was sent.
+MEANINGS = {
+    "NoSuchBucket": "the bucket does not exist; create it or correct the address",
+    "InvalidAccessKeyId": NOT_ACCEPTED,
+    "SignatureDoesNotMatch": NOT_ACCEPTED,
+    "InvalidToken": NOT_ACCEPTED,
+    "AuthorizationHeaderMalformed": f"{NOT_ACCEPTED}; and check export.s3.region",
+    "ExpiredToken": EXPIRED,
+    "ExpiredTokenException": EXPIRED,
+    "TokenRefreshRequired": EXPIRED,
+    "RequestExpired": EXPIRED,
+    "RequestTimeTooSkewed": "this machine's clock differs from the server's; set the clock",
+    "QuotaExceeded": FULL,
+    "InsufficientStorage": FULL,
+    "XMinioStorageFull": FULL,
+    "XMinioAdminBucketQuotaExceeded": FULL,
+}
+MISSING_CODES = {"NoSuchKey", "404", "NotFound"}
+NOT_IMPLEMENTED_CODES = {"NotImplemented", "501"}
+BUSY_CODES = {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
+BUSY_STATUSES = {409, 429, 500, 502, 503, 504}
+DENIED_STATUS = 403
+FULL_STATUS = 507
+
+
+def explain_answer(place: str, action: str, code: str, status: int, words: str) -> RaysweepError:
+    """The error for what a server answered.
+
+    Args:
+        place: the address and the server, for the message.
+        action: what was asked of it, such as `PutObject`.
+        code: the error code in its answer.
+        status: the HTTP status of its answer.
+        words: its own message.
+    """
+    if code in MISSING_CODES:
+        return NotFound(f"there is no object {place}")
+    if code in MEANINGS:
+        return StorageFailed(f"{place}: {MEANINGS[code]} ({code})")
+    if status == DENIED_STATUS:
+        return StorageFailed(
+            f"{place}: access denied to {action}; let these credentials list, get, put and delete there, "
+            f"or use others: {HOW_TO_SIGN_IN}"
+        )
+    if status == FULL_STATUS:
+        return StorageFailed(f"{place}: {FULL} ({code})")
+    said = f"{place}: the server answered {status} {code}: {without_credentials(shorten(words, 200))}"
+    if code in BUSY_CODES or status in BUSY_STATUSES:
+        return TransientStorageFailure(f"{said}; wait a little and try again")
+    return StorageFailed(f"{said}; check the address, export.s3.region and export.s3.addressing_style")
+
+
+def without_credentials(text: str) -> str:
+    """`text` with the user names and passwords taken out of the addresses in it."""
+    return re.sub(r"://[^/\s]*@", "://", text)

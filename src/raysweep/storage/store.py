@@ -1,0 +1,193 @@
+"""What a store can do, which keys it takes, and how an address becomes one."""
+
+from __future__ import annotations
+
+import io
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from raysweep.config import S3Config
+from raysweep.documents import shorten
+from raysweep.errors import NotFound, RequestInvalid, StorageFailed
+
+TEMPORARY_PREFIX = ".raysweep-part-"
+S3_SCHEME = "s3://"
+CHUNK_BYTES = 1024 * 1024
+
+
+class TransientStorageFailure(StorageFailed):
+    """A failure that may be gone a moment later: no answer, too busy, a conflict between writers."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a listing."""
+
+    key: str
+    size_bytes: int
+
+
+class Store(Protocol):
+    """Bytes under keys such as `journal/0001.json`, in a folder or on an S3-compatible server.
+
+    Every method raises `RequestInvalid` for a key that `check_key` refuses, and `StorageFailed` where the
+    place does not take or give what it should. No method leaves half an object behind.
+    """
+
+    def put(self, key: str, source: bytes | Path) -> None:
+        """Store `source` (bytes, or the file at that path) under `key`, replacing what was there."""
+
+    def put_if_absent(self, key: str, source: bytes | Path, *, writer: str | None = None) -> bool:
+        """Store `source` unless `key` is taken; of several writers at once exactly one gets True.
+
+        Args:
+            key: where to store it.
+            source: bytes, or the path of a file.
+            writer: a name unique to this call. A second try under the same name, after an answer was lost,
+                gets True where the first try had been stored after all.
+        """
+
+    def get(self, key: str) -> bytes:
+        """The bytes under `key`; `NotFound` where there are none."""
+
+    def download(self, key: str, path: Path) -> None:
+        """Write the bytes under `key` to the file `path`, all or nothing; `NotFound` where there are none."""
+
+    def list(self, prefix: str = "") -> list[StoredObject]:
+        """Every object whose key begins with `prefix`, sorted by key."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under `key`."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object under `key`; nothing happens where there is none."""
+
+    def address(self, key: str = "") -> str:
+        """The path or `s3://` address of `key`, or of the store itself, for messages and results."""
+
+    def check_writable(self) -> None:
+        """Store and remove a tiny object below `.raysweep/`; `StorageFailed` says why not and what helps."""
+
+    def child(self, prefix: str) -> Store:
+        """The same store, narrowed to the keys below `prefix`."""
+
+
+def open_store(address: str, s3: S3Config) -> Store:
+    """The store at `address`, with retries; nothing is touched before its first use.
+
+    Args:
+        address: a folder, or `s3://bucket/prefix`.
+        s3: how to reach an S3-compatible server; not looked at for a folder.
+
+    Raises:
+        RequestInvalid: the address is neither.
+    """
+    from raysweep.storage.retry import RetryingStore
+
+    if address.startswith(S3_SCHEME):
+        from raysweep.storage.s3 import S3Store
+
+        bucket, prefix = split_s3_address(address)
+        return RetryingStore(S3Store(bucket, prefix, s3))
+    if not address.strip():
+        raise RequestInvalid("the address of the store is empty: give a folder or s3://bucket/prefix")
+    if "://" in address:
+        raise RequestInvalid(f"{shorten(address)} is no place to store: give a folder or s3://bucket/prefix")
+
+    from raysweep.storage.local import LocalStore
+
+    return RetryingStore(LocalStore(Path(address).expanduser()))
+
+
+def split_s3_address(address: str) -> tuple[str, str]:
+    """The bucket and the prefix (without slashes at its ends, maybe empty) of `s3://bucket/prefix`.
+
+    Raises:
+        RequestInvalid: there is no bucket in it, it holds credentials, or the prefix is no possible key.
+    """
+    bucket, _, prefix = address.removeprefix(S3_SCHEME).partition("/")
+    if "@" in bucket:
+        raise RequestInvalid(
+            "an s3:// address holds credentials: put them into the AWS environment or profile"
+        )
+    if not bucket or any(character.isspace() for character in bucket):
+        raise RequestInvalid(f"{shorten(address)!r} names no bucket: write it as s3://bucket/prefix")
+    prefix = prefix.strip("/")
+    if prefix:
+        check_key(prefix)
+    return bucket, prefix
+
+
+def check_key(key: str) -> str:
+    """Return `key` if a store may use it.
+
+    Raises:
+        RequestInvalid: it is empty or absolute, has an empty, `.` or `..` step, a backslash or a control
+            character, cannot be written as UTF-8, or is reserved for unfinished files.
+    """
+    problem = _problem_of(key)
+    if problem:
+        raise RequestInvalid(
+            f"the key {shorten(key)!r} {problem}: write a relative path such as model/model.ubj"
+        )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Return `prefix` if it can begin a key: empty, a key, or a key and a `/`.
+
+    Raises:
+        RequestInvalid: no key can begin so.
+    """
+    if prefix:
+        check_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def _problem_of(key: str) -> str | None:
+    steps = key.split("/")
+    problems = {
+        "is empty": not key,
+        "is absolute": key.startswith("/"),
+        "holds a backslash": "\\" in key,
+        "holds the step '..'": ".." in steps,
+        "holds an empty step or the step '.'": "" in steps or "." in steps,
+        "holds a control character": any(
+            ord(character) < ord(" ") or character == "\x7f" for character in key
+        ),
+        "cannot be written as UTF-8": any("\ud800" <= character <= "\udfff" for character in key),
+        f"holds a name that begins with the reserved {TEMPORARY_PREFIX}": any(
+            step.startswith(TEMPORARY_PREFIX) for step in steps
+        ),
+    }
+    return next((problem for problem, is_so in problems.items() if is_so), None)
+
+
+def open_source(source: bytes | Path) -> BinaryIO:
+    """A readable, seekable stream of what is to be stored.
+
+    Raises:
+        NotFound: there is no such file.
+        StorageFailed: the file cannot be opened.
+    """
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        return source.open("rb")
+    except FileNotFoundError as error:
+        raise NotFound(f"the file to be stored is not there: {source}") from error
+    except OSError as error:
+        raise StorageFailed(f"the file to be stored cannot be read: {source}: {error.strerror}") from error
+
+
+def probe(store: Store) -> None:
+    """Store and remove a tiny object below `.raysweep/`.
+
+    Raises:
+        StorageFailed: it was not possible.
+    """
+    key = f".raysweep/probe-{secrets.token_hex(8)}"
+    store.put(key, b"raysweep looks whether it can write here; this may be deleted\n")
+    store.delete(key)
