@@ -72,8 +72,8 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
     master, volume, filer, s3 = ports
     options = [
         f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",
-        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=200",
-        "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder / 'filer.sock'}",
+        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}",
+        "-volume.max=200", "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder / 'filer.sock'}",
         "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", f"-s3.localSocket={folder / 's3.sock'}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
     ]  # fmt: skip
@@ -114,7 +114,7 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes]) -> boo
 
 
 def _stop(process: subprocess.Popen[bytes], ports: list[int]) -> None:
-    """Kill at once: on SIGTERM it takes over 20 seconds. It leaves sockets in /tmp, named by its own ports."""
+    """Kill at once: on SIGTERM it takes over 20 seconds. It leaves sockets in /tmp, named by its ports."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

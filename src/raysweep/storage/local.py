@@ -206,7 +206,7 @@ def _copy_if_absent(temporary: Path, path: Path) -> bool:
 
 
 def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Every finished file below `folder` and its size in bytes; what vanishes meanwhile and links to nowhere are left out."""
+    """Every finished file below `folder` and its size in bytes, without links to nowhere."""
     for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
         for name in names:
             path = Path(parent, name)
