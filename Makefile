@@ -1,0 +1,58 @@
+# Bare `make` lists the targets. Everything runs in .venv, which `setup` makes.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+
+.PHONY: help setup demo test test-unit test-wheel check format build clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(STAMP)  ## make .venv with everything for development (again only when pyproject.toml changes)
+
+# Dependency groups need pip 25.1.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "raysweep needs Python 3.11 or newer: make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -e '.[demo]' --group dev
+	touch $(STAMP)
+
+demo: $(STAMP)  ## run a real sweep on real data
+	$(BIN)/raysweep demo
+
+test: $(STAMP)  ## run every test
+	$(BIN)/pytest
+
+test-unit: $(STAMP)  ## run the quick tests, without Ray
+	$(BIN)/pytest tests/unit
+
+test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and try it there
+	set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	$(BIN)/python -m build --wheel --outdir "$$work/dist" . ; \
+	$(BIN)/python -m venv "$$work/venv"; \
+	"$$work/venv/bin/python" -m pip install --quiet "$$work"/dist/*.whl; \
+	cd "$$work"; \
+	venv/bin/raysweep --help; \
+	venv/bin/raysweep spaces
+
+check: $(STAMP)  ## lint, formatting, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## put the code into its format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+build: $(STAMP)  ## build the sdist and the wheel into dist/
+	$(BIN)/python -m build
+
+clean:  ## remove what was built and cached, not .venv
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
