@@ -1,0 +1,67 @@
+"""The profile as `data/profile.json`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from raysweep.documents import shorten
+from raysweep.records.table import ColumnProfile, Label, Profile, SourceFile, Table
+
+SCHEMA_VERSION: Final = 1
+_SHOWN_VALUES: Final = 20
+
+
+def profile_document(profile: Profile, table: Table) -> dict[str, Any]:
+    """The keys and values of profile.json: plain JSON values without NaN, texts shortened."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": {
+            "address": table.address,
+            "format": table.format,
+            "files": [_file(file) for file in table.files],
+        },
+        "rows": profile.rows,
+        "duplicate_rows": profile.duplicate_rows,
+        "row_digest": profile.row_digest,
+        "target": profile.target,
+        "sample_rows": profile.sample.num_rows,
+        "columns": [_column(column) for column in profile.columns],
+    }
+
+
+def _file(file: SourceFile) -> dict[str, Any]:
+    return {"address": file.address, "size_bytes": file.size_bytes, "version": file.version}
+
+
+def _column(column: ColumnProfile) -> dict[str, Any]:
+    values = None
+    if column.values is not None:
+        values = [{"value": _plain(value), "count": count} for value, count in column.values[:_SHOWN_VALUES]]
+    return {
+        "name": column.name,
+        "kind": column.kind.value,
+        "type": column.type,
+        "count": column.count,
+        "nulls": column.nulls,
+        "empty_like": column.empty_like,
+        "infinite": column.infinite,
+        "zeros": column.zeros,
+        "distinct": column.distinct,
+        "distinct_exact": column.distinct_exact,
+        "most_frequent": values,
+        "minimum": column.minimum,
+        "maximum": column.maximum,
+        "mean": column.mean,
+        "std": column.std,
+        "quantiles": None if column.quantiles is None else dict(column.quantiles),
+        "integral": column.integral,
+        "monotone": column.monotone,
+        "nulls_with_target_missing": column.nulls_with_target_missing,
+    }
+
+
+def _plain(value: Label) -> Label:
+    if isinstance(value, str):
+        return shorten(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,184 @@
+"""Checks of single columns that may become features: constant, missing, an id, a list."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+import pyarrow.compute as pc
+
+from raysweep.documents import shorten
+from raysweep.records.table import ColumnKind, ColumnProfile, Finding, Profile, Severity
+from raysweep.stages.validate.context import Context
+from raysweep.stages.validate.learning_task import label_text
+
+_MIN_ROWS_FOR_IDS: Final = 100
+# Three standard errors of the estimate of distinct values, as a share.
+_ESTIMATE_ERROR: Final = 0.025
+_SHOWN: Final = 5
+_PLAIN_NAME: Final = re.compile(r"[^\W\d][\w .()/-]*")
+_WORDS_OF_YAML: Final = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false", "null"})
+_UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+def all_missing(profile: Profile, context: Context) -> list[Finding]:
+    """col.all_missing: not one value."""
+    return [
+        Finding(
+            "col.all_missing",
+            Severity.WARNING,
+            f"{column.name} has no value in any of {column.count:,} rows; it is left out",
+            f"fill it in the source, or drop it: {exclusion(column.name)}",
+            column=column.name,
+            count=column.nulls,
+            share=1.0,
+            leaves_out=True,
+        )
+        for column in _candidates(profile, context)
+        if _is_empty(column)
+    ]
+
+
+def constant(profile: Profile, context: Context) -> list[Finding]:
+    """col.constant: one value in every row; one value beside nulls still tells something."""
+    return [
+        Finding(
+            "col.constant",
+            Severity.WARNING,
+            f"{column.name} is {_only_value(column)} in all {column.count:,} rows; it is left out",
+            f"nothing can be learned from it; drop it: {exclusion(column.name)}",
+            column=column.name,
+            count=column.count,
+            share=1.0,
+            leaves_out=True,
+        )
+        for column in _candidates(profile, context)
+        if column.distinct == 1 and not column.nulls
+    ]
+
+
+def missing(profile: Profile, context: Context) -> list[Finding]:
+    """col.missing: many nulls, or texts that look like one."""
+    findings = []
+    for column in _candidates(profile, context):
+        warn, leave_out = (context.limit("col.missing", key) for key in ("warn", "leave_out"))
+        absent = column.nulls + column.empty_like
+        share = absent / column.count if column.count else 0.0
+        if _is_empty(column) or share <= warn:
+            continue
+        is_left_out = column.missing_share > leave_out
+        findings.append(
+            Finding(
+                "col.missing",
+                Severity.WARNING,
+                _missing_message(column, is_left_out=is_left_out),
+                "find out why it is missing and fill it in the source, or drop it: " + exclusion(column.name),
+                column=column.name,
+                count=absent,
+                share=share,
+                threshold=leave_out if is_left_out else warn,
+                leaves_out=is_left_out,
+            )
+        )
+    return findings
+
+
+def id_like(profile: Profile, context: Context) -> list[Finding]:
+    """col.id_like: integers, UUIDs or texts that are different in nearly every row."""
+    findings = []
+    limit = context.limit("col.id_like", "warn")
+    for column in _candidates(profile, context):
+        present = column.count - column.nulls
+        if present < _MIN_ROWS_FOR_IDS or not _may_be_id(column):
+            continue
+        share = _distinct_share(column, profile)
+        if share <= limit:
+            continue
+        examples = _examples(profile, column.name)
+        noun = "UUIDs" if all(_UUID.fullmatch(example) for example in examples) else "values"
+        about = "" if column.distinct_exact else "about "
+        findings.append(
+            Finding(
+                "col.id_like",
+                Severity.WARNING,
+                f"{column.name} has {about}{column.distinct:,} different {noun} in {present:,} rows: "
+                "it looks like an id; it is left out",
+                "if it does carry meaning, list it in data.features.include with all the others; "
+                f"else drop it: {exclusion(column.name)}",
+                column=column.name,
+                count=column.distinct,
+                share=share,
+                threshold=limit,
+                examples=examples,
+                leaves_out=True,
+            )
+        )
+    return findings
+
+
+def nested(profile: Profile, context: Context) -> list[Finding]:
+    """col.nested: lists, structs and binary values."""
+    return [
+        Finding(
+            "col.nested",
+            Severity.WARNING,
+            f"{column.name} holds {column.type} values, which cannot be learned from; it is left out",
+            f"spread it over plain columns in the source, or drop it: {exclusion(column.name)}",
+            column=column.name,
+            leaves_out=True,
+        )
+        for column in _candidates(profile, context)
+        if column.kind is ColumnKind.NESTED
+    ]
+
+
+def exclusion(name: str) -> str:
+    """The line of the sweep file that leaves a column out."""
+    is_plain = _PLAIN_NAME.fullmatch(name) and name.lower() not in _WORDS_OF_YAML
+    return f"data.features.exclude: [{name if is_plain else json.dumps(name, ensure_ascii=False)}]"
+
+
+def _candidates(profile: Profile, context: Context) -> list[ColumnProfile]:
+    if not profile.rows:
+        return []
+    return [profile.column(column.name) for column in context.candidates]
+
+
+def _is_empty(column: ColumnProfile) -> bool:
+    return column.nulls == column.count
+
+
+def _only_value(column: ColumnProfile) -> str:
+    return label_text(column.values[0][0]) if column.values else "the same"
+
+
+def _missing_message(column: ColumnProfile, *, is_left_out: bool) -> str:
+    message = (
+        f"{column.name} is missing in {column.nulls:,} of {column.count:,} rows ({column.missing_share:.1%})"
+    )
+    if column.empty_like:
+        message += f' and looks missing ("", NA, ?, null, none) in {column.empty_like:,} more'
+    return f"{message}; it is left out" if is_left_out else message
+
+
+def _may_be_id(column: ColumnProfile) -> bool:
+    """Whether values of this kind can be ids; whole floats only where nulls have made floats of integers."""
+    if column.kind is ColumnKind.NUMBER:
+        return column.type == "int64" or (column.integral and column.nulls > 0)
+    return column.kind is ColumnKind.STRING
+
+
+def _distinct_share(column: ColumnProfile, profile: Profile) -> float:
+    """Distinct values over values; where it is an estimate, the sample (which errs upwards) has to agree."""
+    share = column.distinct / (column.count - column.nulls)
+    if column.distinct_exact:
+        return share
+    values = profile.sample.column(column.name).drop_null()
+    of_sample = float(pc.count_distinct(values).as_py() / max(len(values), 1))
+    return min(of_sample, share + _ESTIMATE_ERROR)
+
+
+def _examples(profile: Profile, name: str) -> tuple[str, ...]:
+    values = profile.sample.column(name).drop_null().slice(0, _SHOWN)
+    return tuple(shorten(str(value)) for value in values.to_pylist())

@@ -1,0 +1,50 @@
+"""Checks of the rows: are there enough, are they different."""
+
+from __future__ import annotations
+
+from raysweep.records.table import Finding, Profile, Severity
+from raysweep.stages.validate.context import Context
+
+
+def too_few(profile: Profile, context: Context) -> list[Finding]:
+    """rows.too_few: the validation part, its rarest class, or the rows for each feature are few."""
+    check, share = "rows.too_few", context.config.split.parts.validation
+    rows = profile.rows if context.target is None else context.target.rows
+    noun = "rows" if context.target is None else "rows with a target"
+    problems: list[tuple[Severity, str, float]] = []
+    expected = rows * share
+    for severity, key in ((Severity.ERROR, "error"), (Severity.WARNING, "warn")):
+        if expected < context.limit(check, key):
+            text = f"about {expected:.0f} of {rows:,} {noun} would be left for validation"
+            problems.append((severity, text, context.limit(check, key)))
+            break
+    counts = context.target.class_counts if context.target is not None else ()
+    for severity, key in ((Severity.ERROR, "error_class"), (Severity.WARNING, "warn_class")):
+        if counts and min(counts) * share < context.limit(check, key):
+            text = f"about {min(counts) * share:.1f} rows of the rarest class would be in validation"
+            problems.append((severity, text, context.limit(check, key)))
+            break
+    features = len(context.candidates)
+    if rows < features * context.limit(check, "warn_per_feature"):
+        text = f"{rows:,} {noun} are few for {features:,} features"
+        problems.append((Severity.WARNING, text, context.limit(check, "warn_per_feature")))
+    if not problems:
+        return []
+    worst = min(problems, key=lambda problem: problem[0] is not Severity.ERROR)
+    needed = ", ".join(f"{text} (limit {limit:g})" for _, text, limit in problems)
+    advice = "get more rows, or fewer features, or give validation more: split.parts.validation"
+    return [Finding(check, worst[0], needed, advice, count=rows, threshold=worst[2])]
+
+
+def duplicates(profile: Profile, context: Context) -> list[Finding]:
+    """rows.duplicates: rows that repeat an earlier one exactly, in every column."""
+    check = "rows.duplicates"
+    share = profile.duplicate_rows / profile.rows if profile.rows else 0.0
+    crossed = context.crossed(check, share)
+    if crossed is None:
+        return []
+    severity, limit = crossed
+    count = profile.duplicate_rows
+    message = f"{count:,} of {profile.rows:,} rows ({share:.1%}) repeat another row exactly, over {limit:.1%}"
+    advice = "was a file read twice, or a join too wide? remove the copies in the source"
+    return [Finding(check, severity, message, advice, count=count, share=share, threshold=limit)]

@@ -1,0 +1,195 @@
+"""Statistics are exact, agree with pandas, and do not depend on blocks."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from builders import arrow_of, clean_table, profile_of, table_of
+from raysweep.documents import canonical_json
+from raysweep.records.table import Profile
+from raysweep.stages.profile import statistics as statistics_module
+from raysweep.stages.profile.distinct import MAX_EXACT, bounded, distinct_values, estimate, merge_distinct
+from raysweep.stages.profile.document import profile_document
+from raysweep.stages.profile.moments import merge_moments, moments_of
+from raysweep.stages.profile.statistics import block_statistics, merge_statistics
+from raysweep.stages.profile.summary import summarize
+
+EXTREME = [1e308, -1e308, 5e-324, -5e-324, 1.5, 0.1, -0.0, 0.0, 1e-300, 3.0e15, 2.0**53 + 2]
+
+
+def odd_table(rows: int = 3_000, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    extremes = np.array([*EXTREME, np.inf, -np.inf, np.nan])
+    integers = np.array([-(2**63), 2**63 - 1, 0, 2**53 + 1, -7])
+    return pd.DataFrame(
+        {
+            "extreme": rng.choice(extremes, rows),
+            "integer": rng.choice(integers, rows),
+            "id": rng.permutation(rows),
+            "text": rng.choice(["é", "Ωmega", "日本", "", " NA ", "?", "None", "plain"], rows),
+            "nothing": pd.Series([None] * rows, dtype="float64"),
+            "flag": pd.Series(rng.choice([True, False, None], rows), dtype="boolean"),
+            "when": pd.Timestamp("1969-07-20T20:17:40.000001")
+            + pd.to_timedelta(rng.integers(0, 900, rows), unit="h"),
+            "target": rng.choice([0.0, 1.0, np.nan], rows, p=[0.5, 0.4, 0.1]),
+        }
+    )
+
+
+def profile_in_blocks(frame: pd.DataFrame, blocks: int, seed: int) -> Profile:
+    arrow, columns = arrow_of(frame)
+    rng = np.random.default_rng(seed)
+    arrow = arrow.take(rng.permutation(arrow.num_rows))
+    cuts = np.sort(rng.integers(0, arrow.num_rows + 1, blocks - 1)).tolist()
+    bounds = [0, *cuts, arrow.num_rows]
+    parts = [block_statistics(arrow.slice(start, end - start), "target") for start, end in pairwise(bounds)]
+    merged = [parts[0]]
+    for part in parts[1:]:
+        merged.append(part)
+        if len(merged) > 5:
+            merged = [merge_statistics(merged)]
+    return summarize(merge_statistics(merged), columns, "target")
+
+
+@pytest.mark.parametrize("blocks", [1, 7, 64])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_blocks_and_order_do_not_matter(monkeypatch, blocks, seed):
+    monkeypatch.setattr(statistics_module, "SAMPLE_ROWS", 500)
+    frame = odd_table()
+    whole, cut = profile_of(frame), profile_in_blocks(frame, blocks, seed)
+    assert whole == cut
+    assert whole.sample.num_rows == 500
+    assert whole.sample.equals(cut.sample)
+    table = table_of(frame)
+    assert canonical_json(profile_document(whole, table)) == canonical_json(profile_document(cut, table))
+
+
+def test_sums_are_exact_and_rounded_once():
+    rng = np.random.default_rng(3)
+    numbers = np.concatenate(
+        [
+            rng.normal(size=5_000) * 10.0 ** rng.integers(-300, 300, 5_000),
+            np.array(EXTREME),
+            [1e16, 1.0, -1e16],
+        ]
+    )
+    moments = moments_of(numbers)
+    exact = [Fraction(number) for number in numbers.tolist()]
+    assert Fraction(moments.total, 2**1126) == sum(exact)
+    assert Fraction(moments.squares, 2**2252) == sum(number * number for number in exact)
+    assert moments.mean == float(sum(exact) / len(exact))
+    assert (
+        merge_moments(moments_of(chunk) for chunk in np.array_split(rng.permutation(numbers), 9)) == moments
+    )
+    plain = rng.normal(size=1_000)
+    assert moments_of(plain).mean == pytest.approx(math.fsum(plain.tolist()) / 1_000, rel=1e-15)
+
+
+def test_integers_are_summed_beyond_64_bits():
+    numbers = np.array([-(2**63), 2**63 - 1, 2**63 - 1, 12345678901, -3], dtype=np.int64)
+    moments = moments_of(numbers)
+    assert moments.total == sum(numbers.tolist()) << 1126
+    assert moments.squares == sum(number * number for number in numbers.tolist()) << 2252
+
+
+@pytest.mark.parametrize(
+    ("numbers", "mean", "std"),
+    [([], None, None), ([2.5], 2.5, None), ([1.0, 1.0], 1.0, 0.0), ([1.7e308, -1.7e308], 0.0, None)],
+)
+def test_moments_of_few_numbers(numbers, mean, std):
+    moments = moments_of(np.array(numbers, dtype=np.float64))
+    assert (moments.mean, moments.std) == (mean, std)
+
+
+def test_agrees_with_pandas():
+    frame = clean_table(20_000, seed=5)
+    profile = profile_of(pd.concat([frame, frame.head(123)]))
+    frame = pd.concat([frame, frame.head(123)])
+    assert profile.rows == len(frame)
+    assert profile.duplicate_rows == int(frame.duplicated().sum()) == 123
+    for name in frame.columns:
+        found, column = profile.column(name), frame[name]
+        assert found.nulls == int(column.isna().sum())
+        assert found.distinct == column.nunique()
+        assert found.distinct_exact
+        if found.values is not None and name != "joined":  # noqa: PD011
+            assert dict(found.values) == column.value_counts().to_dict()
+    for name in ("amount", "age", "visits", "balance", "target", "member"):
+        found, column = profile.column(name), frame[name].astype("float64")
+        assert found.mean == pytest.approx(column.mean(), rel=1e-12)
+        assert found.std == pytest.approx(column.std(), rel=1e-12)
+        assert (found.minimum, found.maximum) == (column.min(), column.max())
+    assert profile.column("amount").quantiles["p50"] == pytest.approx(frame["amount"].median(), rel=1e-3)
+    assert profile.column("joined").minimum == frame["joined"].min().isoformat()
+    assert profile.column("age").integral
+    assert not profile.column("amount").integral
+
+
+def test_odd_values_are_counted_apart():
+    frame = odd_table()
+    profile = profile_of(frame)
+    extreme, text = profile.column("extreme"), profile.column("text")
+    assert extreme.infinite == int(np.isinf(frame["extreme"]).sum())
+    assert extreme.nulls == int(frame["extreme"].isna().sum())
+    assert extreme.zeros == int((frame["extreme"] == 0).sum())
+    assert (extreme.minimum, extreme.maximum) == (-1e308, 1e308)
+    assert text.empty_like == int(frame["text"].isin(["", " NA ", "?", "None"]).sum())
+    assert dict(text.values) == frame["text"].value_counts().to_dict()
+    nothing = profile.column("nothing")
+    assert (nothing.nulls, nothing.distinct, nothing.mean, nothing.minimum) == (len(frame), 0, None, None)
+    assert (profile.column("integer").minimum, profile.column("integer").maximum) == (-(2**63), 2**63 - 1)
+    both = frame["extreme"].isna() & frame["target"].isna()
+    assert extreme.nulls_with_target_missing == int(both.sum())
+
+
+def test_an_empty_table_has_zeros():
+    frame = odd_table().head(0)
+    profile = profile_of(frame)
+    assert (profile.rows, profile.duplicate_rows) == (0, 0)
+    assert all(column.count == column.nulls == column.distinct == 0 for column in profile.columns)
+    canonical_json(profile_document(profile, table_of(frame)))
+
+
+def test_values_are_dropped_beyond_the_limit_whatever_the_blocks():
+    numbers = pa.array(range(MAX_EXACT + 1))
+    for array, is_exact in ((numbers.slice(1), True), (numbers, False)):
+        parts = [
+            bounded(*distinct_values(array.slice(start, 4_000))) for start in range(0, len(array), 4_000)
+        ]
+        merged, whole = merge_distinct(parts), bounded(*distinct_values(array))
+        nested = merge_distinct([merge_distinct(parts[:2]), merge_distinct(parts[1:])])
+        assert merged.is_exact == whole.is_exact == nested.is_exact == is_exact
+        if not is_exact:
+            assert np.array_equal(merged.registers, whole.registers)
+            assert np.array_equal(nested.registers, whole.registers)
+
+
+@pytest.mark.parametrize("distinct", [10_001, 40_000, 300_000])
+def test_the_estimate_is_close(distinct):
+    sketch = bounded(*distinct_values(pa.array(range(distinct))))
+    assert sketch.registers is not None
+    assert estimate(sketch.registers) == pytest.approx(distinct, rel=0.03)
+
+
+def test_distinct_is_exact_where_the_sample_is_the_table():
+    frame = pd.DataFrame({"id": range(15_000)})
+    column = profile_of(frame, None).column("id")
+    assert column.values is None  # noqa: PD011
+    assert (column.distinct, column.distinct_exact) == (15_000, True)
+
+
+def test_the_document_is_bounded_and_has_no_nan():
+    frame = odd_table().assign(text=[f"{'long ' * 50}{number}" for number in range(3_000)])
+    document = profile_document(profile_of(frame), table_of(frame))
+    assert canonical_json(document)
+    by_name = {column["name"]: column for column in document["columns"]}
+    assert len(by_name["text"]["most_frequent"]) == 20
+    assert all(len(shown["value"]) <= 60 for shown in by_name["text"]["most_frequent"])
+    assert "inf" in [shown["value"] for shown in by_name["extreme"]["most_frequent"]]
