@@ -47,7 +47,9 @@ class S3Config(Document):
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"write it as http://host:port or https://host, not {url}")
         if "@" in url:
-            raise ValueError("holds a user name or password; credentials belong in the AWS environment or profile")
+            raise ValueError(
+                "holds a user name or password; credentials belong in the AWS environment or profile"
+            )
         return url.rstrip("/")
 
 

@@ -52,7 +52,9 @@ def _allow_plain_exponents() -> None:
     import re
 
     _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
-        "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
     )
 
 
@@ -135,14 +137,18 @@ def set_path(values: Mapping[str, Any], assignment: str) -> dict[str, Any]:
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with more refusals
     except yaml.YAMLError as error:
-        raise RequestInvalid(f"--set {assignment}: the value is not valid YAML: {_one_line(error)}") from error
+        raise RequestInvalid(
+            f"--set {assignment}: the value is not valid YAML: {_one_line(error)}"
+        ) from error
     # Names of checks hold a dot (`checks.set.col.missing.warn`): what follows `checks.set` is at most one such name.
     if keys[:2] == ["checks", "set"] and len(keys) > 3:  # noqa: PLR2004
         keys = [*keys[:2], ".".join(keys[2:4]), *keys[4:]]
     return _with_value(values, keys, value, assignment)
 
 
-def _with_value(values: Mapping[str, Any], keys: Sequence[str], value: object, assignment: str) -> dict[str, Any]:
+def _with_value(
+    values: Mapping[str, Any], keys: Sequence[str], value: object, assignment: str
+) -> dict[str, Any]:
     head, *rest = keys
     if not rest:
         return {**values, head: value}

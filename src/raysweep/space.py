@@ -49,7 +49,9 @@ class Param(Document):
         if low > high:
             raise ValueError(f"the bounds are reversed: [{low}, {high}]; write [{high}, {low}]")
         if self.log and low <= 0:
-            raise ValueError(f"log: true needs a lower bound above 0, not {low}; give a small one, such as 1e-8")
+            raise ValueError(
+                f"log: true needs a lower bound above 0, not {low}; give a small one, such as 1e-8"
+            )
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other")
         if self.int_ is not None and self.step is not None and self.step != int(self.step):
@@ -217,8 +219,6 @@ def check_families(space: SearchSpace, known: Mapping[str, frozenset[str]]) -> N
             continue
         for name in (*section.params, *section.fixed):
             if name not in known[family]:
-                problems.append(
-                    f"families.{family}: no parameter {name!r}{suggest(name, known[family])}"
-                )
+                problems.append(f"families.{family}: no parameter {name!r}{suggest(name, known[family])}")
     if problems:
         raise RequestInvalid("search.space: " + "; ".join(problems), problems=problems)

@@ -61,6 +61,7 @@ class RungReport:
         rounds: the number of rounds with the best score so far, for a family that grows in rounds.
         seconds: of wall time since the trial began, in the trial's process.
         cpu_seconds: of CPU time of the trial's process since the trial began.
+        is_last: more effort would not help, or there is none.
     """
 
     rung: int
@@ -70,6 +71,7 @@ class RungReport:
     seconds: float
     cpu_seconds: float
     rounds: int | None = None
+    is_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,9 @@ def canonical_array(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedA
         return pc.divide(values.cast(pa.time64("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
     if pa.types.is_decimal(values.type) and pa.types.is_floating(wanted):
         return values.cast(pa.float64(), safe=False)
-    converted = values if values.type == wanted else values.cast(wanted, safe=not pa.types.is_floating(wanted))
+    converted = (
+        values if values.type == wanted else values.cast(wanted, safe=not pa.types.is_floating(wanted))
+    )
     return nan_to_null(converted) if pa.types.is_floating(wanted) else converted
 
 
@@ -108,7 +110,9 @@ def nan_to_null(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _is_text(arrow_type: pa.DataType) -> bool:
     return bool(
-        pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
+        pa.types.is_string(arrow_type)
+        or pa.types.is_large_string(arrow_type)
+        or pa.types.is_string_view(arrow_type)
     )
 
 
@@ -125,6 +129,7 @@ def _is_number(arrow_type: pa.DataType) -> bool:
 
 def _json_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
     texts = [
-        None if value is None else json.dumps(value, sort_keys=True, default=str) for value in values.to_pylist()
+        None if value is None else json.dumps(value, sort_keys=True, default=str)
+        for value in values.to_pylist()
     ]
     return pa.chunked_array([pa.array(texts, TEXT)])

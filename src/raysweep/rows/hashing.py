@@ -105,7 +105,11 @@ def _is_exact(values: npt.NDArray[np.int64], floats: npt.NDArray[np.float64]) ->
 def _hash_text(array: pa.Array) -> Hashes:
     encoded = array.dictionary_encode()
     texts = encoded.dictionary.to_numpy(zero_copy_only=False).astype(object)
-    of_text = pd.util.hash_array(texts, hash_key=_TEXT_KEY, categorize=False) if len(texts) else np.zeros(0, np.uint64)
+    of_text = (
+        pd.util.hash_array(texts, hash_key=_TEXT_KEY, categorize=False)
+        if len(texts)
+        else np.zeros(0, np.uint64)
+    )
     with_null = np.append(of_text.astype(np.uint64), _NULL)
     codes = pc.fill_null(encoded.indices, len(of_text)).to_numpy(zero_copy_only=False)
     return np.asarray(with_null[codes], dtype=np.uint64)

@@ -1,0 +1,155 @@
+"""The final check itself: predictions on the validation rows in, scores with intervals, gates and verdict out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from raysweep.config import ConfirmConfig
+from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, Gate
+from raysweep.records.metric import Metric, metrics_for
+from raysweep.records.table import LearningTask
+from raysweep.stages.confirm.gates import (
+    decide,
+    default_gate,
+    dummy_gate,
+    evidence_gate,
+    gap_gate,
+    goal_gate,
+    seal_gate,
+)
+from raysweep.training.learner import Floats
+from raysweep.training.metrics import score
+from raysweep.training.resampling import RESAMPLES, resampled_scores
+
+LOW_PERCENT: Final = 2.5
+HIGH_PERCENT: Final = 97.5
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Rows of one part with predictions on them."""
+
+    y: Floats
+    weight: Floats | None
+    predicted: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the final check judges by.
+
+    Attributes:
+        shipped: the fit that ships, on validation rows.
+        dummy: predictions of the dummy on the same rows.
+        default: predictions of the family's default parameters on the same rows, fitted like the winner; None where
+            there is none, or the default is the winner.
+        trained_testing, trained_validation: the fit on training rows alone, on testing and on validation rows.
+    """
+
+    shipped: Scored
+    dummy: Floats
+    default: Floats | None
+    is_default: bool
+    trained_testing: Scored
+    trained_validation: Scored
+    fitted_on: str
+    keys_shared: int
+
+
+def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig, seed: int) -> FinalCheck:
+    """Score the winner once, compare it, and decide.
+
+    Args:
+        evidence: predictions on validation (and testing) rows.
+        task: with the metric.
+        config: the goal.
+        seed: of the bootstrap.
+    """
+    metric, shipped = task.metric, evidence.shipped
+    compared = [evidence.dummy] + ([] if evidence.default is None else [evidence.default])
+    draws = resampled_scores(
+        metric.name, shipped.y, [shipped.predicted, *compared], shipped.weight, seed=seed
+    )
+    own = _estimate(score(metric.name, shipped.y, shipped.predicted, shipped.weight), draws[0])
+    comparisons = tuple(
+        _compare(
+            name, own.value, score(metric.name, shipped.y, other, shipped.weight), draws[0] - drawn, metric
+        )
+        for name, other, drawn in zip(("dummy", "default"), compared, draws[1:], strict=False)
+    )
+    gap = _gap(evidence, metric, seed)
+    gates = _gates(evidence, task, config, own, comparisons, gap)
+    return FinalCheck(
+        metric=metric.name,
+        rows=len(shipped.y),
+        fitted_on=evidence.fitted_on,
+        score=own,
+        metrics={
+            other.name: _metric_estimate(other, shipped, own, metric, seed)
+            for other in metrics_for(task.kind)
+        },
+        comparisons=comparisons,
+        gap=gap,
+        gates=gates,
+        verdict=decide(gates),
+        resamples=RESAMPLES,
+    )
+
+
+def _gates(  # noqa: PLR0913 - the one place where all evidence meets
+    evidence: Evidence,
+    task: LearningTask,
+    config: ConfirmConfig,
+    own: Estimate,
+    comparisons: tuple[Comparison, ...],
+    gap: Gap | None,
+) -> tuple[Gate, ...]:
+    by_name = {comparison.against: comparison for comparison in comparisons}
+    codes = evidence.shipped.y.astype(int)
+    counts = np.bincount(codes, minlength=len(task.classes)).tolist() if task.classes else []
+    gates = [
+        evidence_gate(len(evidence.shipped.y), counts),
+        seal_gate(evidence.keys_shared),
+        dummy_gate(by_name["dummy"], task.metric),
+        default_gate(by_name.get("default"), is_default=evidence.is_default),
+        gap_gate(gap),
+        goal_gate(own, config.gates.score, task.metric),
+    ]
+    return tuple(gate for gate in gates if gate is not None)
+
+
+def _metric_estimate(other: Metric, shipped: Scored, own: Estimate, metric: Metric, seed: int) -> Estimate:
+    if other.name == metric.name:
+        return own
+    drawn = resampled_scores(other.name, shipped.y, [shipped.predicted], shipped.weight, seed=seed)
+    return _estimate(score(other.name, shipped.y, shipped.predicted, shipped.weight), drawn[0])
+
+
+def _compare(against: str, own: float, other: float, differences: Floats, metric: Metric) -> Comparison:
+    return Comparison(against, other, _estimate(metric.sign * (own - other), metric.sign * differences))
+
+
+def _gap(evidence: Evidence, metric: Metric, seed: int) -> Gap | None:
+    parts = (evidence.trained_testing, evidence.trained_validation)
+    scores = [score(metric.name, part.y, part.predicted, part.weight) for part in parts]
+    errors = [
+        _estimate(
+            0.0, resampled_scores(metric.name, part.y, [part.predicted], part.weight, seed=seed)[0]
+        ).standard_error
+        for part in parts
+    ]
+    if not np.isfinite([*scores, *errors]).all():
+        return None
+    drop = metric.sign * (scores[0] - scores[1])
+    return Gap(scores[0], scores[1], drop, float(np.hypot(*errors)))
+
+
+def _estimate(value: float, drawn: Any) -> Estimate:
+    known = drawn[np.isfinite(drawn)]
+    if not len(known):
+        return Estimate(value, float("nan"), float("nan"), float("nan"))
+    low, high = np.percentile(known, [LOW_PERCENT, HIGH_PERCENT])
+    return Estimate(float(value), float(low), float(high), float(known.std()))

@@ -1,0 +1,148 @@
+"""Stage 1: the table as a Ray Dataset in canonical types, from files or from what a Python user holds in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import ray
+
+from raysweep.config import SweepConfig
+from raysweep.documents import shorten
+from raysweep.errors import RequestInvalid
+from raysweep.records.table import Column, SourceFile, Table
+from raysweep.rows.canonical import canonical_table
+from raysweep.stages.source.addresses import FileReach, find_files, infer_format
+from raysweep.stages.source.file_schema import FileSchema, check_names, reconcile, refuse
+from raysweep.stages.source.readers import ReadPiece, describe_file, describe_schema, read_piece
+
+MEMORY = "memory:"
+_DESCRIBE_HERE_BYTES = 32 * 1024 * 1024
+
+
+def open_table(config: SweepConfig, data: object = None) -> Table:
+    """The table that the sweep is about.
+
+    Args:
+        config: `data.source` and how to reach it.
+        data: a pandas DataFrame, an Arrow table or a Ray Dataset to use instead of `data.source`.
+
+    Raises:
+        NotFound: an address names nothing.
+        DataUnsuitable: files cannot be read as one table.
+        RequestInvalid: `data` is of another type, or formats are mixed.
+    """
+    if data is not None:
+        return _table_in_memory(data)
+    reach = FileReach.from_config(config.data_s3)
+    files = find_files(config.data.sources, reach)
+    file_format = infer_format(files, config.data.format)
+    schemas, groups = _describe(files, file_format, reach)
+    columns = reconcile(schemas)
+    dataset = _read(_pieces(files, file_format, groups), columns, reach)
+    return Table(", ".join(config.data.sources), file_format, columns, files, dataset)
+
+
+def _describe(
+    files: Sequence[SourceFile], file_format: str, reach: FileReach
+) -> tuple[list[FileSchema], list[int]]:
+    """Footers and small files are looked at in threads here; large texts are parsed by Ray tasks."""
+    addresses = [file.address for file in files]
+    total_bytes = sum(file.size_bytes for file in files)
+    if file_format == "parquet" or total_bytes <= _DESCRIBE_HERE_BYTES:
+        with ThreadPoolExecutor(8) as pool:
+            described = list(pool.map(lambda address: describe_file(address, file_format, reach), addresses))
+    else:
+        task = ray.remote(describe_file)
+        described = ray.get([task.remote(address, file_format, reach) for address in addresses])
+    return [schema for schema, _ in described], [count for _, count in described]
+
+
+def _pieces(files: Sequence[SourceFile], file_format: str, groups: Sequence[int]) -> list[ReadPiece]:
+    if file_format != "parquet":
+        return [ReadPiece(file.address, file_format) for file in files]
+    return [
+        ReadPiece(file.address, file_format, (group,) if count > 1 else None)
+        for file, count in zip(files, groups, strict=True)
+        for group in range(max(1, count))
+    ]
+
+
+def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Any:
+    listed = ray.data.from_items(
+        [{"piece": number} for number in range(len(pieces))], override_num_blocks=len(pieces)
+    )
+    wanted = tuple(pieces)
+
+    def read(batch: pa.Table) -> Iterator[pa.Table]:
+        for number in batch.column("piece").to_pylist():
+            yield from read_piece(wanted[number], columns, reach)
+
+    return listed.map_batches(read, batch_format="pyarrow", batch_size=None).materialize()
+
+
+def _table_in_memory(data: object) -> Table:
+    if isinstance(data, pd.DataFrame):
+        return _from_arrow(_frame_to_arrow(data), "pandas")
+    if isinstance(data, pa.Table):
+        return _from_arrow(data, "arrow")
+    if isinstance(data, ray.data.Dataset):
+        return _from_dataset(data)
+    raise RequestInvalid(
+        f"data: {type(data).__name__} is not a table that raysweep reads; give a pandas DataFrame, a pyarrow Table, "
+        "a Ray Dataset, or the path of a file"
+    )
+
+
+def _frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
+    named = frame.set_axis([str(name) for name in frame.columns], axis="columns")
+    check_names(list(named.columns), "the DataFrame")
+    arrays = []
+    for name in named.columns:
+        try:
+            arrays.append(pa.chunked_array([pa.Array.from_pandas(named[name])]))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
+            raise refuse(
+                "col.mixed_types",
+                f"the DataFrame's column {shorten(name)!r} holds values of several types: {shorten(str(error), 160)}",
+                "Give it one type, such as df[name] = df[name].astype(str)",
+                column=name,
+            ) from error
+    return pa.Table.from_arrays(arrays, names=list(named.columns))
+
+
+def _from_arrow(table: pa.Table, label: str) -> Table:
+    columns = reconcile([describe_schema(f"the {label} table", table.schema)])
+    canonical = canonical_table(table, columns)
+    slots = max(1, min(8, canonical.num_rows // 50_000))
+    size = -(-max(1, canonical.num_rows) // slots)
+    blocks = [canonical.slice(start, size) for start in range(0, max(1, canonical.num_rows), size)]
+    return Table(MEMORY, label, columns, (), ray.data.from_arrow(blocks))
+
+
+def _from_dataset(dataset: Any) -> Table:
+    held = dataset.materialize()
+    schemas = [
+        describe_schema(f"block {number} of the Ray Dataset", schema)
+        for number, schema in enumerate(_block_schemas(held))
+    ]
+    if not schemas:
+        raise refuse("rows.too_few", "the Ray Dataset has no rows", "Give a table with rows")
+    columns = reconcile(schemas)
+
+    def convert(batch: pa.Table) -> pa.Table:
+        return canonical_table(batch, columns)
+
+    blocks = held.map_batches(convert, batch_format="pyarrow", batch_size=None).materialize()
+    return Table(MEMORY, "ray", columns, (), blocks)
+
+
+def _block_schemas(dataset: Any) -> list[pa.Schema]:
+    def schema_of(batch: pa.Table) -> pa.Table:
+        return pa.table({"schema": [batch.schema.serialize().to_pybytes()]})
+
+    rows = dataset.map_batches(schema_of, batch_format="pyarrow", batch_size=None).take_all()
+    return [pa.ipc.read_schema(pa.py_buffer(row["schema"])) for row in rows]

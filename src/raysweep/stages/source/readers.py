@@ -1,0 +1,176 @@
+"""Reading one file: what its columns are, and its rows in canonical types. Runs in any process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.json as pajson
+import pyarrow.parquet as pq
+
+from raysweep.documents import shorten
+from raysweep.errors import DataUnsuitable
+from raysweep.records.table import Column, ColumnKind
+from raysweep.rows.canonical import TEXT, canonical_column, canonical_table
+from raysweep.stages.source.addresses import FileReach
+from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
+from raysweep.stages.source.text_types import TextTypes, parse_text
+
+BLOCK_BYTES: Final = 32 * 1024 * 1024
+BLOCK_ROWS: Final = 262_144
+
+# What pandas.read_csv takes for a missing value, so that a CSV means the same table here and there.
+CSV_NULLS: Final = [
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+] + ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPiece:
+    """A file, or some row groups of a parquet file, as one task reads it."""
+
+    address: str
+    format: str
+    row_groups: tuple[int, ...] | None = None
+
+
+def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[FileSchema, int]:
+    """The columns of a file, and its number of parquet row groups (1 for the other formats).
+
+    Raises:
+        DataUnsuitable: the file cannot be read, or its column names cannot be told apart.
+    """
+    with _naming(address), _open(address, reach) as stream:
+        if file_format == "parquet":
+            parquet = pq.ParquetFile(stream)
+            return describe_schema(address, parquet.schema_arrow), parquet.num_row_groups
+        if file_format == "csv":
+            return _describe_csv(address, stream), 1
+        return _describe_json(address, stream), 1
+
+
+def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) -> Iterator[pa.Table]:
+    """The rows of a piece as tables with exactly these columns, in canonical types.
+
+    Raises:
+        DataUnsuitable: the file cannot be read to its end, naming it.
+    """
+    read = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_json}[piece.format]
+    with _naming(piece.address), _open(piece.address, reach) as stream:
+        for table in read(piece, stream, columns):
+            yield canonical_table(table, columns)
+
+
+class _naming:  # noqa: N801 - reads as a phrase where it is used
+    """Turns what Arrow raises into an error that names the file."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None or isinstance(error, DataUnsuitable):
+            return
+        if isinstance(error, pa.ArrowException | OSError | ValueError | KeyError | EOFError):
+            raise refuse(
+                "schema.unreadable",
+                f"{self.address} cannot be read: {shorten(str(error), 240)}",
+                "Is the file complete, and of the format that its name says? Write it again, or leave it out",
+            ) from error
+
+
+def _open(address: str, reach: FileReach) -> Any:
+    filesystem, path = reach.open(address)
+    if address.lower().endswith((".parquet", ".pq")):
+        return filesystem.open_input_file(path)
+    compressed = address.lower().endswith((".gz", ".bz2", ".zst"))
+    if compressed:
+        return filesystem.open_input_stream(path, compression="detect")
+    return filesystem.open_input_file(path)
+
+
+def describe_schema(address: str, schema: pa.Schema) -> FileSchema:
+    """The columns of an Arrow schema.
+
+    Raises:
+        DataUnsuitable: column names cannot be told apart.
+    """
+    names = [str(name) for name in schema.names]
+    check_names(names, address)
+    columns = [
+        Column(name, ColumnKind.NUMBER, "null") if pa.types.is_null(kind) else canonical_column(name, kind)
+        for name, kind in zip(names, schema.types, strict=True)
+    ]
+    return FileSchema(address, tuple(columns))
+
+
+def _csv_blocks(stream: Any) -> Any:
+    """A reader of blocks with every column as text; types are decided over the whole file, not by its first block."""
+    return pacsv.open_csv(
+        stream,
+        read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            default_column_type=TEXT, strings_can_be_null=True, null_values=CSV_NULLS
+        ),
+    )
+
+
+def _describe_csv(address: str, stream: Any) -> FileSchema:
+    blocks = _csv_blocks(stream)
+    names = list(blocks.schema.names)
+    check_names(names, address)
+    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+        raise refuse(
+            "schema.unreadable",
+            f"{address} has one column, {shorten(names[0])!r}: its values are not separated by commas",
+            "Write it with commas between the values",
+        )
+    types = [TextTypes() for _ in names]
+    for batch in blocks:
+        types = [known.narrowed(values) for known, values in zip(types, batch.columns, strict=True)]
+    return FileSchema(address, tuple(kind.column(name) for name, kind in zip(names, types, strict=True)))
+
+
+def _read_csv(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
+    for batch in _csv_blocks(stream):
+        arrays = [parse_text(batch.column(column.name), column) for column in columns]
+        yield pa.Table.from_arrays(arrays, names=[column.name for column in columns])
+
+
+def _json_table(stream: Any) -> pa.Table:
+    content = stream.read()
+    if not content.strip():
+        raise ValueError("the file is empty")
+    options = pajson.ReadOptions(use_threads=False, block_size=max(BLOCK_BYTES, len(content) + 1))
+    return pajson.read_json(pa.BufferReader(content), read_options=options)
+
+
+def _describe_json(address: str, stream: Any) -> FileSchema:
+    return describe_schema(address, _json_table(stream).schema)
+
+
+def _read_json(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
+    yield _json_table(stream)
+
+
+def _read_parquet(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
+    parquet = pq.ParquetFile(stream)
+    groups = list(range(parquet.num_row_groups)) if piece.row_groups is None else list(piece.row_groups)
+    for batch in parquet.iter_batches(batch_size=BLOCK_ROWS, row_groups=groups, use_threads=False):
+        yield pa.Table.from_batches([batch])

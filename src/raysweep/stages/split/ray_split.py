@@ -1,0 +1,191 @@
+"""Stage 4: cut the table into training, testing and sealed validation rows."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import ray
+
+from raysweep.config import SplitConfig
+from raysweep.errors import DataUnsuitable
+from raysweep.records.table import Finding, LearningTask, Part, PartSummary, Severity, Split, Table
+from raysweep.rows.hashing import Hashes, digest_of, hash_rows
+from raysweep.stages.split.assign import (
+    PARTS,
+    RARE_CLASS_ROWS,
+    Assignment,
+    assign_folds,
+    count_folds,
+    make_assignment,
+)
+from raysweep.stages.split.targets import target_codes
+from raysweep.training.learner import Floats
+from raysweep.training.trial_data import RowBlock, SearchRows
+
+SEALED_FILE: Final = "validation.parquet"
+_KEY, _ROW, _PART, _TARGET, _WEIGHT = "key", "row", "part", "target", "weight"
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Rows of one part with what the split adds, ordered by key."""
+
+    keys: Hashes
+    block: RowBlock
+
+
+def key_columns(table: Table, config: SplitConfig, target: str | None) -> tuple[str, ...]:
+    """The columns whose values identify a row: `split.key`, else all but the target."""
+    return config.key or tuple(name for name in table.names if name != target)
+
+
+def plan_assignment(table: Table, config: SplitConfig, task: LearningTask) -> Assignment:
+    """The rule that gives each row its part; looks up the rows of rare classes where there are any."""
+    stratified = task.kind.is_classification and config.kind != "random"
+    rare = (
+        [code for code, count in enumerate(task.class_counts) if count < RARE_CLASS_ROWS]
+        if stratified
+        else []
+    )
+    keys = _keys_of_classes(table, key_columns(table, config, task.target), task, rare) if rare else {}
+    return make_assignment(config.parts, config.seed, keys)
+
+
+def cut_table(
+    table: Table, config: SplitConfig, task: LearningTask, assignment: Assignment, work_folder: Path
+) -> Split:
+    """Cut every row with a target into its part, seal the validation rows, hand out the others.
+
+    Args:
+        work_folder: private to the driver (mode 0700); the validation rows are put there and nowhere else.
+
+    Raises:
+        DataUnsuitable: a part is empty.
+    """
+    key = key_columns(table, config, task.target)
+    dealt, left_out = _deal(table, key, task, assignment)
+    parts = {part: _part_of(dealt, position, task) for position, part in enumerate(PARTS)}
+    for part, cut in parts.items():
+        if cut.block.rows == 0:
+            raise _empty_part(part)
+    training, testing, validation = (parts[part] for part in PARTS)
+    folds = count_folds(config.folds, training.block.rows + testing.block.rows)
+    search = SearchRows(
+        training.block, testing.block, _folds(training, testing, task, folds, config.seed), folds
+    )
+    return Split(
+        kind=config.kind or ("stratified" if task.kind.is_classification else "random"),
+        seed=config.seed,
+        key=key,
+        parts={part: _summary(cut, task) for part, cut in parts.items()},
+        folds=folds,
+        keys_shared=_count_shared(parts),
+        left_out_rows=left_out,
+        search_data=ray.put(search),
+        sealed=_seal(validation, work_folder),
+    )
+
+
+def _keys_of_classes(
+    table: Table, key: Sequence[str], task: LearningTask, rare: Sequence[int]
+) -> Mapping[str, Hashes]:
+    wanted = np.asarray(rare, dtype=np.float64)
+
+    def find(batch: pa.Table) -> pa.Table:
+        codes = target_codes(batch.column(task.target), task)
+        rows = np.flatnonzero(np.isin(codes, wanted))
+        return pa.table({_KEY: hash_rows(batch, key)[rows], _TARGET: codes[rows]})
+
+    found = _collect(table, find)
+    keys = found.column(_KEY).to_numpy().astype(np.uint64)
+    codes = found.column(_TARGET).to_numpy()
+    return {str(task.classes[code]): np.sort(keys[codes == code]) for code in rare}
+
+
+def _deal(
+    table: Table, key: Sequence[str], task: LearningTask, assignment: Assignment
+) -> tuple[pa.Table, int]:
+    names = [column.name for column in task.features]
+
+    def deal(batch: pa.Table) -> pa.Table:
+        keys = hash_rows(batch, key)
+        columns: dict[str, Any] = {str(position): batch.column(name) for position, name in enumerate(names)}
+        columns[_KEY] = keys
+        columns[_ROW] = hash_rows(batch, batch.column_names)
+        columns[_PART] = assignment.part_of(keys)
+        columns[_TARGET] = target_codes(batch.column(task.target), task)
+        if task.weight is not None:
+            columns[_WEIGHT] = pc.cast(batch.column(task.weight), pa.float64())
+        return pa.table(columns)
+
+    dealt = _collect(table, deal)
+    known = pc.invert(pc.is_nan(dealt.column(_TARGET)))
+    kept = dealt.filter(known)
+    return kept, dealt.num_rows - kept.num_rows
+
+
+def _collect(table: Table, convert: Any) -> pa.Table:
+    mapped = table.dataset.map_batches(convert, batch_format="pyarrow", batch_size=None)
+    blocks = [ray.get(reference) for reference in mapped.to_arrow_refs()]
+    filled = [block for block in blocks if block.num_columns]
+    return pa.concat_tables(filled)
+
+
+def _part_of(dealt: pa.Table, position: int, task: LearningTask) -> _Cut:
+    rows = dealt.filter(pc.equal(dealt.column(_PART), position))
+    keys, row_hashes = (rows.column(name).to_numpy().astype(np.uint64) for name in (_KEY, _ROW))
+    order = np.lexsort((row_hashes, keys))
+    rows = rows.take(pa.array(order)).combine_chunks()
+    features = pa.table(
+        {column.name: rows.column(str(position)) for position, column in enumerate(task.features)}
+    )
+    weight = rows.column(_WEIGHT).to_numpy() if task.weight is not None else None
+    return _Cut(keys[order], RowBlock(features, rows.column(_TARGET).to_numpy(), weight))
+
+
+def _folds(training: _Cut, testing: _Cut, task: LearningTask, folds: int, seed: int) -> npt.NDArray[np.int64]:
+    if folds == 1:
+        return np.zeros(0, dtype=np.int64)
+    keys = np.concatenate([training.keys, testing.keys])
+    y: Floats = np.concatenate([training.block.y, testing.block.y])
+    return assign_folds(keys, y if task.kind.is_classification else None, folds, seed)
+
+
+def _summary(cut: _Cut, task: LearningTask) -> PartSummary:
+    counts = np.bincount(cut.block.y.astype(int), minlength=len(task.classes)) if task.classes else []
+    return PartSummary(cut.block.rows, digest_of(cut.keys), tuple(int(count) for count in counts))
+
+
+def _count_shared(parts: Mapping[Part, _Cut]) -> int:
+    """Keys that stand in more than one part: 0, or the split is broken."""
+    distinct = [np.unique(cut.keys) for cut in parts.values()]
+    return int(sum(map(len, distinct)) - len(np.unique(np.concatenate(distinct))))
+
+
+def _seal(validation: _Cut, work_folder: Path) -> str:
+    folder = Path(tempfile.mkdtemp(prefix="sealed-", dir=work_folder))  # mode 0700
+    block = validation.block
+    columns = {
+        str(position): block.features.column(position) for position in range(block.features.num_columns)
+    }
+    columns[_TARGET] = pa.array(block.y)
+    if block.weight is not None:
+        columns[_WEIGHT] = pa.array(block.weight)
+    pq.write_table(pa.table(columns), folder / SEALED_FILE)
+    return str(folder)
+
+
+def _empty_part(part: Part) -> DataUnsuitable:
+    message = f"the {part} part is empty: the table has too few rows with a target"
+    advice = "Give more rows, or a larger share in split.parts"
+    finding = Finding("rows.too_few", Severity.ERROR, message, advice)
+    return DataUnsuitable(f"{message}. {advice}", findings=[finding])

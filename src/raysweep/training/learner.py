@@ -1,0 +1,95 @@
+"""What a family has to offer: a learner that grows step by step, and predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from raysweep.config import TaskKind
+from raysweep.space import ParamValue
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Encoded rows as a learner takes them.
+
+    Attributes:
+        values: float array or CSR matrix of shape (rows, columns); NaN where missing, unless the family is scaled.
+        categorical: which columns hold category codes that the learner may treat as categories.
+        y: class codes 0..k-1 or numbers, shape (rows,).
+        weight: row weights, shape (rows,), or None.
+        cache: prepared forms of this matrix that learners keep from trial to trial, by a key of their own.
+    """
+
+    values: Any
+    y: Floats
+    weight: Floats | None
+    categorical: tuple[bool, ...]
+    cache: dict[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FitSetting:
+    """What a fit is told beside its parameters.
+
+    Attributes:
+        classes: number of classes; 0 for regression.
+        threads: how many it may use.
+        rounds: full effort for a family that grows in rounds.
+        metric: the sweep's metric, by name.
+        deadline: seconds since the epoch after which to give up growing; infinity for none.
+    """
+
+    task: TaskKind
+    classes: int
+    seed: int
+    threads: int
+    rounds: int
+    metric: str
+    device: str = "cpu"
+    deadline: float = float("inf")
+
+
+class Learner(Protocol):
+    """One fit of one candidate on one cut of the rows.
+
+    Attributes:
+        rounds: the number of rounds with the best score on the watched rows so far (the number grown so far where
+            nothing is watched); None for a family that does not grow in rounds.
+        finished: more effort would not help.
+    """
+
+    rounds: int | None
+    finished: bool
+
+    def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None: ...
+
+    def grow(self, training: Matrix, share: float, watched: Matrix | None = None) -> None:
+        """Fit up to `share` of the full effort, going on from an earlier call.
+
+        Args:
+            training: the rows to fit on.
+            share: of the full effort, in (0, 1].
+            watched: testing rows, for a family that chooses its number of rounds on them.
+        """
+        ...
+
+    def predict(self, matrix: Matrix) -> Floats:
+        """Numbers of shape (rows,), or class probabilities of shape (rows, classes)."""
+        ...
+
+    def save(self, folder: Path) -> list[str]:
+        """Write the fitted learner without pickle; returns the names of the files."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path, setting: FitSetting) -> Learner:
+        """The learner that `save` wrote, ready to predict."""
+        ...

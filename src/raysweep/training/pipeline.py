@@ -1,0 +1,92 @@
+"""A fitted candidate that takes a table: preprocessing and learner together, written and read without pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import skops.io
+
+from raysweep.errors import BundleRefused
+from raysweep.records.table import LearningTask
+from raysweep.records.trial import Candidate
+from raysweep.training.evaluate import TrialRules, new_learner
+from raysweep.training.families import families
+from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
+from raysweep.training.preprocess import Preprocessor
+from raysweep.training.trial_data import RowBlock, encode
+from raysweep.training.trusted import load_trusted
+
+PREPROCESS_FILE: Final = "preprocess.skops"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Preprocessing and learner of one fitted candidate."""
+
+    family: str
+    preprocessor: Preprocessor
+    learner: Learner
+
+    def predict(self, features: pa.Table) -> Floats:
+        """Numbers of shape (rows,), or class probabilities of shape (rows, classes).
+
+        Args:
+            features: the feature columns in canonical types.
+        """
+        return self.learner.predict(self.matrix(features))
+
+    def matrix(self, features: pa.Table) -> Matrix:
+        """The rows as the learner takes them."""
+        values = self.preprocessor.transform(features)
+        return Matrix(values, np.zeros(features.num_rows), None, self.preprocessor.categorical, {})
+
+    def save(self, folder: Path) -> list[str]:
+        """Write it into an existing folder; returns the names of the files."""
+        skops.io.dump(self.preprocessor, folder / PREPROCESS_FILE)
+        return [PREPROCESS_FILE, *self.learner.save(folder)]
+
+
+def load_pipeline(folder: Path, family: str, setting: FitSetting) -> Pipeline:
+    """The pipeline that `save` wrote.
+
+    Raises:
+        BundleRefused: a file is missing, broken, or holds types that are not trusted; or the family is not installed.
+    """
+    if family not in families():
+        raise BundleRefused(f"the model is of the family {family!r}, which no installed package provides")
+    preprocessor = load_trusted(folder / PREPROCESS_FILE)
+    if not isinstance(preprocessor, Preprocessor):
+        raise BundleRefused(f"{PREPROCESS_FILE} holds a {type(preprocessor).__name__}, not the preprocessing")
+    learner = families()[family].load_learner().load(folder, setting)
+    return Pipeline(family, preprocessor, learner)
+
+
+def fit_pipeline(
+    candidate: Candidate,
+    task: LearningTask,
+    rows: RowBlock,
+    rules: TrialRules,
+    *,
+    rounds: int | None,
+    seed: int,
+) -> Pipeline:
+    """Fit a candidate at full effort.
+
+    Args:
+        candidate: family and parameters.
+        task: what is to be learned.
+        rows: to fit on.
+        rules: threads and device; the rungs are not used.
+        rounds: the number of rounds found in the search, for a family that grows in rounds.
+        seed: of the preprocessing, the same for all candidates of a sweep.
+    """
+    family = families()[candidate.family]
+    encoding = str(candidate.params.get("encoding", "ordinal"))
+    matrix, _, preprocessor = encode(task, rows, None, encoding, scaled=family.scaled, seed=seed)
+    learner = new_learner(replace(candidate, rounds=rounds), task, rules, candidate.seed)
+    learner.grow(matrix, 1.0)
+    return Pipeline(candidate.family, preprocessor, learner)

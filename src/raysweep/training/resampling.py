@@ -1,0 +1,206 @@
+"""Bootstrap of scores: every metric on many weighted resamples of the same predictions at once.
+
+A resample is a weight for each row, drawn from a Poisson distribution of mean 1 (Hanley & MacGibbon 2006; Chamandy et al.
+2012): rows are sorted once, and each metric becomes sums over weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from raysweep.training.learner import Floats
+from raysweep.training.metrics import predicted_codes
+
+RESAMPLES: Final = 1_000
+_CHUNK_CELLS: Final = 4_000_000
+_TINY: Final = 1e-15
+
+Resample = Callable[[Floats], Floats]  # weights (resamples, rows) -> scores (resamples,)
+
+
+def resampled_scores(
+    name: str,
+    y: Floats,
+    predictions: list[Floats],
+    weight: Floats | None,
+    *,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Floats:
+    """Scores of several models on the same resamples, so that their differences are paired.
+
+    Args:
+        name: of the metric.
+        y: class codes or numbers, shape (rows,).
+        predictions: of each model, as `raysweep.training.metrics.score` takes them.
+        weight: row weights, or None.
+        seed: of the resamples.
+        resamples: how many.
+
+    Returns:
+        Array of shape (models, resamples).
+    """
+    prepared = [_RESAMPLERS[name](y, predicted) for predicted in predictions]
+    chunks = [
+        np.stack([scorer(weights) for scorer in prepared])
+        for weights in _weights(len(y), weight, seed, resamples)
+    ]
+    return np.concatenate(chunks, axis=1)
+
+
+def _weights(rows: int, weight: Floats | None, seed: int, resamples: int) -> Iterator[Floats]:
+    generator = np.random.default_rng(seed)
+    size = max(1, _CHUNK_CELLS // max(1, rows))
+    for start in range(0, resamples, size):
+        drawn = generator.poisson(1.0, size=(min(size, resamples - start), rows)).astype(np.float64)
+        yield drawn if weight is None else drawn * weight
+
+
+def _mean_of(loss: Floats) -> Resample:
+    def score(weights: Floats) -> Floats:
+        return np.asarray(weights @ loss / weights.sum(axis=1))
+
+    return score
+
+
+def _log_loss(y: Floats, probability: Floats) -> Resample:
+    of_truth = (probability / probability.sum(axis=1, keepdims=True))[np.arange(len(y)), y.astype(int)]
+    return _mean_of(-np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1)))
+
+
+def _rmse(y: Floats, predicted: Floats) -> Resample:
+    mean = _mean_of((y - predicted) ** 2)
+    return lambda weights: np.sqrt(mean(weights))
+
+
+def _r2(y: Floats, predicted: Floats) -> Resample:
+    residual, first, second = _mean_of((y - predicted) ** 2), _mean_of(y), _mean_of(y**2)
+    return lambda weights: 1 - residual(weights) / np.maximum(second(weights) - first(weights) ** 2, _TINY)
+
+
+class _Ranking:
+    """Rows of a two-class problem from the highest value to the lowest, with ties known."""
+
+    def __init__(self, positive: npt.NDArray[np.bool_], value: Floats) -> None:
+        self.order = np.argsort(-value, kind="stable")
+        ordered = value[self.order]
+        self.positive = positive[self.order].astype(np.float64)
+        self.last_of_tie = np.flatnonzero(np.append(np.diff(ordered) != 0, True))  # noqa: FBT003 - a value, not a flag
+
+    def cumulated(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Weight of positives and of negatives down to the end of each tie, shape (resamples, ties)."""
+        ordered = weights[:, self.order]
+        positives = np.cumsum(ordered * self.positive, axis=1)[:, self.last_of_tie]
+        negatives = np.cumsum(ordered * (1 - self.positive), axis=1)[:, self.last_of_tie]
+        return positives, negatives
+
+
+def _area(positive: npt.NDArray[np.bool_], value: Floats) -> Resample:
+    ranking = _Ranking(positive, value)
+
+    def score(weights: Floats) -> Floats:
+        hits, misses = ranking.cumulated(weights)
+        steps = np.diff(misses, axis=1, prepend=0.0)
+        middle = hits - np.diff(hits, axis=1, prepend=0.0) / 2
+        total = hits[:, -1] * misses[:, -1]
+        return np.asarray(
+            np.where(total > 0, (steps * middle).sum(axis=1) / np.maximum(total, _TINY), np.nan)
+        )
+
+    return score
+
+
+def _roc_auc(y: Floats, probability: Floats) -> Resample:
+    return _area(y == 1, probability[:, 1])
+
+
+def _roc_auc_ovr(y: Floats, probability: Floats) -> Resample:
+    areas = [
+        _area(y == code, probability[:, code])
+        for code in range(probability.shape[1])
+        if 0 < (y == code).sum() < len(y)
+    ]
+    return lambda weights: np.nanmean(np.stack([area(weights) for area in areas]), axis=0)
+
+
+def _average_precision(y: Floats, probability: Floats) -> Resample:
+    ranking = _Ranking(y == 1, probability[:, 1])
+
+    def score(weights: Floats) -> Floats:
+        hits, misses = ranking.cumulated(weights)
+        precision = hits / np.maximum(hits + misses, _TINY)
+        gained = np.diff(hits, axis=1, prepend=0.0)
+        return np.asarray((gained * precision).sum(axis=1) / np.maximum(hits[:, -1], _TINY))
+
+    return score
+
+
+def _confusion(y: Floats, probability: Floats) -> Callable[[Floats], Floats]:
+    """Weights (resamples, rows) -> confusion matrices (resamples, true class, predicted class)."""
+    classes = probability.shape[1]
+    cell = y.astype(int) * classes + predicted_codes(probability)
+    members = [np.flatnonzero(cell == number) for number in range(classes * classes)]
+
+    def count(weights: Floats) -> Floats:
+        sums = np.stack([weights[:, rows].sum(axis=1) for rows in members], axis=1)
+        return sums.reshape(-1, classes, classes)
+
+    return count
+
+
+def _accuracy(y: Floats, probability: Floats) -> Resample:
+    return _mean_of((predicted_codes(probability) == y).astype(np.float64))
+
+
+def _balanced_accuracy(y: Floats, probability: Floats) -> Resample:
+    count = _confusion(y, probability)
+
+    def score(weights: Floats) -> Floats:
+        cells = count(weights)
+        true = cells.sum(axis=2)
+        recall = np.where(true > 0, np.diagonal(cells, axis1=1, axis2=2) / np.maximum(true, _TINY), np.nan)
+        return np.asarray(np.nanmean(recall, axis=1))
+
+    return score
+
+
+def _f1_of_each(cells: Floats) -> Floats:
+    right = np.diagonal(cells, axis1=1, axis2=2)
+    total = cells.sum(axis=1) + cells.sum(axis=2)
+    return np.where(total > 0, 2 * right / np.maximum(total, _TINY), 0.0)
+
+
+def _f1(y: Floats, probability: Floats) -> Resample:
+    count = _confusion(y, probability)
+    return lambda weights: _f1_of_each(count(weights))[:, 1]
+
+
+def _f1_macro(y: Floats, probability: Floats) -> Resample:
+    count = _confusion(y, probability)
+
+    def score(weights: Floats) -> Floats:
+        cells = count(weights)
+        occurs = cells.sum(axis=1) + cells.sum(axis=2) > 0
+        return np.asarray(np.nanmean(np.where(occurs, _f1_of_each(cells), np.nan), axis=1))
+
+    return score
+
+
+_RESAMPLERS: Final[dict[str, Callable[[Floats, Floats], Resample]]] = {
+    "roc_auc": _roc_auc,
+    "roc_auc_ovr": _roc_auc_ovr,
+    "average_precision": _average_precision,
+    "brier": lambda y, probability: _mean_of((probability[:, 1] - y) ** 2),
+    "log_loss": _log_loss,
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced_accuracy,
+    "f1": _f1,
+    "f1_macro": _f1_macro,
+    "rmse": _rmse,
+    "mae": lambda y, predicted: _mean_of(np.abs(y - predicted)),
+    "r2": _r2,
+}

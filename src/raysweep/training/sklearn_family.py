@@ -1,0 +1,187 @@
+"""The families from scikit-learn: histogram gradient boosting, forests, linear models, nearest neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import skops.io
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+from raysweep.config import TaskKind
+from raysweep.space import ParamValue
+from raysweep.training.learner import FitSetting, Floats, Matrix
+from raysweep.training.trusted import load_trusted
+
+MODEL_FILE: Final = "estimator.skops"
+MIN_ROWS: Final = 500
+
+
+class SklearnLearner:
+    """One fit of a scikit-learn estimator; see `raysweep.training.learner.Learner`.
+
+    Attributes:
+        classifier, regressor: the estimator classes; None where the family cannot learn that.
+        growing: the estimator's parameter that counts rounds, which `warm_start` adds to; empty where there is none,
+            and then a smaller effort is a fit on fewer rows.
+    """
+
+    classifier: ClassVar[type[Any] | None] = None
+    regressor: ClassVar[type[Any] | None] = None
+    growing: ClassVar[str] = ""
+    fixed: ClassVar[Mapping[str, Any]] = {}
+    seeded: ClassVar[bool] = True
+    threaded: ClassVar[bool] = True
+    weighted: ClassVar[bool] = True
+
+    def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None:
+        self.rounds: int | None = 0 if self.growing else None
+        self.finished = False
+        self._setting = setting
+        self._params = {name: value for name, value in params.items() if name != "encoding"}
+        self._model: Any = None
+
+    def grow(self, training: Matrix, share: float, watched: Matrix | None = None) -> None:  # noqa: ARG002 - Learner
+        """Fit with more rounds, or on more rows."""
+        if self.growing:
+            self._add_rounds(training, max(1, round(self._setting.rounds * share)))
+        else:
+            self._fit_share(training, share)
+        self.finished = self.finished or share >= 1
+
+    def predict(self, matrix: Matrix) -> Floats:
+        """Numbers, or probabilities with a column for every class of the task."""
+        if self._setting.task is TaskKind.REGRESSION:
+            return np.asarray(self._model.predict(matrix.values), dtype=np.float64)
+        known = np.asarray(self._model.predict_proba(matrix.values), dtype=np.float64)
+        codes = self._model.classes_.astype(int)
+        if len(codes) == self._setting.classes:
+            return known
+        full = np.zeros((known.shape[0], self._setting.classes))
+        full[:, codes] = known
+        return full
+
+    def save(self, folder: Path) -> list[str]:
+        """Write the estimator in skops format: no pickle, exact."""
+        skops.io.dump(self._model, folder / MODEL_FILE)
+        return [MODEL_FILE]
+
+    @classmethod
+    def load(cls, folder: Path, setting: FitSetting) -> SklearnLearner:
+        """Read an estimator that `save` wrote; refuses types that are not on raysweep's list."""
+        learner = cls({}, setting)
+        learner._model = load_trusted(folder / MODEL_FILE)  # noqa: SLF001 - its own class
+        if hasattr(learner._model, "n_jobs"):  # noqa: SLF001
+            learner._model.n_jobs = setting.threads  # noqa: SLF001
+        learner.finished = True
+        return learner
+
+    def _make(self, rows: int) -> Any:  # noqa: ARG002 - neighbours need it
+        kind = self.regressor if self._setting.task is TaskKind.REGRESSION else self.classifier
+        if kind is None:
+            raise ValueError(f"{type(self).__name__} cannot learn a {self._setting.task} task")
+        options = {**self.fixed, **self._params}
+        if self.seeded:
+            options["random_state"] = self._setting.seed % 2**31
+        if self.threaded:
+            options["n_jobs"] = self._setting.threads
+        return kind(**options)
+
+    def _add_rounds(self, training: Matrix, rounds: int) -> None:
+        if self._model is None:
+            self._model = self._make(training.y.shape[0])
+        self._model.set_params(**{self.growing: rounds})
+        self._model.fit(training.values, training.y, **self._weights(training.weight))
+        self.rounds = rounds
+
+    def _fit_share(self, training: Matrix, share: float) -> None:
+        rows = training.y.shape[0]
+        kept = min(rows, max(MIN_ROWS, round(rows * share)))
+        self._model = self._make(kept)
+        if kept == rows:
+            self.finished = True
+            self._model.fit(training.values, training.y, **self._weights(training.weight))
+            return
+        # Rows come in the order of their keys' hashes, so that the first ones are a random sample.
+        chosen = _first_rows_of_each_class(training.y, kept, self._setting.classes)
+        weight = None if training.weight is None else training.weight[chosen]
+        self._model.fit(training.values[chosen], training.y[chosen], **self._weights(weight))
+
+    def _weights(self, weight: Floats | None) -> dict[str, Floats]:
+        return {"sample_weight": weight} if weight is not None and self.weighted else {}
+
+
+def _first_rows_of_each_class(y: Floats, count: int, classes: int) -> Any:
+    """The first `count` rows, and the first row of each class that they lack."""
+    if not classes:
+        return np.arange(count)
+    first = np.unique(y, return_index=True)[1]
+    return np.union1d(np.arange(count), first)
+
+
+class HistGradientBoostingLearner(SklearnLearner):
+    """Histogram gradient boosting."""
+
+    classifier = HistGradientBoostingClassifier
+    regressor = HistGradientBoostingRegressor
+    growing = "max_iter"
+    fixed: ClassVar[Mapping[str, Any]] = {"warm_start": True, "early_stopping": False}
+    threaded = False  # takes OMP_NUM_THREADS, which the trial's process sets
+
+
+class RandomForestLearner(SklearnLearner):
+    """Random forest; `max_features: null` is scikit-learn's own default for the task."""
+
+    classifier = RandomForestClassifier
+    regressor = RandomForestRegressor
+    growing = "n_estimators"
+    fixed: ClassVar[Mapping[str, Any]] = {"warm_start": True}
+
+    def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None:
+        super().__init__({k: v for k, v in params.items() if (k, v) != ("max_features", None)}, setting)
+
+
+class ExtraTreesLearner(RandomForestLearner):
+    """Extremely randomized trees."""
+
+    classifier = ExtraTreesClassifier
+    regressor = ExtraTreesRegressor
+
+
+class LogisticRegressionLearner(SklearnLearner):
+    """Logistic regression with an L2 penalty."""
+
+    classifier = LogisticRegression
+    threaded = False
+
+
+class RidgeLearner(SklearnLearner):
+    """Linear regression with an L2 penalty."""
+
+    regressor = Ridge
+    threaded = False
+
+
+class KNeighborsLearner(SklearnLearner):
+    """Nearest neighbours; it has no use for row weights in fitting."""
+
+    classifier = KNeighborsClassifier
+    regressor = KNeighborsRegressor
+    seeded = False
+    weighted = False
+
+    def _make(self, rows: int) -> Any:
+        made = super()._make(rows)
+        made.n_neighbors = min(made.n_neighbors, rows)
+        return made

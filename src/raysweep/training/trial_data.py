@@ -1,0 +1,119 @@
+"""The rows of a search as a trial sees them: features, targets, weights, and the cuts to fit and score on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from raysweep.records.table import LearningTask
+from raysweep.records.trial import Candidate
+from raysweep.training.families import families
+from raysweep.training.learner import Floats, Matrix
+from raysweep.training.preprocess import Preprocessor
+
+Rows = slice | npt.NDArray[np.int64]
+_MAX_KEPT_ENCODINGS: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Feature columns of some rows with their targets and weights, in the order of the rows' keys."""
+
+    features: pa.Table
+    y: Floats
+    weight: Floats | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows."""
+        return len(self.y)
+
+    def take(self, rows: Rows) -> RowBlock:
+        """Some of the rows; a slice copies nothing."""
+        if isinstance(rows, slice):
+            features = self.features.slice(rows.start, rows.stop - rows.start)
+        else:
+            features = self.features.take(pa.array(rows))
+        return RowBlock(features, self.y[rows], None if self.weight is None else self.weight[rows])
+
+    def joined(self, other: RowBlock) -> RowBlock:
+        """These rows and then the other's."""
+        weight = None
+        if self.weight is not None and other.weight is not None:
+            weight = np.concatenate([self.weight, other.weight])
+        features = pa.concat_tables([self.features, other.features])
+        return RowBlock(features, np.concatenate([self.y, other.y]), weight)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRows:
+    """Training and testing rows; never a validation row.
+
+    Attributes:
+        fold_of_row: for cross-validation, the fold of each row of training, then testing; empty without folds.
+    """
+
+    training: RowBlock
+    testing: RowBlock
+    fold_of_row: npt.NDArray[np.int64]
+    folds: int
+
+
+@dataclass(slots=True)
+class PreparedRows:
+    """The cuts of a search in one process: encoded once per encoding and kept from trial to trial.
+
+    What is kept depends on rows and encoding alone, never on a candidate, so that a score does not depend on which trials
+    this process has run before.
+    """
+
+    task: LearningTask
+    rows: SearchRows
+    seed: int
+    _encoded: dict[Any, tuple[Matrix, Matrix, Preprocessor]] = field(default_factory=dict)
+
+    @property
+    def cuts(self) -> int:
+        """How many fits a full evaluation takes: 1, or one a fold."""
+        return self.rows.folds
+
+    def encoded(self, cut: int, candidate: Candidate) -> tuple[Matrix, Matrix]:
+        """Matrix to fit on and matrix to score on, for the encoding that the candidate wants."""
+        family = families()[candidate.family]
+        encoding = str(candidate.params.get("encoding", "ordinal"))
+        key = (cut, encoding, family.scaled)
+        if key not in self._encoded:
+            if len(self._encoded) >= _MAX_KEPT_ENCODINGS * self.cuts:
+                self._encoded.pop(next(iter(self._encoded)))
+            fitting, scoring = self._cut(cut)
+            self._encoded[key] = encode(
+                self.task, fitting, scoring, encoding, scaled=family.scaled, seed=self.seed
+            )
+        fit, scored, _ = self._encoded[key]
+        return fit, scored
+
+    def _cut(self, cut: int) -> tuple[RowBlock, RowBlock]:
+        if self.rows.folds == 1:
+            return self.rows.training, self.rows.testing
+        every = self.rows.training.joined(self.rows.testing)
+        held_out = self.rows.fold_of_row == cut
+        return every.take(np.flatnonzero(~held_out)), every.take(np.flatnonzero(held_out))
+
+
+def encode(
+    task: LearningTask, fitting: RowBlock, scoring: RowBlock | None, encoding: str, *, scaled: bool, seed: int
+) -> tuple[Matrix, Matrix, Preprocessor]:
+    """Fit the preprocessing on `fitting`; returns both matrices and it. Without `scoring`, its matrix is the first."""
+    preprocessor = Preprocessor(task.features, encoding, scaled=scaled)
+    values = preprocessor.fit_transform(fitting.features, fitting.y, task.kind, seed)
+    fit = Matrix(values, fitting.y, fitting.weight, preprocessor.categorical, {})
+    if scoring is None:
+        return fit, fit, preprocessor
+    scored = Matrix(
+        preprocessor.transform(scoring.features), scoring.y, scoring.weight, preprocessor.categorical, {}
+    )
+    return fit, scored, preprocessor

@@ -1,0 +1,157 @@
+"""The family `xgboost`: histogram trees that grow in rounds and stop when the testing rows say so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xgboost as xgb
+
+from raysweep.config import TaskKind
+from raysweep.space import ParamValue
+from raysweep.training.learner import FitSetting, Floats, Matrix
+
+MODEL_FILE: Final = "model.ubj"
+PATIENCE_ROUNDS: Final = 50
+
+# XGBoost's own metric that is closest to the sweep's: it only chooses the number of rounds.
+_WATCHED_METRIC: Final = {
+    "roc_auc": "auc",
+    "average_precision": "aucpr",
+    "accuracy": "error",
+    "rmse": "rmse",
+    "r2": "rmse",
+    "mae": "mae",
+}
+_DEFAULT_METRIC: Final = {
+    TaskKind.BINARY: "logloss",
+    TaskKind.MULTICLASS: "mlogloss",
+    TaskKind.REGRESSION: "rmse",
+}
+_GROWING_METRICS: Final = frozenset({"auc", "aucpr"})
+_OBJECTIVE: Final = {
+    TaskKind.BINARY: "binary:logistic",
+    TaskKind.MULTICLASS: "multi:softprob",
+    TaskKind.REGRESSION: "reg:squarederror",
+}
+
+
+class XGBoostLearner:
+    """One XGBoost fit; see `raysweep.training.learner.Learner`."""
+
+    def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None:
+        self.rounds: int | None = 0
+        self.finished = False
+        self._setting = setting
+        self._booster: xgb.Booster | None = None
+        self._grown = 0
+        self._best = -np.inf
+        self._native = params.get("encoding") == "native"
+        self._max_bin = int(params.get("max_bin") or 256)
+        own = {name: value for name, value in params.items() if name not in {"encoding", "max_cat_to_onehot"}}
+        if self._native and "max_cat_to_onehot" in params:
+            own["max_cat_to_onehot"] = params["max_cat_to_onehot"]
+        if setting.task is TaskKind.MULTICLASS:
+            own["num_class"] = setting.classes
+        self._params = own | {
+            "objective": _OBJECTIVE[setting.task],
+            "eval_metric": self._metric(),
+            "seed": setting.seed % 2**31,
+            "nthread": setting.threads,
+            "device": setting.device,
+            "verbosity": 0,
+        }
+
+    def grow(self, training: Matrix, share: float, watched: Matrix | None = None) -> None:
+        """Add rounds up to `share` of the full effort; 50 rounds without gain on the watched rows end it."""
+        train = self._prepare(training)
+        test = self._prepare(watched, reference=train) if watched is not None else None
+        if self._booster is None:
+            self._booster = xgb.Booster(self._params, [train] if test is None else [train, test])
+        target = max(1, round(self._setting.rounds * share))
+        while self._grown < target and not self.finished:
+            self._booster.update(train, self._grown)
+            self._grown += 1
+            if test is None:
+                self.rounds = self._grown
+            else:
+                self._watch(test)
+            if time.time() > self._setting.deadline:
+                self.finished = True
+        if self._grown >= self._setting.rounds:
+            self.finished = True
+
+    def predict(self, matrix: Matrix) -> Floats:
+        """Predictions of the best number of rounds."""
+        if self._booster is None:
+            raise ValueError("nothing has been fitted yet")
+        # The watched matrix keeps its predictions round by round, but a plain one is exact for any range of rounds.
+        data = matrix.cache.setdefault(("plain", self._native), self._plain(matrix))
+        raw = np.asarray(self._booster.predict(data, iteration_range=(0, self.rounds or 0)), dtype=np.float64)
+        if self._setting.task is TaskKind.BINARY:
+            return np.column_stack([1 - raw, raw])
+        return raw
+
+    def save(self, folder: Path) -> list[str]:
+        """Write the rounds that are used as UBJSON, which loads back exactly."""
+        if self._booster is None:
+            raise ValueError("nothing has been fitted yet")
+        kept = self._booster[: self.rounds] if (self.rounds or 0) < self._grown else self._booster
+        kept.save_model(folder / MODEL_FILE)
+        return [MODEL_FILE]
+
+    @classmethod
+    def load(cls, folder: Path, setting: FitSetting) -> XGBoostLearner:
+        """Read a model that `save` wrote."""
+        learner = cls({}, setting)
+        booster = xgb.Booster({"nthread": setting.threads, "device": setting.device})
+        booster.load_model(folder / MODEL_FILE)
+        learner._booster = booster  # noqa: SLF001 - its own class
+        learner._grown = learner.rounds = booster.num_boosted_rounds()  # noqa: SLF001
+        learner._native = "c" in (booster.feature_types or [])  # noqa: SLF001
+        learner.finished = True
+        return learner
+
+    def _metric(self) -> str:
+        if self._setting.task is TaskKind.MULTICLASS:
+            return "merror" if self._setting.metric == "accuracy" else "mlogloss"
+        return _WATCHED_METRIC.get(self._setting.metric, _DEFAULT_METRIC[self._setting.task])
+
+    def _watch(self, test: xgb.DMatrix) -> None:
+        assert self._booster is not None  # noqa: S101 - grow() made it
+        text = str(self._booster.eval_set([(test, "testing")], self._grown - 1))
+        value = float(text.rsplit(":", 1)[1])
+        score = value if self._params["eval_metric"] in _GROWING_METRICS else -value
+        if score > self._best or self.rounds == 0:
+            self._best, self.rounds = score, self._grown
+        elif self._grown - (self.rounds or 0) >= PATIENCE_ROUNDS:
+            self.finished = True
+
+    def _prepare(self, matrix: Matrix, reference: xgb.DMatrix | None = None) -> xgb.DMatrix:
+        """The binned form of a matrix, kept beside it: building it costs as much as several rounds."""
+        key = ("binned", self._native, self._max_bin, reference is None)
+        if key not in matrix.cache:
+            matrix.cache[key] = xgb.QuantileDMatrix(
+                matrix.values,
+                matrix.y,
+                weight=matrix.weight,
+                ref=reference,
+                max_bin=self._max_bin,
+                nthread=self._setting.threads,
+                **self._types(matrix),
+            )
+        return matrix.cache[key]
+
+    def _plain(self, matrix: Matrix) -> xgb.DMatrix:
+        return xgb.DMatrix(matrix.values, nthread=self._setting.threads, **self._types(matrix))
+
+    def _types(self, matrix: Matrix) -> dict[str, Any]:
+        if not self._native:
+            return {}
+        return {
+            "enable_categorical": True,
+            "feature_types": ["c" if flag else "q" for flag in matrix.categorical],
+        }
