@@ -47,9 +47,7 @@ class S3Config(Document):
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"write it as http://host:port or https://host, not {url}")
         if "@" in url:
-            raise ValueError(
-                "holds a user name or password; credentials belong in the AWS environment or profile"
-            )
+            raise ValueError("holds a user name or password; credentials belong in the AWS environment or profile")
         return url.rstrip("/")
 
 
@@ -194,9 +192,7 @@ class SweepConfig(Document):
         return self.data.s3 or self.export.s3
 
 
-def load_config(
-    sweep: SweepConfig | Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()
-) -> SweepConfig:
+def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, overrides: Sequence[str] = ()) -> SweepConfig:
     """Read a sweep file, or the same keys from a dict, and resolve what it names.
 
     Relative data addresses and the space's path start from the sweep file's folder; `export.to` starts from the

@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,11 +38,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool | date | type(None)):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be a plain value", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands here twice", key_node.start_mark
@@ -51,7 +52,7 @@ class _Loader(yaml.SafeLoader):
 def _allow_plain_exponents() -> None:
     import re
 
-    _Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    _Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float",
         re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
         list("-+0123456789"),
@@ -137,18 +138,14 @@ def set_path(values: Mapping[str, Any], assignment: str) -> dict[str, Any]:
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with more refusals
     except yaml.YAMLError as error:
-        raise RequestInvalid(
-            f"--set {assignment}: the value is not valid YAML: {_one_line(error)}"
-        ) from error
+        raise RequestInvalid(f"--set {assignment}: the value is not valid YAML: {_one_line(error)}") from error
     # Names of checks hold a dot (`checks.set.col.missing.warn`): what follows `checks.set` is at most one such name.
     if keys[:2] == ["checks", "set"] and len(keys) > 3:  # noqa: PLR2004
         keys = [*keys[:2], ".".join(keys[2:4]), *keys[4:]]
     return _with_value(values, keys, value, assignment)
 
 
-def _with_value(
-    values: Mapping[str, Any], keys: Sequence[str], value: object, assignment: str
-) -> dict[str, Any]:
+def _with_value(values: Mapping[str, Any], keys: Sequence[str], value: object, assignment: str) -> dict[str, Any]:
     head, *rest = keys
     if not rest:
         return {**values, head: value}
@@ -160,9 +157,7 @@ def _with_value(
 
 def canonical_json(value: object) -> bytes:
     """The one byte sequence for `value`: sorted keys, no spaces, UTF-8, no NaN."""
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
-    )
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
     return text.encode("utf-8")
 
 
@@ -170,6 +165,23 @@ def readable_json(value: object) -> bytes:
     """`value` as JSON for people: sorted keys, indented, UTF-8, no NaN, with a last newline."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     return (text + "\n").encode("utf-8")
+
+
+def plain_record(value: object) -> Any:
+    """A record as JSON can hold it: dataclasses and mappings as dicts, enums as values, NaN and infinity as None."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json", by_alias=True)
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    elif isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, Mapping):
+        return {str(key): plain_record(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_record(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
 
 
 def to_yaml(document: Document) -> str:

@@ -36,8 +36,7 @@ class Param(Document):
         kinds = [kind for kind in (self.int_, self.float_, self.choice) if kind is not None]
         if len(kinds) != 1:
             raise ValueError(
-                "give exactly one of int: [low, high], float: [low, high], choice: [...], "
-                f"not {len(kinds)} of them"
+                f"give exactly one of int: [low, high], float: [low, high], choice: [...], not {len(kinds)} of them"
             )
         if self.choice is not None:
             if self.log or self.step is not None:
@@ -49,9 +48,7 @@ class Param(Document):
         if low > high:
             raise ValueError(f"the bounds are reversed: [{low}, {high}]; write [{high}, {low}]")
         if self.log and low <= 0:
-            raise ValueError(
-                f"log: true needs a lower bound above 0, not {low}; give a small one, such as 1e-8"
-            )
+            raise ValueError(f"log: true needs a lower bound above 0, not {low}; give a small one, such as 1e-8")
         if self.log and self.step is not None:
             raise ValueError("log and step exclude each other")
         if self.int_ is not None and self.step is not None and self.step != int(self.step):
@@ -155,9 +152,7 @@ class FamilySpace(Document):
     def is_active(self, name: str, values: Mapping[str, ParamValue]) -> bool:
         """Whether the condition of parameter `name` holds, given the values of those before it."""
         known = {**self.fixed, **values}
-        return all(
-            other in known and known[other] == wanted for other, wanted in self.params[name].when.items()
-        )
+        return all(other in known and known[other] == wanted for other, wanted in self.params[name].when.items())
 
 
 class SearchSpace(Document):
@@ -213,12 +208,12 @@ def check_families(space: SearchSpace, known: Mapping[str, frozenset[str]]) -> N
     problems = []
     for family, section in space.families.items():
         if family not in known:
-            problems.append(
-                f"families.{family}: unknown family (known: {', '.join(known)}){suggest(family, known)}"
-            )
+            problems.append(f"families.{family}: unknown family (known: {', '.join(known)}){suggest(family, known)}")
             continue
-        for name in (*section.params, *section.fixed):
-            if name not in known[family]:
-                problems.append(f"families.{family}: no parameter {name!r}{suggest(name, known[family])}")
+        problems += [
+            f"families.{family}: no parameter {name!r}{suggest(name, known[family])}"
+            for name in (*section.params, *section.fixed)
+            if name not in known[family]
+        ]
     if problems:
         raise RequestInvalid("search.space: " + "; ".join(problems), problems=problems)

@@ -21,10 +21,7 @@ INSTANT = pa.timestamp("us")
 
 def kind_of(arrow_type: pa.DataType) -> ColumnKind:
     """What values of this Arrow type are."""
-    if isinstance(arrow_type, pa.ExtensionType):
-        return kind_of(arrow_type.storage_type)
-    if pa.types.is_dictionary(arrow_type):
-        return kind_of(arrow_type.value_type)
+    arrow_type = _plain_type(arrow_type)
     if pa.types.is_boolean(arrow_type):
         return ColumnKind.BOOLEAN
     if pa.types.is_date(arrow_type) or pa.types.is_timestamp(arrow_type):
@@ -38,10 +35,7 @@ def kind_of(arrow_type: pa.DataType) -> ColumnKind:
 
 def canonical_type(arrow_type: pa.DataType) -> pa.DataType:
     """The Arrow type that values of this type are turned into."""
-    if isinstance(arrow_type, pa.ExtensionType):
-        return canonical_type(arrow_type.storage_type)
-    if pa.types.is_dictionary(arrow_type):
-        return canonical_type(arrow_type.value_type)
+    arrow_type = _plain_type(arrow_type)
     kind = kind_of(arrow_type)
     if kind is ColumnKind.NUMBER:
         return pa.int64() if pa.types.is_integer(arrow_type) else pa.float64()
@@ -80,7 +74,7 @@ def canonical_array(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedA
     Raises:
         pa.ArrowInvalid: a value does not fit.
     """
-    while isinstance(values.type, pa.ExtensionType):
+    while isinstance(values.type, pa.BaseExtensionType):
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
@@ -94,9 +88,7 @@ def canonical_array(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedA
         return pc.divide(values.cast(pa.time64("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
     if pa.types.is_decimal(values.type) and pa.types.is_floating(wanted):
         return values.cast(pa.float64(), safe=False)
-    converted = (
-        values if values.type == wanted else values.cast(wanted, safe=not pa.types.is_floating(wanted))
-    )
+    converted = values if values.type == wanted else values.cast(wanted, safe=not pa.types.is_floating(wanted))
     return nan_to_null(converted) if pa.types.is_floating(wanted) else converted
 
 
@@ -108,11 +100,20 @@ def nan_to_null(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.fill_null(is_nan, fill_value=False), pa.scalar(None, values.type), values)
 
 
+def _plain_type(arrow_type: pa.DataType) -> pa.DataType:
+    """The type of the values behind extension types and dictionaries."""
+    while True:
+        if isinstance(arrow_type, pa.BaseExtensionType):
+            arrow_type = arrow_type.storage_type
+        elif pa.types.is_dictionary(arrow_type):
+            arrow_type = arrow_type.value_type
+        else:
+            return arrow_type
+
+
 def _is_text(arrow_type: pa.DataType) -> bool:
     return bool(
-        pa.types.is_string(arrow_type)
-        or pa.types.is_large_string(arrow_type)
-        or pa.types.is_string_view(arrow_type)
+        pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
     )
 
 
@@ -128,8 +129,5 @@ def _is_number(arrow_type: pa.DataType) -> bool:
 
 
 def _json_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    texts = [
-        None if value is None else json.dumps(value, sort_keys=True, default=str)
-        for value in values.to_pylist()
-    ]
+    texts = [None if value is None else json.dumps(value, sort_keys=True, default=str) for value in values.to_pylist()]
     return pa.chunked_array([pa.array(texts, TEXT)])

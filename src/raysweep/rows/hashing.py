@@ -1,8 +1,8 @@
 """64-bit hashes of rows that depend on the values alone: not on blocks, order, file format or column order.
 
 A value is hashed by its canonical form: a number by its float64 bits where it is exactly a float64 (so that 1 and 1.0
-are the same), else by its int64 bits; a boolean as 0 or 1; text by its UTF-8 bytes; an instant by its microseconds. Each is
-mixed with the name of its column, and the columns of a row are added up, so that their order does not matter.
+are the same), else by its int64 bits; a boolean as 0 or 1; text by its UTF-8 bytes, an instant by its microseconds.
+Each is mixed with the name of its column, and the columns of a row are added up, so that their order does not matter.
 Mixing is splitmix64's finalizer (Steele, Lea & Flood 2014); text goes through pandas' SipHash.
 """
 
@@ -105,11 +105,7 @@ def _is_exact(values: npt.NDArray[np.int64], floats: npt.NDArray[np.float64]) ->
 def _hash_text(array: pa.Array) -> Hashes:
     encoded = array.dictionary_encode()
     texts = encoded.dictionary.to_numpy(zero_copy_only=False).astype(object)
-    of_text = (
-        pd.util.hash_array(texts, hash_key=_TEXT_KEY, categorize=False)
-        if len(texts)
-        else np.zeros(0, np.uint64)
-    )
+    of_text = pd.util.hash_array(texts, hash_key=_TEXT_KEY, categorize=False) if len(texts) else np.zeros(0, np.uint64)
     with_null = np.append(of_text.astype(np.uint64), _NULL)
     codes = pc.fill_null(encoded.indices, len(of_text)).to_numpy(zero_copy_only=False)
     return np.asarray(with_null[codes], dtype=np.uint64)

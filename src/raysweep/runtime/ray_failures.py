@@ -30,9 +30,7 @@ def ray_errors_translated(doing: str) -> Iterator[None]:
         if ours is not None:
             raise ours from error
         if isinstance(error, ray.exceptions.RayError) and not isinstance(error, ray.exceptions.RayTaskError):
-            raise RayUnavailable(
-                f"Ray was lost while {doing}: {str(error).strip().splitlines()[0]}"
-            ) from error
+            raise RayUnavailable(f"Ray was lost while {doing}: {str(error).strip().splitlines()[0]}") from error
         raise
 
 

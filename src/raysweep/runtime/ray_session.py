@@ -16,9 +16,9 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
-import ray
 import ray.exceptions
 
+import ray
 from raysweep.errors import RayUnavailable
 
 _STORE_SHARE = 0.3
@@ -80,11 +80,7 @@ def _start(address: str | None) -> None:
         where = f"at {address}" if address else "on this machine"
         raise RayUnavailable(
             f"Ray does not start {where}: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}. "
-            + (
-                "Check cluster.address and that the cluster runs"
-                if address
-                else "Check free memory, /dev/shm and disk"
-            )
+            + ("Check cluster.address and that the cluster runs" if address else "Check free memory, /dev/shm and disk")
         ) from error
 
 

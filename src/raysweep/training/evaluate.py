@@ -42,11 +42,7 @@ def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) ->
         ScoreUndefined: predictions are not finite, or the metric is not defined on the testing rows.
     """
     wall, cpu = time.perf_counter(), time.process_time()
-    steps = (
-        _over_folds(candidate, prepared, rules)
-        if prepared.cuts > 1
-        else _over_rungs(candidate, prepared, rules)
-    )
+    steps = _over_folds(candidate, prepared, rules) if prepared.cuts > 1 else _over_rungs(candidate, prepared, rules)
     for rung, (effort, scores, rounds, is_last) in enumerate(steps, start=1):
         name = prepared.task.metric.name
         if name not in scores:

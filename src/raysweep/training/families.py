@@ -1,8 +1,8 @@
 """The registry of families: what each can learn, its parameters with their defaults, how it wants its columns.
 
-A family is an algorithm as the search sees it. This module imports no learner: `Family.learner` names the class that does
-the work, and it is imported in the process that fits. Installed packages add families through the entry point group
-`raysweep.families` (each entry point is a `Family`).
+A family is an algorithm as the search sees it. This module imports no learner: `Family.learner` names the class that
+does the work, and it is imported in the process that fits. Installed packages add families through the entry point
+group `raysweep.families` (each entry point is a `Family`).
 """
 
 from __future__ import annotations
@@ -114,9 +114,7 @@ _SHIPPED = (
         f"{_SKLEARN}:RandomForestLearner",
         rounds=200,
     ),
-    Family(
-        "extra_trees", _ANY, {**_FOREST, "max_features": None}, f"{_SKLEARN}:ExtraTreesLearner", rounds=200
-    ),
+    Family("extra_trees", _ANY, {**_FOREST, "max_features": None}, f"{_SKLEARN}:ExtraTreesLearner", rounds=200),
     Family(
         "logistic_regression",
         _CLASSES,

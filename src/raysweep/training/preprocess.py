@@ -1,12 +1,12 @@
 """From columns to the matrix that a family takes: fitted on training rows only, kept per encoding.
 
-Numbers and booleans become floats (NaN where missing or infinite), dates are expanded into parts, texts become the codes of
+Numbers and booleans become floats (NaN where missing or infinite), dates are expanded into parts, texts become codes of
 the categories seen in training. An encoding then says what becomes of the codes:
 
     ordinal   the code itself, in the categories' sorted order; missing and unseen are NaN
     native    as ordinal, and the learner is told that they are categories
     onehot    a column a category, the 64 most frequent of each; unseen ones count as infrequent
-    target    the mean target of the category, cross-fitted and shrunk (Micci-Barreca 2001; scikit-learn's TargetEncoder)
+    target    the category's mean target, cross-fitted and shrunk (Micci-Barreca 2001; scikit-learn's TargetEncoder)
 
 Families that need it get numbers without gaps (median, and a flag for what was missing) and standardized.
 """
@@ -81,9 +81,7 @@ class Preprocessor:
     def transform(self, table: pa.Table) -> Any:
         """The matrix of other rows."""
         codes = self._codes(table)
-        return self._assemble(
-            table, codes if self.encoder is None else self.encoder.transform(codes), fit=False
-        )
+        return self._assemble(table, codes if self.encoder is None else self.encoder.transform(codes), fit=False)
 
     def unseen(self, table: pa.Table) -> dict[str, int]:
         """For each text column with values that training did not have: how many rows."""

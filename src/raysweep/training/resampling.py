@@ -1,7 +1,7 @@
 """Bootstrap of scores: every metric on many weighted resamples of the same predictions at once.
 
-A resample is a weight for each row, drawn from a Poisson distribution of mean 1 (Hanley & MacGibbon 2006; Chamandy et al.
-2012): rows are sorted once, and each metric becomes sums over weights.
+A resample is a weight for each row, drawn from a Poisson distribution of mean 1 (Hanley & MacGibbon 2006; Chamandy et
+al. 2012): rows are sorted once, and each metric becomes sums over weights.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ def resampled_scores(
     """
     prepared = [_RESAMPLERS[name](y, predicted) for predicted in predictions]
     chunks = [
-        np.stack([scorer(weights) for scorer in prepared])
-        for weights in _weights(len(y), weight, seed, resamples)
+        np.stack([scorer(weights) for scorer in prepared]) for weights in _weights(len(y), weight, seed, resamples)
     ]
     return np.concatenate(chunks, axis=1)
 
@@ -89,7 +88,7 @@ class _Ranking:
         self.order = np.argsort(-value, kind="stable")
         ordered = value[self.order]
         self.positive = positive[self.order].astype(np.float64)
-        self.last_of_tie = np.flatnonzero(np.append(np.diff(ordered) != 0, True))  # noqa: FBT003 - a value, not a flag
+        self.last_of_tie = np.flatnonzero(np.append(np.diff(ordered) != 0, True))
 
     def cumulated(self, weights: Floats) -> tuple[Floats, Floats]:
         """Weight of positives and of negatives down to the end of each tie, shape (resamples, ties)."""
@@ -107,9 +106,7 @@ def _area(positive: npt.NDArray[np.bool_], value: Floats) -> Resample:
         steps = np.diff(misses, axis=1, prepend=0.0)
         middle = hits - np.diff(hits, axis=1, prepend=0.0) / 2
         total = hits[:, -1] * misses[:, -1]
-        return np.asarray(
-            np.where(total > 0, (steps * middle).sum(axis=1) / np.maximum(total, _TINY), np.nan)
-        )
+        return np.asarray(np.where(total > 0, (steps * middle).sum(axis=1) / np.maximum(total, _TINY), np.nan))
 
     return score
 
@@ -120,9 +117,7 @@ def _roc_auc(y: Floats, probability: Floats) -> Resample:
 
 def _roc_auc_ovr(y: Floats, probability: Floats) -> Resample:
     areas = [
-        _area(y == code, probability[:, code])
-        for code in range(probability.shape[1])
-        if 0 < (y == code).sum() < len(y)
+        _area(y == code, probability[:, code]) for code in range(probability.shape[1]) if 0 < (y == code).sum() < len(y)
     ]
     return lambda weights: np.nanmean(np.stack([area(weights) for area in areas]), axis=0)
 

@@ -81,9 +81,9 @@ class SklearnLearner:
     def load(cls, folder: Path, setting: FitSetting) -> SklearnLearner:
         """Read an estimator that `save` wrote; refuses types that are not on raysweep's list."""
         learner = cls({}, setting)
-        learner._model = load_trusted(folder / MODEL_FILE)  # noqa: SLF001 - its own class
-        if hasattr(learner._model, "n_jobs"):  # noqa: SLF001
-            learner._model.n_jobs = setting.threads  # noqa: SLF001
+        learner._model = load_trusted(folder / MODEL_FILE)
+        if hasattr(learner._model, "n_jobs"):
+            learner._model.n_jobs = setting.threads
         learner.finished = True
         return learner
 

@@ -67,8 +67,8 @@ class SearchRows:
 class PreparedRows:
     """The cuts of a search in one process: encoded once per encoding and kept from trial to trial.
 
-    What is kept depends on rows and encoding alone, never on a candidate, so that a score does not depend on which trials
-    this process has run before.
+    What is kept depends on rows and encoding alone, never on a candidate, so that a score does not depend on which
+    trials this process has run before.
     """
 
     task: LearningTask
@@ -90,9 +90,7 @@ class PreparedRows:
             if len(self._encoded) >= _MAX_KEPT_ENCODINGS * self.cuts:
                 self._encoded.pop(next(iter(self._encoded)))
             fitting, scoring = self._cut(cut)
-            self._encoded[key] = encode(
-                self.task, fitting, scoring, encoding, scaled=family.scaled, seed=self.seed
-            )
+            self._encoded[key] = encode(self.task, fitting, scoring, encoding, scaled=family.scaled, seed=self.seed)
         fit, scored, _ = self._encoded[key]
         return fit, scored
 
@@ -113,7 +111,5 @@ def encode(
     fit = Matrix(values, fitting.y, fitting.weight, preprocessor.categorical, {})
     if scoring is None:
         return fit, fit, preprocessor
-    scored = Matrix(
-        preprocessor.transform(scoring.features), scoring.y, scoring.weight, preprocessor.categorical, {}
-    )
+    scored = Matrix(preprocessor.transform(scoring.features), scoring.y, scoring.weight, preprocessor.categorical, {})
     return fit, scored, preprocessor

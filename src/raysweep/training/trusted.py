@@ -41,15 +41,19 @@ def load_trusted(path: Path) -> Any:
     """
     try:
         found = skops.io.get_untrusted_types(file=path)
-        refused = sorted(set(found) - set(TRUSTED_TYPES))
-        if refused:
-            raise BundleRefused(
-                f"{path.name} holds types that raysweep does not trust: {', '.join(refused[:10])}. "
-                "Nothing of it was loaded; get the bundle from its source again",
-                problems=refused,
-            )
+        _refuse_others(found, path)
         return skops.io.load(path, trusted=found)
     except BundleRefused:
         raise
     except Exception as error:  # what a broken archive makes skops raise is of many types
         raise BundleRefused(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _refuse_others(found: list[str], path: Path) -> None:
+    refused = sorted(set(found) - set(TRUSTED_TYPES))
+    if refused:
+        raise BundleRefused(
+            f"{path.name} holds types that raysweep does not trust: {', '.join(refused[:10])}. "
+            "Nothing of it was loaded; get the bundle from its source again",
+            problems=refused,
+        )

@@ -109,9 +109,9 @@ class XGBoostLearner:
         learner = cls({}, setting)
         booster = xgb.Booster({"nthread": setting.threads, "device": setting.device})
         booster.load_model(folder / MODEL_FILE)
-        learner._booster = booster  # noqa: SLF001 - its own class
-        learner._grown = learner.rounds = booster.num_boosted_rounds()  # noqa: SLF001
-        learner._native = "c" in (booster.feature_types or [])  # noqa: SLF001
+        learner._booster = booster
+        learner._grown = learner.rounds = booster.num_boosted_rounds()
+        learner._native = "c" in (booster.feature_types or [])
         learner.finished = True
         return learner
 

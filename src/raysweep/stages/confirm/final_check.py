@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,14 +71,10 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
     """
     metric, shipped = task.metric, evidence.shipped
     compared = [evidence.dummy] + ([] if evidence.default is None else [evidence.default])
-    draws = resampled_scores(
-        metric.name, shipped.y, [shipped.predicted, *compared], shipped.weight, seed=seed
-    )
+    draws = resampled_scores(metric.name, shipped.y, [shipped.predicted, *compared], shipped.weight, seed=seed)
     own = _estimate(score(metric.name, shipped.y, shipped.predicted, shipped.weight), draws[0])
     comparisons = tuple(
-        _compare(
-            name, own.value, score(metric.name, shipped.y, other, shipped.weight), draws[0] - drawn, metric
-        )
+        _compare(name, own.value, score(metric.name, shipped.y, other, shipped.weight), draws[0] - drawn, metric)
         for name, other, drawn in zip(("dummy", "default"), compared, draws[1:], strict=False)
     )
     gap = _gap(evidence, metric, seed)
@@ -87,10 +84,7 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
         rows=len(shipped.y),
         fitted_on=evidence.fitted_on,
         score=own,
-        metrics={
-            other.name: _metric_estimate(other, shipped, own, metric, seed)
-            for other in metrics_for(task.kind)
-        },
+        metrics={other.name: _metric_estimate(other, shipped, own, metric, seed) for other in metrics_for(task.kind)},
         comparisons=comparisons,
         gap=gap,
         gates=gates,
@@ -99,7 +93,7 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
     )
 
 
-def _gates(  # noqa: PLR0913 - the one place where all evidence meets
+def _gates(
     evidence: Evidence,
     task: LearningTask,
     config: ConfirmConfig,
@@ -144,7 +138,7 @@ def _gap(evidence: Evidence, metric: Metric, seed: int) -> Gap | None:
     if not np.isfinite([*scores, *errors]).all():
         return None
     drop = metric.sign * (scores[0] - scores[1])
-    return Gap(scores[0], scores[1], drop, float(np.hypot(*errors)))
+    return Gap(scores[0], scores[1], drop, math.hypot(*errors))
 
 
 def _estimate(value: float, drawn: Any) -> Estimate:

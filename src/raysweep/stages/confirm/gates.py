@@ -22,9 +22,7 @@ def dummy_gate(comparison: Comparison, metric: Metric) -> Gate:
     gain, distance = comparison.gain, abs(metric.perfect - comparison.other_score)
     numbers = f"gain over the dummy {_interval(gain)}"
     if not gain.low > 0:
-        return Gate(
-            "beats the dummy", Outcome.FAILED, f"{numbers}: it is not above 0, there may be nothing to learn"
-        )
+        return Gate("beats the dummy", Outcome.FAILED, f"{numbers}: it is not above 0, there may be nothing to learn")
     if gain.value < SMALL_GAIN * distance:
         share = gain.value / distance if distance else 0.0
         return Gate(
@@ -65,9 +63,7 @@ def goal_gate(score: Estimate, goal: float | None, metric: Metric) -> Gate | Non
 def gap_gate(gap: Gap | None) -> Gate:
     """As good on validation as on testing, within the noise?"""
     if gap is None:
-        return Gate(
-            "generalises", Outcome.INCONCLUSIVE, "the gap from testing to validation could not be measured"
-        )
+        return Gate("generalises", Outcome.INCONCLUSIVE, "the gap from testing to validation could not be measured")
     errors = gap.drop / gap.standard_error if gap.standard_error > 0 else 0.0
     share = gap.drop / abs(gap.testing) if gap.testing else 0.0
     numbers = (
@@ -96,9 +92,7 @@ def seal_gate(keys_shared: int) -> Gate:
     """Is no row in two parts?"""
     if keys_shared:
         return Gate("seal", Outcome.FAILED, f"{keys_shared:,} row keys stand in more than one part")
-    return Gate(
-        "seal", Outcome.PASSED, "no row key stands in more than one part; validation was opened once, now"
-    )
+    return Gate("seal", Outcome.PASSED, "no row key stands in more than one part; validation was opened once, now")
 
 
 def decide(gates: Sequence[Gate]) -> Verdict:

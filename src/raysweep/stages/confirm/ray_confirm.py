@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import ray
 
+import ray
 from raysweep.config import SweepConfig
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import LearningTask, Split
@@ -32,11 +32,13 @@ class Confirmed:
     Attributes:
         shipped: the fit that ships, as `confirm.refit` says.
         best: the `export.top` best trials fitted on training rows, the winner first.
+        training: the training rows.
     """
 
     check: FinalCheck
     shipped: FittedModel
     best: tuple[FittedModel, ...]
+    training: RowBlock
 
 
 def confirm_winner(
@@ -47,6 +49,9 @@ def confirm_winner(
     Args:
         ranking: trials with a score, best first; not empty.
         trials: all trials, among them the winner's family's default.
+        task: what was learned.
+        split: holds the search's rows and the folder of the sealed ones.
+        config: the whole sweep.
     """
     winner = ranking[0]
     default = _default_of(winner, trials)
@@ -54,9 +59,7 @@ def confirm_winner(
     fits = [(trial, TRAINING) for trial in best]
     fits += [(winner, BOTH)] if config.confirm.refit == BOTH else []
     fits += [(default, config.confirm.refit)] if default is not None and default is not winner else []
-    fitted = dict(
-        zip([(t.candidate.number, on) for t, on in fits], _fit_all(fits, task, split, config), strict=True)
-    )
+    fitted = dict(zip([(t.candidate.number, on) for t, on in fits], _fit_all(fits, task, split, config), strict=True))
     shipped = fitted[winner.candidate.number, config.confirm.refit]
     compared = None if default is None else fitted.get((default.candidate.number, config.confirm.refit))
     evidence = _gather(
@@ -68,7 +71,9 @@ def confirm_winner(
         is_default=winner.candidate.origin == "default",
     )
     check = check_finally(evidence, task, config.confirm, config.split.seed)
-    return Confirmed(check, shipped, tuple(fitted[trial.candidate.number, TRAINING] for trial in best))
+    rows: SearchRows = ray.get(split.search_data)
+    own = tuple(fitted[trial.candidate.number, TRAINING] for trial in best)
+    return Confirmed(check, shipped, own, rows.training)
 
 
 def _default_of(winner: Trial, trials: tuple[Trial, ...]) -> Trial | None:
@@ -78,29 +83,21 @@ def _default_of(winner: Trial, trials: tuple[Trial, ...]) -> Trial | None:
     return None
 
 
-def _fit_all(
-    fits: list[tuple[Trial, str]], task: LearningTask, split: Split, config: SweepConfig
-) -> list[FittedModel]:
+def _fit_all(fits: list[tuple[Trial, str]], task: LearningTask, split: Split, config: SweepConfig) -> list[FittedModel]:
     rules = TrialRules((1.0,), config.search.trial.cpus, "cuda" if config.search.trial.gpus else "cpu")
     fit = ray.remote(_fit).options(num_cpus=config.search.trial.cpus, num_gpus=config.search.trial.gpus)
     return list(
-        ray.get(
-            [fit.remote(trial, on, split.search_data, task, rules, config.search.seed) for trial, on in fits]
-        )
+        ray.get([fit.remote(trial, on, split.search_data, task, rules, config.search.seed) for trial, on in fits])
     )
 
 
-def _fit(  # noqa: PLR0913 - one call across processes
-    trial: Trial, on: str, rows: SearchRows, task: LearningTask, rules: TrialRules, seed: int
-) -> FittedModel:
+def _fit(trial: Trial, on: str, rows: SearchRows, task: LearningTask, rules: TrialRules, seed: int) -> FittedModel:
     import warnings
 
     warnings.simplefilter("ignore")  # a worker process of ours: learners warn about what is merely unusual
     started = time.perf_counter()
     block = rows.training if on == TRAINING else rows.training.joined(rows.testing)
-    pipeline = fit_pipeline(
-        trial.candidate, task, block, rules, rounds=_rounds_for(trial, block.rows, rows), seed=seed
-    )
+    pipeline = fit_pipeline(trial.candidate, task, block, rules, rounds=_rounds_for(trial, block.rows, rows), seed=seed)
     return FittedModel(trial, pipeline, on, block.rows, time.perf_counter() - started)
 
 
@@ -115,7 +112,7 @@ def _rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
     return max(1, round(found * rows / searched_on))
 
 
-def _gather(  # noqa: PLR0913 - all evidence, named
+def _gather(
     task: LearningTask,
     split: Split,
     *,

@@ -103,9 +103,7 @@ class Proposer:
     def _first_points(self) -> list[tuple[str, str, Params]]:
         sections = self._space.families
         points: list[tuple[str, str, Params]] = [(family, "default", {}) for family in sections]
-        points += [
-            (family, "start", point) for family, section in sections.items() for point in section.start
-        ]
+        points += [(family, "start", point) for family, section in sections.items() for point in section.start]
         return points
 
     def _complete(self, family: str, values: Params) -> Params:
@@ -200,7 +198,5 @@ def _encode(param: Param, value: ParamValue) -> object:
     if param.choice is None:
         return value
     return next(
-        position
-        for position, option in enumerate(param.choice)
-        if type(option) is type(value) and option == value
+        position for position, option in enumerate(param.choice) if type(option) is type(value) and option == value
     )

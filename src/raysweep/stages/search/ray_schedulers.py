@@ -21,7 +21,7 @@ class SeededBrackets(ASHAScheduler):  # type: ignore[misc]
         super().__init__(**options)
         self._generator = np.random.default_rng(seed)
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:  # noqa: ARG002 - called by Tune
         """Assign a bracket; as in hyperband, those that stop earlier get more of the trials."""
         sizes = np.array([len(bracket._rungs) for bracket in self._brackets])  # noqa: SLF001 - no public view
         weights = np.exp(sizes - sizes.max())

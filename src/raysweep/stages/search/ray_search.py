@@ -1,4 +1,4 @@
-"""Stage 5: the search. Ray Tune runs the trials on actors that are used again; candidates come from our own searcher."""
+"""Stage 5: the search. Ray Tune runs the trials on actors that are used again; candidates are our own searcher's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
 
 import ray
 from ray import tune
-
 from raysweep.stages.search.ray_schedulers import make_scheduler
 from raysweep.stages.search.ray_searcher import CandidateSearcher
 from raysweep.stages.search.ray_trainable import CandidateTrial, TrialContext
@@ -97,9 +96,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         else f"search.trials: all {config.trials} were tried"
     )
     searcher.stop_running(stopped_by)
-    return SearchOutcome(
-        log.trials, part, stopped_by, time.time() - started, slots, interrupted=request.interrupted()
-    )
+    return SearchOutcome(log.trials, part, stopped_by, time.time() - started, slots, interrupted=request.interrupted())
 
 
 def part_name(folds: int) -> str:
@@ -152,9 +149,7 @@ def _run_trials(
 ) -> None:
     folds = request.split.folds
     deadline = time.time() + config.stop.seconds if config.stop.seconds else float("inf")
-    rules = TrialRules(
-        efforts_for(folds), config.trial.cpus, "cuda" if config.trial.gpus else "cpu", deadline
-    )
+    rules = TrialRules(efforts_for(folds), config.trial.cpus, "cuda" if config.trial.gpus else "cpu", deadline)
     context = TrialContext(request.task, request.split.search_data, config.seed, rules, max_units(folds))
     trainable = tune.with_resources(
         tune.with_parameters(CandidateTrial, context=context),
@@ -196,7 +191,7 @@ class _StopWhen(tune.Stopper):  # type: ignore[misc]
     def __init__(self, must_stop: Callable[[], str | None]) -> None:
         self._must_stop = must_stop
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - called by Tune
         return False
 
     def stop_all(self) -> bool:

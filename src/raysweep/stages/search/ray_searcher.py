@@ -1,4 +1,4 @@
-"""Our `Searcher` for Ray Tune: hands out candidates, keeps the trial log, and tells Optuna how each trial really ended."""
+"""Our `Searcher` for Ray Tune: hands out candidates, keeps the trial log, tells Optuna how each trial really ended."""
 
 from __future__ import annotations
 
@@ -59,9 +59,7 @@ class CandidateSearcher(Searcher):  # type: ignore[misc]
         """A rung that the trial goes on from."""
         self._note(self._running[trial_id].candidate, result)
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The trial is over: it ran out of rungs, the scheduler stopped it, or its process died."""
         asked = self._running.pop(trial_id, None)
         if asked is None:

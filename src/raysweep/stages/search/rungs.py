@@ -12,8 +12,8 @@ def efforts_for(folds: int) -> tuple[float, ...]:
     """Shares of the full effort at the rungs.
 
     Args:
-        folds: 1 for one testing part: 1/27, 1/9, 1/3 and all of the rounds (or rows). More for cross-validation: a rung a
-            fold.
+        folds: 1 for one testing part: 1/27, 1/9, 1/3 and all of the rounds (or rows). More for cross-validation: a
+            rung a fold.
     """
     if folds == 1:
         return tuple(REDUCTION ** float(level - LEVELS + 1) for level in range(LEVELS))

@@ -74,9 +74,7 @@ class TrialLog:
         trial = replace(self._trials[number], state=state, reason=reason, error=error)
         self._trials[number] = trial
         self._ended += 1
-        self._record(
-            {"event": "ended", "candidate": number, "state": state, "reason": reason, "error": error}
-        )
+        self._record({"event": "ended", "candidate": number, "state": state, "reason": reason, "error": error})
         self._tell(TrialEnded(trial))
         return trial
 
@@ -109,8 +107,8 @@ class TrialLog:
 def ranked(trials: tuple[Trial, ...], metric: Metric, folds: int) -> list[Trial]:
     """Trials with a score, best first; ties go to the earlier proposal.
 
-    With one testing part every score counts: a trial that ended early has a score for the rounds that it had, and those
-    rounds are what would be shipped. With folds, a mean over fewer of them is no match for one over all: complete first.
+    With one testing part every score counts: a trial that ended early has a score for the rounds that it had, and
+    those rounds are what would be shipped. With folds, a mean over fewer of them is no match for one over all.
     """
     scored = [trial for trial in trials if trial.score is not None and trial.state is not TrialState.FAILED]
     return sorted(

@@ -44,9 +44,7 @@ class FileReach:
         """Settings of the sweep file, completed from this process's AWS environment."""
         environment = os.environ
         return cls(
-            endpoint=s3.endpoint_url
-            or environment.get("AWS_ENDPOINT_URL_S3")
-            or environment.get("AWS_ENDPOINT_URL"),
+            endpoint=s3.endpoint_url or environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL"),
             region=s3.region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"),
             virtual_hosts=s3.addressing_style == "virtual",
             ca_bundle=s3.ca_bundle or environment.get("AWS_CA_BUNDLE"),
@@ -98,9 +96,7 @@ def infer_format(files: Sequence[SourceFile], declared: str | None) -> str:
         )
     if len(by_format) > 1:
         listed = "; ".join(f"{name}: {address}" for name, address in by_format.items())
-        raise RequestInvalid(
-            f"data.source names files of several formats ({listed}); set data.format or a glob"
-        )
+        raise RequestInvalid(f"data.source names files of several formats ({listed}); set data.format or a glob")
     return str(next(iter(by_format)))
 
 
@@ -115,9 +111,7 @@ def format_of(address: str) -> str | None:
 
 def _expand(source: str, reach: FileReach) -> list[SourceFile]:
     if "://" in source and not source.startswith(S3_SCHEME):
-        raise RequestInvalid(
-            f"data.source: {source} is not a local path and not s3://; copy the data to one of them"
-        )
+        raise RequestInvalid(f"data.source: {source} is not a local path and not s3://; copy the data to one of them")
     filesystem, path = reach.open(source)
     prefix = S3_SCHEME if source.startswith(S3_SCHEME) else ""
     try:
@@ -153,11 +147,7 @@ def _list_folder(filesystem: Any, path: str, prefix: str, source: str) -> list[S
     visible = [entry for entry in files if not _is_hidden(entry.path[len(path) :])]
     data = [entry for entry in visible if format_of(entry.path) is not None]
     if not data:
-        seen = (
-            f"; it holds {', '.join(sorted(e.base_name for e in visible)[:3])}"
-            if visible
-            else "; it is empty"
-        )
+        seen = f"; it holds {', '.join(sorted(e.base_name for e in visible)[:3])}" if visible else "; it is empty"
         raise NotFound(f"data.source: the folder {source} holds no parquet, csv or jsonl files{seen}")
     return [_record(entry, prefix) for entry in data]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import ray
 
+import ray
 from raysweep.config import SweepConfig
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
@@ -46,9 +46,7 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
     return Table(", ".join(config.data.sources), file_format, columns, files, dataset)
 
 
-def _describe(
-    files: Sequence[SourceFile], file_format: str, reach: FileReach
-) -> tuple[list[FileSchema], list[int]]:
+def _describe(files: Sequence[SourceFile], file_format: str, reach: FileReach) -> tuple[list[FileSchema], list[int]]:
     """Footers and small files are looked at in threads here; large texts are parsed by Ray tasks."""
     addresses = [file.address for file in files]
     total_bytes = sum(file.size_bytes for file in files)
@@ -72,9 +70,7 @@ def _pieces(files: Sequence[SourceFile], file_format: str, groups: Sequence[int]
 
 
 def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Any:
-    listed = ray.data.from_items(
-        [{"piece": number} for number in range(len(pieces))], override_num_blocks=len(pieces)
-    )
+    listed = ray.data.from_items([{"piece": number} for number in range(len(pieces))], override_num_blocks=len(pieces))
     wanted = tuple(pieces)
 
     def read(batch: pa.Table) -> Iterator[pa.Table]:

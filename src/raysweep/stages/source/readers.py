@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,7 +35,15 @@ CSV_NULLS: Final = [
     "1.#IND",
     "1.#QNAN",
     "<NA>",
-] + ["N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,15 @@ def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) 
     Raises:
         DataUnsuitable: the file cannot be read to its end, naming it.
     """
-    read = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_json}[piece.format]
     with _naming(piece.address), _open(piece.address, reach) as stream:
-        for table in read(piece, stream, columns):
+        for table in _read(piece, stream, columns):
             yield canonical_table(table, columns)
+
+
+def _read(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
+    if piece.format == "parquet":
+        return _read_parquet(stream, piece.row_groups)
+    return _read_csv(stream, columns) if piece.format == "csv" else iter([_json_table(stream)])
 
 
 class _naming:  # noqa: N801 - reads as a phrase where it is used
@@ -125,9 +138,7 @@ def _csv_blocks(stream: Any) -> Any:
         stream,
         read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
-        convert_options=pacsv.ConvertOptions(
-            default_column_type=TEXT, strings_can_be_null=True, null_values=CSV_NULLS
-        ),
+        convert_options=pacsv.ConvertOptions(default_column_type=TEXT, strings_can_be_null=True, null_values=CSV_NULLS),
     )
 
 
@@ -147,7 +158,7 @@ def _describe_csv(address: str, stream: Any) -> FileSchema:
     return FileSchema(address, tuple(kind.column(name) for name, kind in zip(names, types, strict=True)))
 
 
-def _read_csv(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
+def _read_csv(stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
     for batch in _csv_blocks(stream):
         arrays = [parse_text(batch.column(column.name), column) for column in columns]
         yield pa.Table.from_arrays(arrays, names=[column.name for column in columns])
@@ -165,12 +176,8 @@ def _describe_json(address: str, stream: Any) -> FileSchema:
     return describe_schema(address, _json_table(stream).schema)
 
 
-def _read_json(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
-    yield _json_table(stream)
-
-
-def _read_parquet(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
+def _read_parquet(stream: Any, row_groups: Sequence[int] | None) -> Iterator[pa.Table]:
     parquet = pq.ParquetFile(stream)
-    groups = list(range(parquet.num_row_groups)) if piece.row_groups is None else list(piece.row_groups)
+    groups = list(range(parquet.num_row_groups)) if row_groups is None else list(row_groups)
     for batch in parquet.iter_batches(batch_size=BLOCK_ROWS, row_groups=groups, use_threads=False):
         yield pa.Table.from_batches([batch])

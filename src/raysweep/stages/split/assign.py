@@ -1,8 +1,8 @@
 """Which part and which fold a row belongs to, by the hash of its key: a function of seed and key alone.
 
-A row's key is hashed together with the seed to a number in [0, 1), and the shares of the parts cut that interval. Rows that
-are added later move no other row, and rows with equal keys are always together. Classes with fewer than 200 rows are
-ranked by that number instead and dealt out by quota, so that each part has some of them.
+A row's key is hashed together with the seed to a number in [0, 1), and the shares of the parts cut that interval. Rows
+that are added later move no other row, and rows with equal keys are always together. Classes with fewer than 200 rows
+are ranked by that number instead and dealt out by quota, so that each part has some of them.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ class Assignment:
         return parts
 
 
-def make_assignment(
-    parts: PartsConfig, seed: int, rare_keys: Mapping[str, Hashes] | None = None
-) -> Assignment:
+def make_assignment(parts: PartsConfig, seed: int, rare_keys: Mapping[str, Hashes] | None = None) -> Assignment:
     """The assignment for these shares.
 
     Args:
@@ -88,9 +86,7 @@ def count_folds(wanted: int | str, search_rows: int) -> int:
     return AUTO_FOLDS if search_rows < AUTO_FOLDS_BELOW_ROWS else 1
 
 
-def assign_folds(
-    keys: Hashes, strata: npt.NDArray[np.float64] | None, folds: int, seed: int
-) -> npt.NDArray[np.int64]:
+def assign_folds(keys: Hashes, strata: npt.NDArray[np.float64] | None, folds: int, seed: int) -> npt.NDArray[np.int64]:
     """The fold of each row: keys ranked by hash within their class and dealt out in turn.
 
     Args:

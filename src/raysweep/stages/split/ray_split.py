@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import ray
 
+import ray
 from raysweep.config import SplitConfig
 from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Finding, LearningTask, Part, PartSummary, Severity, Split, Table
@@ -48,14 +48,15 @@ def key_columns(table: Table, config: SplitConfig, target: str | None) -> tuple[
     return config.key or tuple(name for name in table.names if name != target)
 
 
+def usable_rows(assignment: Assignment, sample: pa.Table, key: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Rows of a sample that checks may look at closely: those that will not be validation rows."""
+    return np.asarray(assignment.part_of(hash_rows(sample, key)) != PARTS.index(Part.VALIDATION))
+
+
 def plan_assignment(table: Table, config: SplitConfig, task: LearningTask) -> Assignment:
     """The rule that gives each row its part; looks up the rows of rare classes where there are any."""
     stratified = task.kind.is_classification and config.kind != "random"
-    rare = (
-        [code for code, count in enumerate(task.class_counts) if count < RARE_CLASS_ROWS]
-        if stratified
-        else []
-    )
+    rare = [code for code, count in enumerate(task.class_counts) if count < RARE_CLASS_ROWS] if stratified else []
     keys = _keys_of_classes(table, key_columns(table, config, task.target), task, rare) if rare else {}
     return make_assignment(config.parts, config.seed, keys)
 
@@ -66,6 +67,10 @@ def cut_table(
     """Cut every row with a target into its part, seal the validation rows, hand out the others.
 
     Args:
+        table: the whole table.
+        config: the section `split`.
+        task: what is to be learned; its target decides which rows count.
+        assignment: from `plan_assignment`.
         work_folder: private to the driver (mode 0700); the validation rows are put there and nowhere else.
 
     Raises:
@@ -79,9 +84,7 @@ def cut_table(
             raise _empty_part(part)
     training, testing, validation = (parts[part] for part in PARTS)
     folds = count_folds(config.folds, training.block.rows + testing.block.rows)
-    search = SearchRows(
-        training.block, testing.block, _folds(training, testing, task, folds, config.seed), folds
-    )
+    search = SearchRows(training.block, testing.block, _folds(training, testing, task, folds, config.seed), folds)
     return Split(
         kind=config.kind or ("stratified" if task.kind.is_classification else "random"),
         seed=config.seed,
@@ -95,9 +98,7 @@ def cut_table(
     )
 
 
-def _keys_of_classes(
-    table: Table, key: Sequence[str], task: LearningTask, rare: Sequence[int]
-) -> Mapping[str, Hashes]:
+def _keys_of_classes(table: Table, key: Sequence[str], task: LearningTask, rare: Sequence[int]) -> Mapping[str, Hashes]:
     wanted = np.asarray(rare, dtype=np.float64)
 
     def find(batch: pa.Table) -> pa.Table:
@@ -111,9 +112,7 @@ def _keys_of_classes(
     return {str(task.classes[code]): np.sort(keys[codes == code]) for code in rare}
 
 
-def _deal(
-    table: Table, key: Sequence[str], task: LearningTask, assignment: Assignment
-) -> tuple[pa.Table, int]:
+def _deal(table: Table, key: Sequence[str], task: LearningTask, assignment: Assignment) -> tuple[pa.Table, int]:
     names = [column.name for column in task.features]
 
     def deal(batch: pa.Table) -> pa.Table:
@@ -145,9 +144,7 @@ def _part_of(dealt: pa.Table, position: int, task: LearningTask) -> _Cut:
     keys, row_hashes = (rows.column(name).to_numpy().astype(np.uint64) for name in (_KEY, _ROW))
     order = np.lexsort((row_hashes, keys))
     rows = rows.take(pa.array(order)).combine_chunks()
-    features = pa.table(
-        {column.name: rows.column(str(position)) for position, column in enumerate(task.features)}
-    )
+    features = pa.table({column.name: rows.column(str(position)) for position, column in enumerate(task.features)})
     weight = rows.column(_WEIGHT).to_numpy() if task.weight is not None else None
     return _Cut(keys[order], RowBlock(features, rows.column(_TARGET).to_numpy(), weight))
 
@@ -161,8 +158,9 @@ def _folds(training: _Cut, testing: _Cut, task: LearningTask, folds: int, seed: 
 
 
 def _summary(cut: _Cut, task: LearningTask) -> PartSummary:
-    counts = np.bincount(cut.block.y.astype(int), minlength=len(task.classes)) if task.classes else []
-    return PartSummary(cut.block.rows, digest_of(cut.keys), tuple(int(count) for count in counts))
+    codes = cut.block.y.astype(int)
+    counts = np.bincount(codes, minlength=len(task.classes)).tolist() if task.classes else []
+    return PartSummary(cut.block.rows, digest_of(cut.keys), tuple(counts))
 
 
 def _count_shared(parts: Mapping[Part, _Cut]) -> int:
@@ -174,9 +172,7 @@ def _count_shared(parts: Mapping[Part, _Cut]) -> int:
 def _seal(validation: _Cut, work_folder: Path) -> str:
     folder = Path(tempfile.mkdtemp(prefix="sealed-", dir=work_folder))  # mode 0700
     block = validation.block
-    columns = {
-        str(position): block.features.column(position) for position in range(block.features.num_columns)
-    }
+    columns = {str(position): block.features.column(position) for position in range(block.features.num_columns)}
     columns[_TARGET] = pa.array(block.y)
     if block.weight is not None:
         columns[_WEIGHT] = pa.array(block.weight)

@@ -1,4 +1,4 @@
-"""Target values as the numbers that learners take: class codes 0, 1, ..., or the value itself; NaN where there is none."""
+"""Target values as the numbers that learners take: class codes 0, 1, ..., or the value itself; NaN where absent."""
 
 from __future__ import annotations
 

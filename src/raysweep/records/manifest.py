@@ -1,0 +1,145 @@
+"""The manifest: what is published, written last. Version 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from raysweep.config import TaskKind
+from raysweep.documents import Document
+from raysweep.records.table import ColumnKind, Label
+
+MANIFEST_FILE: Final = "manifest.json"
+SUMS_FILE: Final = "SHA256SUMS"
+JOURNAL_FOLDER: Final = "journal/"
+MODEL_FOLDER: Final = "model"
+GOLDEN_FILE: Final = "golden.parquet"
+
+Outcome = Literal["done", "data unsuitable", "no trial finished"]
+
+
+class Artifact(Document):
+    """A file of the bundle."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+
+
+class InputColumn(Document):
+    """A column that the model wants."""
+
+    name: str
+    kind: ColumnKind
+    type: str
+
+
+class Signature(Document):
+    """What the model takes and gives; `classes` in the order of the probabilities' columns."""
+
+    inputs: tuple[InputColumn, ...]
+    target: str
+    task: TaskKind
+    classes: tuple[Label, ...] = ()
+
+
+class ModelRecord(Document):
+    """The fit that ships.
+
+    Attributes:
+        fitted_on: training, or training+testing.
+        rounds: trees or boosting rounds, for a family that grows in rounds.
+        trusted_types: what its skops files may hold.
+    """
+
+    family: str
+    params: Mapping[str, Any]
+    seed: int
+    fitted_on: str
+    fitted_rows: int
+    rounds: int | None
+    trial: int
+    files: tuple[str, ...]
+    trusted_types: tuple[str, ...]
+
+
+class DataRecord(Document):
+    """The table: where it was, and what identifies it."""
+
+    address: str
+    format: str
+    rows: int
+    columns: int
+    row_digest: str
+    files: tuple[Mapping[str, Any], ...]
+    suitability: str
+    warnings: tuple[str, ...]
+
+
+class PartRecord(Document):
+    """A part's size, and the sha256 over its sorted row keys."""
+
+    rows: int
+    digest: str
+
+
+class SplitRecord(Document):
+    """How the rows were cut; `keys_shared` is the proof of disjointness."""
+
+    kind: str
+    seed: int
+    key: tuple[str, ...]
+    parts: Mapping[str, PartRecord]
+    folds: int
+    keys_shared: int
+
+
+class SearchRecord(Document):
+    """What was tried, and why it ended."""
+
+    metric: str
+    part: str
+    algorithm: str
+    scheduler: str
+    seed: int
+    trials_by_state: Mapping[str, int]
+    stopped_by: str
+    seconds: float
+    slots: int
+    trials_sha256: str
+
+
+class FinalCheckRecord(Document):
+    """The final check in short; the whole is in final_check.json."""
+
+    verdict: str
+    metric: str
+    part: Literal["validation"] = "validation"
+    score: float
+    low: float | None
+    high: float | None
+    rows: int
+    reasons: tuple[str, ...]
+
+
+class Manifest(Document):
+    """What stands in manifest.json."""
+
+    schema_version: Literal[1]
+    raysweep: str
+    run_id: str
+    name: str
+    created: str
+    outcome: Outcome
+    artifacts: tuple[Artifact, ...]
+    signature: Signature | None = None
+    model: ModelRecord | None = None
+    data: DataRecord
+    split: SplitRecord | None = None
+    search: SearchRecord | None = None
+    final_check: FinalCheckRecord | None = None
+    config_sha256: str
+    code: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    lineage: tuple[str, ...] = ()
