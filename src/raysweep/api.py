@@ -1,0 +1,342 @@
+"""What Python users hold: `run_sweep`, `analyze`, `verify`, `load_model`, `show`, and the results they give.
+
+Importing this module is light; Ray and the learners are imported by the calls that need them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.config import S3Config, SweepConfig, load_config
+from raysweep.documents import plain_record
+from raysweep.errors import RequestInvalid
+from raysweep.events import Listener, ignore
+from raysweep.records.final_check import FinalCheck, Verdict
+from raysweep.records.table import DataCheck, Finding, LearningTask, Profile, Split, Table
+from raysweep.records.trial import Candidate, SearchOutcome, Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from raysweep.bundle.load import Model
+    from raysweep.bundle.verify import Verification
+    from raysweep.bundle.view import RunView
+
+__all__ = ["Analysis", "RunView", "SweepResult", "Verification", "analyze", "load_model", "run_sweep", "show", "verify"]
+
+IN_MEMORY = "memory:"
+_DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """The trials with a score, best first."""
+
+    trials: tuple[Trial, ...]
+    metric: str
+    part: str
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a trial: rank, family, score and the part it was measured on, state, effort, seconds, params."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(rank, trial) for rank, trial in enumerate(self.trials, start=1)])
+
+    def _row(self, rank: int, trial: Trial) -> dict[str, Any]:
+        last = trial.rungs[-1]
+        return {
+            "rank": rank,
+            "trial": trial.candidate.number,
+            "family": trial.candidate.family,
+            self.metric: trial.score,
+            "part": self.part,
+            "state": trial.state.value,
+            "effort": last.effort,
+            "rounds": last.rounds,
+            "seconds": last.seconds,
+            "params": dict(trial.candidate.params),
+        }
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import leaderboard_html
+
+        return leaderboard_html(self.trials, self.metric, self.part)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What a sweep came to.
+
+    Attributes:
+        bundle_url: folder or address of the published bundle.
+        search: every trial; `ranking` has those with a score, best first.
+        final_check: scores with intervals on validation rows, comparisons, gates, verdict.
+        seconds: wall time of the whole sweep.
+    """
+
+    run_id: str
+    bundle_url: str
+    task: LearningTask
+    profile: Profile = field(repr=False)
+    findings: tuple[Finding, ...] = field(repr=False)
+    split: Split = field(repr=False)
+    search: SearchOutcome = field(repr=False)
+    ranking: tuple[Trial, ...] = field(repr=False)
+    final_check: FinalCheck = field(repr=False)
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the model is adequate."""
+        return self.final_check.verdict
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate that won the search."""
+        return self.ranking[0].candidate
+
+    @property
+    def leaderboard(self) -> Leaderboard:
+        """The trials with a score, best first."""
+        return Leaderboard(self.ranking, self.task.metric.name, self.search.part)
+
+    def to_document(self) -> dict[str, Any]:
+        """As `raysweep run --json` prints it."""
+        best = self.ranking[0]
+        return {
+            "run_id": self.run_id,
+            "bundle_url": self.bundle_url,
+            "verdict": self.verdict.value,
+            "reasons": list(self.final_check.reasons),
+            "metric": self.task.metric.name,
+            "validation": plain_record(self.final_check.score),
+            "search": {
+                "part": self.search.part,
+                "score": best.score,
+                "trials": len(self.search.trials),
+                "stopped_by": self.search.stopped_by,
+            },
+            "best": {"family": self.best.family, "params": dict(self.best.params), "trial": self.best.number},
+            "split": {part.value: {"rows": one.rows, "digest": one.digest} for part, one in self.split.parts.items()},
+            "seconds": self.seconds,
+        }
+
+    def __repr__(self) -> str:
+        check = self.final_check
+        return (
+            f"<SweepResult {self.run_id}: {check.verdict.value}; {check.metric} {check.score.value:.4g} "
+            f"[{check.score.low:.4g}, {check.score.high:.4g}] on validation; {self.best.family}; {self.bundle_url}>"
+        )
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import verdict_html
+
+        return verdict_html(self.final_check) + f"<p><code>{escape(self.bundle_url)}</code></p>"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the data gate says of a table."""
+
+    table: Table
+    profile: Profile
+    check: DataCheck
+
+    def to_document(self) -> dict[str, Any]:
+        """As `raysweep analyze --json` prints it."""
+        columns = [{**plain_record(one), "values": None} for one in self.profile.columns]
+        return {
+            "address": self.table.address,
+            "suitability": self.check.suitability.value,
+            "rows": self.profile.rows,
+            "columns": columns,
+            "findings": plain_record(self.check.findings),
+            "left_out": dict(self.check.left_out),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Analysis of {self.table.address}: {self.check.suitability.value}, {len(self.check.findings)} findings>"
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import findings_html
+
+        return findings_html(self.check.findings)
+
+
+def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing that a user says
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    data: object = None,
+    target: str | None = None,
+    run_id: str | None = None,
+    overrides: Sequence[str] = (),
+    listener: Listener = ignore,
+    interrupted: Callable[[], bool] | None = None,
+    **search: Any,
+) -> SweepResult:
+    """Run a sweep from data to published bundle, on the Ray that runs, or on one started here.
+
+    Args:
+        sweep: a sweep file's path, its keys as a dict, or a config. Not needed where `data` and `target` are given.
+        data: a pandas DataFrame, an Arrow table or a Ray Dataset to use instead of `data.source`; or an address.
+        target: the column to predict.
+        run_id: the name of the run's folder; made from name and time when absent.
+        overrides: `path=value` assignments, such as `split.seed=7`.
+        listener: gets every event (`raysweep.events`).
+        interrupted: asked now and then; once it says true, the search finishes with what there is.
+        search: keys of the `search` section, such as `trials=50`, `space="xgboost"`, `stop={"seconds": 60}`.
+
+    Raises:
+        RequestInvalid: something that was asked for is wrong.
+        DataUnsuitable: the data gate says no; `.findings` says why.
+        NoTrialFinished: every candidate failed.
+        StorageFailed: the bundle cannot be put.
+        RayUnavailable: Ray does not start, or was lost.
+    """
+    from raysweep.sweep import SweepRequest, run
+
+    config, table = _request(sweep, data, target, overrides, search)
+    done = run(SweepRequest(config, table, run_id, listener, interrupted or (lambda: False)))
+    task = done.examined.check.task
+    if task is None or done.split is None or done.search is None or done.confirmed is None:
+        raise ValueError("a sweep that ended without a final check")
+    return SweepResult(
+        run_id=done.run_id,
+        bundle_url=done.bundle_url,
+        task=task,
+        profile=done.examined.profile,
+        findings=done.examined.check.findings,
+        split=done.split,
+        search=done.search,
+        ranking=done.ranking,
+        final_check=done.confirmed.check,
+        seconds=done.seconds,
+    )
+
+
+def analyze(
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    data: object = None,
+    target: str | None = None,
+    overrides: Sequence[str] = (),
+    listener: Listener = ignore,
+) -> Analysis:
+    """Profile a table and run the data checks; nothing is fitted but the checks' own small models.
+
+    Args:
+        sweep: a sweep file, its keys, or the address of a data file.
+        data: a table in memory, or an address, instead.
+        target: the column to predict; without one the checks of the target are skipped.
+        overrides: `path=value` assignments.
+        listener: gets every event.
+
+    Raises:
+        RequestInvalid: something that was asked for is wrong.
+        DataUnsuitable: the files cannot be read as one table. Bad values are findings, no exception.
+    """
+    from raysweep.runtime.ray_session import ray_session
+    from raysweep.sweep import examine
+
+    if isinstance(sweep, str | Path) and _is_data(str(sweep)):
+        sweep, data = None, sweep
+    config, table = _request(sweep, data, target, overrides, {})
+    with ray_session(config.cluster.address):
+        found = examine(config, table, listener)
+    return Analysis(found.table, found.profile, found.check)
+
+
+def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Model:
+    """The model of a published bundle, verified against its manifest; imports no Ray.
+
+    Args:
+        bundle: folder, `s3://` address, or an id below `runs/`.
+        s3: how to reach an S3-compatible server; the AWS environment when absent.
+
+    Raises:
+        NotFound: there is no bundle.
+        BundleRefused: a file is changed, missing, or not to be trusted.
+    """
+    from raysweep.bundle.load import open_model
+    from raysweep.bundle.locate import open_run
+
+    model = open_model(open_run(bundle, _s3(s3)))
+    if not model.verdict.startswith(Verdict.ADEQUATE.value):
+        warnings.warn(f"the final check found this model {model.verdict}: {model.url}", stacklevel=2)
+    return model
+
+
+def verify(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Verification:
+    """Check every file of a bundle, and that its model still predicts the golden rows.
+
+    Raises:
+        NotFound: there is no bundle.
+    """
+    from raysweep.bundle.locate import open_run
+    from raysweep.bundle.verify import verify_bundle
+
+    return verify_bundle(open_run(bundle, _s3(s3)))
+
+
+def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:
+    """What a run left behind: verdict, leaderboard, findings; from its journal while it is not published.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    from raysweep.bundle.locate import open_run
+    from raysweep.bundle.view import view_run
+
+    return view_run(open_run(run, _s3(s3)))
+
+
+def _request(
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None,
+    data: object,
+    target: str | None,
+    overrides: Sequence[str],
+    search: Mapping[str, Any],
+) -> tuple[SweepConfig, object]:
+    """The resolved config, and the table in memory where there is one."""
+    in_memory = None if isinstance(data, str | Path) else data
+    if sweep is None and data is None:
+        raise RequestInvalid("give a sweep (a file or a dict), or data=... and target=...")
+    if isinstance(sweep, str | Path):
+        values = load_config(sweep).model_dump(mode="json", by_alias=True)
+    elif isinstance(sweep, SweepConfig):
+        values = sweep.model_dump(mode="json", by_alias=True)
+    else:
+        values = dict(sweep or {"version": 1})
+    return load_config(_with_arguments(values, data, target, search), overrides=overrides), in_memory
+
+
+def _with_arguments(
+    values: dict[str, Any], data: object, target: str | None, search: Mapping[str, Any]
+) -> dict[str, Any]:
+    section = dict(values.get("data") or {})
+    if isinstance(data, str | Path):
+        section["source"] = str(data)
+    elif data is not None:
+        section["source"] = IN_MEMORY
+    if target is not None:
+        section["target"] = target
+    merged = {**values, "data": section}
+    if search:
+        merged["search"] = {**(values.get("search") or {}), **search}
+    return merged
+
+
+def _is_data(address: str) -> bool:
+    return address.lower().endswith(_DATA_ENDINGS) or Path(address).is_dir() or address.startswith("s3://")
+
+
+def _s3(s3: S3Config | Mapping[str, Any] | None) -> S3Config | None:
+    return S3Config.model_validate(dict(s3)) if isinstance(s3, Mapping) else s3

@@ -1,0 +1,60 @@
+"""From what a user calls a run or bundle to the store it is in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raysweep.config import S3Config
+from raysweep.documents import suggest
+from raysweep.errors import BundleRefused, NotFound
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest
+from raysweep.storage.store import Store, open_store
+
+MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+JOURNAL_FILE = f"{JOURNAL_FOLDER}trials.jsonl"
+
+
+def open_run(run: str | Path, s3: S3Config | None = None, *, home: str = "runs") -> Store:
+    """The store of a run: a path, an `s3://` address, or an id below `runs/`.
+
+    Raises:
+        NotFound: there is nothing.
+    """
+    text = str(run)
+    if text.startswith("s3://"):
+        return open_store(text.rstrip("/"), s3 or S3Config())
+    folder = Path(text)
+    if folder.name == MANIFEST_FILE:
+        folder = folder.parent
+    if not folder.is_dir() and (Path(home) / text).is_dir():
+        folder = Path(home) / text
+    if not folder.is_dir():
+        siblings = folder.parent if len(folder.parts) > 1 else Path(home)
+        known = [entry.name for entry in siblings.iterdir()] if siblings.is_dir() else []
+        raise NotFound(f"there is no run {text}{suggest(folder.name, known)}")
+    return open_store(str(folder), S3Config())
+
+
+def read_manifest(store: Store) -> Manifest:
+    """The manifest of a published bundle.
+
+    Raises:
+        NotFound: the folder holds no bundle, or one that is not finished.
+        BundleRefused: the manifest cannot be read.
+    """
+    sizes = {one.key: one.size_bytes for one in store.list(MANIFEST_FILE)}
+    if MANIFEST_FILE not in sizes:
+        begun = store.list(JOURNAL_FOLDER)
+        hint = ": the run has not finished" if begun else ""
+        raise NotFound(f"{store.address()} holds no {MANIFEST_FILE}{hint}; it is not a published bundle")
+    if sizes[MANIFEST_FILE] > MAX_MANIFEST_BYTES:
+        raise BundleRefused(f"{store.address(MANIFEST_FILE)} is {sizes[MANIFEST_FILE]:,} bytes large: not a manifest")
+    try:
+        return Manifest.model_validate_json(store.get(MANIFEST_FILE), strict=True)
+    except ValueError as error:
+        raise BundleRefused(f"{store.address(MANIFEST_FILE)} cannot be read: {_shown(error)}") from error
+
+
+def _shown(error: ValueError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:3])

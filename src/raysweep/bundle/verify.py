@@ -1,0 +1,153 @@
+"""Is a bundle whole, unchanged, and does its model still predict what it did?"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raysweep.bundle.locate import read_manifest
+from raysweep.documents import plain_record
+from raysweep.errors import BundleRefused, NotFound
+from raysweep.records.manifest import (
+    GOLDEN_FILE,
+    JOURNAL_FOLDER,
+    MANIFEST_FILE,
+    SUMS_FILE,
+    Artifact,
+    Manifest,
+)
+from raysweep.storage.store import Store
+
+TOLERANCE: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedFile:
+    """One thing that was looked at; `problem` is empty where it is as it should be."""
+
+    path: str
+    ok: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What `verify` found."""
+
+    url: str
+    rows: tuple[VerifiedFile, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A line for each thing that is wrong."""
+        return tuple(f"{row.path}: {row.problem}" for row in self.rows if not row.ok)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def to_document(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {"url": self.url, "ok": self.ok, "files": plain_record(self.rows), "problems": list(self.problems)}
+
+
+def verify_bundle(store: Store) -> Verification:
+    """Check every hash and size, that nothing is missing or added, and the golden predictions.
+
+    Raises:
+        NotFound: there is no bundle.
+    """
+    try:
+        manifest = read_manifest(store)
+    except BundleRefused as error:
+        return Verification(store.address(), (VerifiedFile(MANIFEST_FILE, ok=False, problem=str(error)),))
+    present = {one.key: one.size_bytes for one in store.list()}
+    rows = [_check_file(store, artifact, present) for artifact in manifest.artifacts]
+    rows += _check_sums(store, manifest, present)
+    rows += _find_strangers(manifest, present)
+    if all(row.ok for row in rows) and manifest.model is not None:
+        rows.append(_check_golden(store))
+    return Verification(store.address(), tuple(rows))
+
+
+def _check_file(store: Store, artifact: Artifact, present: dict[str, int]) -> VerifiedFile:
+    path = artifact.path
+    if path not in present:
+        return VerifiedFile(path, ok=False, problem="is missing")
+    if present[path] != artifact.size_bytes:
+        words = f"is {present[path]:,} bytes large, the manifest says {artifact.size_bytes:,}"
+        return VerifiedFile(path, ok=False, problem=words)
+    try:
+        found = sha256_of(store, path)
+    except NotFound:
+        return VerifiedFile(path, ok=False, problem="is missing")
+    if found != artifact.sha256:
+        return VerifiedFile(path, ok=False, problem="was changed: its sha256 is not the manifest's")
+    return VerifiedFile(path, ok=True)
+
+
+def sha256_of(store: Store, key: str) -> str:
+    """The sha256 of an object, read through a file so that large ones fit."""
+    with tempfile.TemporaryDirectory(prefix="raysweep-verify-") as folder:
+        path = Path(folder) / "object"
+        store.download(key, path)
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_sums(store: Store, manifest: Manifest, present: dict[str, int]) -> list[VerifiedFile]:
+    if SUMS_FILE not in present:
+        return [VerifiedFile(SUMS_FILE, ok=False, problem="is missing")]
+    wanted = {artifact.path: artifact.sha256 for artifact in manifest.artifacts}
+    wanted[MANIFEST_FILE] = hashlib.sha256(store.get(MANIFEST_FILE)).hexdigest()
+    try:
+        lines = store.get(SUMS_FILE).decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        return [VerifiedFile(SUMS_FILE, ok=False, problem="is not a text file")]
+    listed = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    rows = []
+    if listed.get(MANIFEST_FILE) != wanted[MANIFEST_FILE]:
+        words = f"was changed: {SUMS_FILE} has another sha256 for it"
+        rows.append(VerifiedFile(MANIFEST_FILE, ok=False, problem=words))
+    else:
+        rows.append(VerifiedFile(MANIFEST_FILE, ok=True))
+    wrong = sorted(path for path in wanted.keys() | listed.keys() if listed.get(path) != wanted.get(path))
+    others = [path for path in wrong if path != MANIFEST_FILE]
+    problem = f"does not agree with the manifest about {', '.join(others[:5])}" if others else ""
+    if len(lines) != len(listed) or not store.get(SUMS_FILE).endswith(b"\n"):
+        problem = problem or "was changed: it has a line twice, or its end is missing"
+    return [*rows, VerifiedFile(SUMS_FILE, ok=not problem, problem=problem)]
+
+
+def _find_strangers(manifest: Manifest, present: dict[str, int]) -> list[VerifiedFile]:
+    known = {artifact.path for artifact in manifest.artifacts} | {MANIFEST_FILE, SUMS_FILE}
+    strangers = sorted(key for key in present if key not in known and not key.startswith(JOURNAL_FOLDER))
+    return [VerifiedFile(key, ok=False, problem="is not in the manifest: it was added later") for key in strangers]
+
+
+def _check_golden(store: Store) -> VerifiedFile:
+    """The model on golden.parquet, in this environment."""
+    from raysweep.bundle.load import open_model
+
+    try:
+        model = open_model(store)
+        table = pq.read_table(pa.BufferReader(store.get(GOLDEN_FILE)))
+        features = pa.Table.from_struct_array(table.column("features").combine_chunks())
+        wanted = np.asarray(table.column("prediction").to_pylist(), dtype=np.float64)
+        found = model.raw_predictions(features).reshape(wanted.shape)
+    except (BundleRefused, pa.ArrowException, ValueError, KeyError) as error:
+        return VerifiedFile(GOLDEN_FILE, ok=False, problem=f"cannot be predicted again: {error}")
+    worst = float(np.max(np.abs(found - wanted), initial=0.0))
+    scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
+    if not worst <= TOLERANCE * scale:
+        words = f"the model predicts otherwise than when it was published (by up to {worst:.3g})"
+        return VerifiedFile(GOLDEN_FILE, ok=False, problem=words)
+    return VerifiedFile(f"{GOLDEN_FILE} (predictions)", ok=True)

@@ -1,0 +1,130 @@
+"""What a run left behind, for people: from its bundle, or from its journal while it has none. Imports no learner."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raysweep.bundle.locate import JOURNAL_FILE, read_manifest
+from raysweep.errors import NotFound
+from raysweep.records.manifest import MANIFEST_FILE
+from raysweep.records.metric import METRICS
+from raysweep.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run as `show` prints it.
+
+    Attributes:
+        finished: whether it has been published.
+        trials: one dict a trial, best first where the run is finished.
+    """
+
+    run_id: str
+    url: str
+    finished: bool
+    manifest: Mapping[str, Any]
+    final_check: Mapping[str, Any] | None
+    trials: Sequence[Mapping[str, Any]]
+    findings: Sequence[Mapping[str, Any]] = field(default=())
+
+    def to_document(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "run_id": self.run_id,
+            "url": self.url,
+            "finished": self.finished,
+            "manifest": dict(self.manifest),
+            "final_check": self.final_check,
+            "trials": [dict(trial) for trial in self.trials],
+            "findings": [dict(finding) for finding in self.findings],
+        }
+
+
+def view_run(store: Store) -> RunView:
+    """Everything that can be shown of a run.
+
+    Raises:
+        NotFound: the place holds neither a bundle nor a journal.
+        BundleRefused: the manifest cannot be read.
+    """
+    present = {one.key for one in store.list()}
+    if MANIFEST_FILE not in present:
+        return _unfinished(store, present)
+    manifest = json.loads(store.get(MANIFEST_FILE))
+    read_manifest(store)
+    final = json.loads(store.get("final_check.json")) if "final_check.json" in present else None
+    findings = json.loads(store.get("data/findings.json")) if "data/findings.json" in present else {}
+    trials = _trials(store, (manifest.get("split") or {}).get("folds", 1)) if "trials.parquet" in present else []
+    return RunView(
+        manifest["run_id"], store.address(), True, manifest, final, trials, findings.get("findings", ())
+    )
+
+
+def _trials(store: Store, folds: int) -> list[dict[str, Any]]:
+    rows = pq.read_table(pa.BufferReader(store.get("trials.parquet"))).to_pylist()
+    rungs: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        rungs.setdefault(row["trial"], []).append(row)
+    shown = [_shown(reports[-1], len(reports)) for reports in rungs.values()]
+    return sorted(shown, key=lambda trial: _rank(trial, folds))
+
+
+def _rank(trial: Mapping[str, Any], folds: int) -> tuple[bool, float, float, int]:
+    """Best first, as `raysweep.records.trial.ranked` has it; without a score last."""
+    if trial["score"] is None or trial["state"] == "failed":
+        return True, 0.0, 0.0, trial["trial"]
+    effort = -trial["effort"] if folds > 1 else 0.0
+    return False, effort, -METRICS[trial["metric"]].sign * trial["score"], trial["trial"]
+
+
+def _shown(row: dict[str, Any], rungs: int) -> dict[str, Any]:
+    names = ("trial", "family", "origin", "state", "score", "metric", "part", "effort", "rounds", "seconds", "reason")
+    shown = {name: row[name] for name in names}
+    return shown | {"rungs": rungs if row["rung"] is not None else 0, "params": json.loads(row["params"])}
+
+
+def _unfinished(store: Store, present: set[str]) -> RunView:
+    if JOURNAL_FILE not in present:
+        raise NotFound(f"{store.address()} holds neither a bundle ({MANIFEST_FILE}) nor a journal of a run")
+    trials: dict[int, dict[str, Any]] = {}
+    for line in store.get(JOURNAL_FILE).splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the line that was being written when the run died
+        _replay(record, trials)
+    run_id = store.address().rstrip("/").rpartition("/")[2]
+    return RunView(run_id, store.address(), False, {}, None, list(trials.values()))
+
+
+def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]]) -> None:
+    kind = record.get("event")
+    if kind == "started":
+        candidate = record["candidate"]
+        trials[candidate["number"]] = {
+            "trial": candidate["number"],
+            "family": candidate["family"],
+            "origin": candidate["origin"],
+            "params": candidate["params"],
+            "state": "running",
+            "score": None,
+            "rungs": 0,
+            "seconds": None,
+            "reason": "",
+            "metric": record.get("metric"),
+            "part": record.get("part"),
+        }
+    elif kind == "rung" and record["candidate"] in trials:
+        report = record["report"]
+        trial = trials[record["candidate"]]
+        trial |= {"score": report["score"], "effort": report["effort"], "rounds": report["rounds"]}
+        trial |= {"seconds": report["seconds"], "rungs": report["rung"]}
+    elif kind == "ended" and record["candidate"] in trials:
+        trials[record["candidate"]] |= {"state": record["state"], "reason": record["reason"]}

@@ -1,0 +1,175 @@
+"""What there is to publish, and the files that it becomes in a folder of the driver's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from raysweep.config import SweepConfig
+from raysweep.documents import plain_record, readable_json, to_yaml
+from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
+from raysweep.records.table import Part, Split
+from raysweep.records.trial import FittedModel, Trial
+from raysweep.report.html_report import html_report
+from raysweep.report.model_card import model_card
+from raysweep.report.view import ReportInput
+from raysweep.stages.export.environment import CodeState, environment
+from raysweep.stages.export.golden import write_golden
+from raysweep.stages.export.trials_table import write_trials
+from raysweep.training.pipeline import Pipeline
+from raysweep.training.trial_data import RowBlock
+
+TRIALS_FILE: Final = "trials.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleContents:
+    """Everything that a sweep has to publish.
+
+    Attributes:
+        view: what the report shows; its empty fields say how far the sweep came.
+        config: the resolved sweep.
+        data_documents: path in the bundle -> document, such as `data/profile.json`.
+        shipped: the fit that ships; None where there is no model.
+        best: the best trials, fitted on training rows, the winner first.
+        training: the training rows, for the golden file; None where there is no model.
+    """
+
+    view: ReportInput
+    config: SweepConfig
+    data_documents: Mapping[str, Any]
+    shipped: FittedModel | None
+    best: Sequence[FittedModel]
+    training: RowBlock | None
+    code: CodeState
+    packages: Mapping[str, str]
+
+
+def write_contents(contents: BundleContents, folder: Path) -> None:
+    """Write every file of the bundle but the sums and the manifest."""
+    _write_config(contents, folder)
+    for path, document in contents.data_documents.items():
+        _write(folder / path, readable_json(document))
+    view, config = contents.view, contents.config
+    if view.split is not None:
+        _write(folder / "data/split.json", readable_json(split_document(view.split)))
+    if view.search is not None and view.task is not None:
+        write_trials(
+            folder / TRIALS_FILE,
+            view.search.trials,
+            metric=view.task.metric.name,
+            part=view.search.part,
+            cpus=config.search.trial.cpus,
+            gpus=config.search.trial.gpus,
+        )
+    if view.final_check is not None:
+        document = {"schema_version": 1, "part": Part.VALIDATION.value, **plain_record(view.final_check)}
+        _write(folder / "final_check.json", readable_json(document))
+    _write_models(contents, folder)
+    _write(folder / "report.html", html_report(view).encode())
+    _write(folder / "MODEL_CARD.md", model_card(view).encode())
+    _write_code(contents.code, folder)
+
+
+def split_document(split: Split) -> dict[str, Any]:
+    """data/split.json: how the rows were cut, and the proof that no row is in two parts."""
+    return {
+        "schema_version": 1,
+        "kind": split.kind,
+        "seed": split.seed,
+        "key": list(split.key),
+        "folds": split.folds,
+        "parts": {part.value: plain_record(summary) for part, summary in split.parts.items()},
+        "keys_shared": split.keys_shared,
+        "left_out_rows": split.left_out_rows,
+    }
+
+
+def trial_document(trial: Trial, metric: str, part: str) -> dict[str, Any]:
+    """params.json: a candidate, and the score that its trial ended with."""
+    candidate = trial.candidate
+    return {
+        "schema_version": 1,
+        "trial": candidate.number,
+        "family": candidate.family,
+        "params": dict(candidate.params),
+        "params_digest": candidate.digest,
+        "seed": candidate.seed,
+        "origin": candidate.origin,
+        "rounds": trial.rungs[-1].rounds if trial.rungs else None,
+        "state": trial.state.value,
+        "scores": {"part": part, "metric": metric, **(plain_record(trial.rungs[-1].metrics) if trial.rungs else {})},
+    }
+
+
+def _write_config(contents: BundleContents, folder: Path) -> None:
+    config = contents.config
+    _write(folder / "config/sweep.yaml", to_yaml(replace_space(config)).encode())
+    space = yaml.safe_dump(contents.view.config["search"]["space"], sort_keys=False, allow_unicode=True)
+    _write(folder / "config/space.yaml", space.encode())
+    _write(folder / "config/environment.json", readable_json(environment(dict(contents.packages))))
+    lock = "".join(f"{name}=={version}\n" for name, version in contents.packages.items())
+    _write(folder / "config/requirements.lock", lock.encode())
+    if contents.shipped is not None:
+        metric, part = _scale(contents)
+        document = trial_document(contents.shipped.trial, metric, part)
+        _write(folder / "config/params.json", readable_json(document))
+
+
+def replace_space(config: SweepConfig) -> SweepConfig:
+    """The config that reads the space from the file beside it, where the space is not a shipped one."""
+    if isinstance(config.search.space, str):
+        return config
+    return config.model_copy(update={"search": config.search.model_copy(update={"space": "space.yaml"})})
+
+
+def _write_models(contents: BundleContents, folder: Path) -> None:
+    if contents.shipped is None or contents.training is None:
+        return
+    pipeline = pipeline_of(contents.shipped)
+    _save(pipeline, folder / MODEL_FOLDER)
+    write_golden(folder / GOLDEN_FILE, pipeline, contents.training)
+    metric, part = _scale(contents)
+    for rank, model in enumerate(contents.best, start=1):
+        own = folder / f"best/{rank:02d}"
+        _save(pipeline_of(model), own / MODEL_FOLDER)
+        document = {
+            **trial_document(model.trial, metric, part),
+            "fitted_on": model.fitted_on,
+            "fitted_rows": model.rows,
+        }
+        _write(own / "params.json", readable_json(document))
+
+
+def _scale(contents: BundleContents) -> tuple[str, str]:
+    view = contents.view
+    if view.task is None or view.search is None:
+        raise ValueError("a model without a task and a search")
+    return view.task.metric.name, view.search.part
+
+
+def pipeline_of(model: FittedModel) -> Pipeline:
+    """The pipeline of a fitted model, typed."""
+    if not isinstance(model.learner, Pipeline):
+        raise TypeError(f"a {type(model.learner).__name__} is no Pipeline")
+    return model.learner
+
+
+def _save(pipeline: Pipeline, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    pipeline.save(folder)
+
+
+def _write_code(code: CodeState, folder: Path) -> None:
+    _write(folder / "code/commit.json", readable_json(code.record))
+    if code.diff:
+        _write(folder / "code/diff.patch", code.diff)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

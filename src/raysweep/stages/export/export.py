@@ -1,0 +1,147 @@
+"""Stage 7: write the files, describe them in the manifest, publish. Also for a sweep that ended without a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import raysweep
+from raysweep.config import SweepConfig
+from raysweep.documents import digest, plain_record
+from raysweep.records.final_check import FinalCheck
+from raysweep.records.manifest import (
+    MODEL_FOLDER,
+    Artifact,
+    DataRecord,
+    FinalCheckRecord,
+    InputColumn,
+    Manifest,
+    ModelRecord,
+    PartRecord,
+    SearchRecord,
+    Signature,
+    SplitRecord,
+)
+from raysweep.records.table import LearningTask, Severity, Split
+from raysweep.records.trial import FittedModel, SearchOutcome
+from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, pipeline_of, write_contents
+from raysweep.stages.export.environment import environment
+from raysweep.stages.export.publish import list_artifacts, publish
+from raysweep.storage.store import Store
+from raysweep.training.trusted import TRUSTED_TYPES
+
+
+def export_bundle(contents: BundleContents, folder: Path, store: Store) -> str:
+    """Publish what the sweep has; returns the bundle's address.
+
+    Args:
+        contents: what there is.
+        folder: an empty folder of the driver's.
+        store: the run's own place.
+
+    Raises:
+        StorageFailed: the store refuses; the files stay in `folder`.
+    """
+    write_contents(contents, folder)
+    artifacts = list_artifacts(folder)
+    publish(make_manifest(contents, artifacts), folder, store)
+    return store.address()
+
+
+def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> Manifest:
+    """The manifest of these files."""
+    view, config = contents.view, contents.config
+    return Manifest(
+        schema_version=1,
+        raysweep=raysweep.__version__,
+        run_id=view.run_id,
+        name=view.name,
+        created=view.created,
+        outcome=view.outcome,  # type: ignore[arg-type]  # checked by the model
+        artifacts=artifacts,
+        signature=None if contents.shipped is None or view.task is None else _signature(view.task),
+        model=None if contents.shipped is None else _model(contents.shipped, artifacts),
+        data=_data(contents),
+        split=None if view.split is None else _split(view.split),
+        search=None if view.search is None else _search(view.search, config, view.task, artifacts),
+        final_check=None if view.final_check is None else _final_check(view.final_check),
+        config_sha256=digest(view.config),
+        code=contents.code.record,
+        environment=environment(dict(contents.packages)),
+    )
+
+
+def _signature(task: LearningTask) -> Signature:
+    inputs = tuple(InputColumn(name=one.name, kind=one.kind, type=one.type) for one in task.features)
+    return Signature(inputs=inputs, target=task.target, task=task.kind, classes=task.classes)
+
+
+def _model(shipped: FittedModel, artifacts: tuple[Artifact, ...]) -> ModelRecord:
+    candidate = shipped.trial.candidate
+    return ModelRecord(
+        family=candidate.family,
+        params=dict(candidate.params),
+        seed=candidate.seed,
+        fitted_on=shipped.fitted_on,
+        fitted_rows=shipped.rows,
+        rounds=pipeline_of(shipped).learner.rounds,
+        trial=candidate.number,
+        files=tuple(one.path for one in artifacts if one.path.startswith(f"{MODEL_FOLDER}/")),
+        trusted_types=TRUSTED_TYPES,
+    )
+
+
+def _data(contents: BundleContents) -> DataRecord:
+    view = contents.view
+    warnings = [one for one in view.check.findings if one.severity in {Severity.WARNING, Severity.ERROR}]
+    return DataRecord(
+        address=view.table.address,
+        format=view.table.format,
+        rows=view.profile.rows,
+        columns=len(view.table.columns),
+        row_digest=view.profile.row_digest,
+        files=tuple(plain_record(file) for file in view.table.files),
+        suitability=view.check.suitability.value,
+        warnings=tuple(f"{one.severity.value} {one.check}: {one.message}" for one in warnings),
+    )
+
+
+def _split(split: Split) -> SplitRecord:
+    return SplitRecord(
+        kind=split.kind,
+        seed=split.seed,
+        key=split.key,
+        parts={part.value: PartRecord(rows=one.rows, digest=one.digest) for part, one in split.parts.items()},
+        folds=split.folds,
+        keys_shared=split.keys_shared,
+    )
+
+
+def _search(
+    search: SearchOutcome, config: SweepConfig, task: LearningTask | None, artifacts: tuple[Artifact, ...]
+) -> SearchRecord:
+    return SearchRecord(
+        metric=task.metric.name if task is not None else "",
+        part=search.part,
+        algorithm=config.search.algorithm,
+        scheduler=config.search.scheduler,
+        seed=config.search.seed,
+        trials_by_state=dict(sorted(Counter(trial.state.value for trial in search.trials).items())),
+        stopped_by=search.stopped_by,
+        seconds=search.seconds,
+        slots=search.slots,
+        trials_sha256=next(one.sha256 for one in artifacts if one.path == TRIALS_FILE),
+    )
+
+
+def _final_check(check: FinalCheck) -> FinalCheckRecord:
+    plain = plain_record(check.score)
+    return FinalCheckRecord(
+        verdict=check.verdict.value,
+        metric=check.metric,
+        score=check.score.value,
+        low=plain["low"],
+        high=plain["high"],
+        rows=check.rows,
+        reasons=check.reasons,
+    )

@@ -1,0 +1,93 @@
+"""From a folder of files to a published bundle: hashed, scanned for secrets, the manifest last and only if absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+from raysweep.documents import canonical_json
+from raysweep.errors import RaysweepError, RequestInvalid
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SUMS_FILE, Artifact, Manifest
+from raysweep.storage.store import Store
+
+_MEDIA_TYPES: Final = {
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".parquet": "application/vnd.apache.parquet",
+    ".html": "text/html",
+    ".md": "text/markdown",
+    ".ubj": "application/ubjson",
+    ".skops": "application/zip",
+    ".lock": "text/plain",
+    ".patch": "text/x-diff",
+}
+_SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
+_MIN_SECRET_LENGTH: Final = 12
+_CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+
+def list_artifacts(folder: Path) -> tuple[Artifact, ...]:
+    """Every file below `folder`, with its hash, sorted by path; the journal is none."""
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    artifacts = [_artifact(path, path.relative_to(folder).as_posix()) for path in found]
+    return tuple(artifact for artifact in artifacts if not artifact.path.startswith(JOURNAL_FOLDER))
+
+
+def publish(manifest: Manifest, folder: Path, store: Store) -> None:
+    """Put every file of `folder`, then the sums, then the manifest.
+
+    Args:
+        manifest: naming the artifacts in `folder`.
+        folder: with the files.
+        store: the run's own place.
+
+    Raises:
+        RaysweepError: a file holds a secret of this process; nothing was put.
+        RequestInvalid: the run is published already.
+        StorageFailed: the store refuses; without a manifest, what was put is no bundle.
+    """
+    content = canonical_json(manifest.model_dump(mode="json"))
+    _refuse_secrets([*folder.rglob("*")], os.environ)
+    sums = [(artifact.path, artifact.sha256) for artifact in manifest.artifacts]
+    sums.append((MANIFEST_FILE, hashlib.sha256(content).hexdigest()))
+    for path in sorted(folder.rglob("*")):
+        key = path.relative_to(folder).as_posix()
+        if path.is_file():
+            store.put(key, path)
+    store.put(SUMS_FILE, "".join(f"{digest}  {path}\n" for path, digest in sums).encode())
+    if not store.put_if_absent(MANIFEST_FILE, content):
+        raise RequestInvalid(f"{store.address(MANIFEST_FILE)} is there already: choose another run id (--run)")
+
+
+def _artifact(path: Path, name: str) -> Artifact:
+    hashed = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            hashed.update(chunk)
+    return Artifact(
+        path=name,
+        sha256=hashed.hexdigest(),
+        size_bytes=path.stat().st_size,
+        media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+    )
+
+
+def _refuse_secrets(paths: Iterable[Path], environment: Mapping[str, str]) -> None:
+    secrets = {
+        name: value.encode()
+        for name, value in environment.items()
+        if any(mark in name.upper() for mark in _SECRET_NAMES) and len(value) >= _MIN_SECRET_LENGTH
+    }
+    for path in paths:
+        if not path.is_file() or not secrets:
+            continue
+        content = path.read_bytes()
+        for name, value in secrets.items():
+            if value in content:
+                raise RaysweepError(
+                    f"the value of the environment variable {name} stands in {path.name}: nothing was published. "
+                    "Take it out of the data, the sweep file or the uncommitted changes"
+                )

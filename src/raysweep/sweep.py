@@ -1,0 +1,347 @@
+"""A sweep: the seven stages in order. Start reading here."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from raysweep.bundle.locate import JOURNAL_FILE
+from raysweep.config import SweepConfig, require_target
+from raysweep.documents import plain_record
+from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished, RequestInvalid, StorageFailed
+from raysweep.events import DataChecked, Listener, Said, Stage, StageFinished, StageStarted
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Outcome
+from raysweep.records.metric import check_metric_name
+from raysweep.records.table import DataCheck, LearningTask, Part, Profile, Split, Suitability, Table
+from raysweep.records.trial import SearchOutcome, Trial
+from raysweep.report.view import ReportInput
+from raysweep.runtime.ray_failures import ray_errors_translated
+from raysweep.runtime.ray_session import ray_session
+from raysweep.runtime.run_folder import RunFolder, check_run_id, make_run_folder, new_run_id
+from raysweep.space import SearchSpace, load_space
+from raysweep.stages.confirm.ray_confirm import Confirmed, confirm_winner
+from raysweep.stages.export.contents import BundleContents
+from raysweep.stages.export.environment import code_state, packages
+from raysweep.stages.export.export import export_bundle
+from raysweep.stages.profile.document import profile_document
+from raysweep.stages.profile.ray_profile import profile_table
+from raysweep.stages.search.ray_search import SearchRequest, run_search
+from raysweep.stages.search.trial_log import Record, ranked
+from raysweep.stages.source.ray_source import MEMORY, open_table
+from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
+from raysweep.stages.validate.document import findings_document
+from raysweep.stages.validate.features import requested_features
+from raysweep.stages.validate.gate import validate_table
+from raysweep.stages.validate.learning_task import learning_task, read_target
+from raysweep.storage.journal import Journal
+from raysweep.storage.store import Store, open_store
+from raysweep.training.families import check_space, fitting_space
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """What a sweep is asked for.
+
+    Attributes:
+        config: the resolved sweep.
+        data: a table in memory instead of `data.source`, or None.
+        run_id: the name of the run's folder; None makes one.
+        tell: gets the events.
+        interrupted: whether the user has asked to finish with what there is.
+        answer_repeats: a candidate that is proposed again gets its known score; off only to prove that it would be the same.
+    """
+
+    config: SweepConfig
+    data: object
+    run_id: str | None
+    tell: Listener
+    interrupted: Callable[[], bool]
+    answer_repeats: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The table after the first three stages."""
+
+    table: Table
+    profile: Profile
+    check: DataCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What a sweep has found so far; what it did not come to is None."""
+
+    run_id: str
+    examined: Examined
+    split: Split | None = None
+    search: SearchOutcome | None = None
+    ranking: tuple[Trial, ...] = ()
+    confirmed: Confirmed | None = None
+    bundle_url: str = ""
+    seconds: float = 0.0
+
+
+def run(request: SweepRequest) -> Sweep:
+    """Source, profile, validate, split, search, confirm, export.
+
+    Raises:
+        RequestInvalid, NotFound: the request is wrong; found out before anything is read.
+        DataUnsuitable: the data gate says no; the findings are published.
+        NoTrialFinished: every candidate failed; the trials are published.
+        StorageFailed: the bundle could not be put; its files stay on this machine.
+    """
+    started = time.perf_counter()
+    config = request.config
+    require_target(config)
+    check_metric_name(config.search.metric)
+    space = load_space(config.search.space, base=Path())
+    check_space(space)
+    run_id = request.run_id or new_run_id(config.name, datetime.now(UTC))
+    store = _reserve(config, run_id)
+    folder = make_run_folder(run_id)
+    with _removed_unless_needed(folder), ray_session(config.cluster.address) as session:
+        request.tell(Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}"))
+        sweep = Sweep(run_id, examine(config, request.data, request.tell))
+        if sweep.examined.check.task is None:
+            _export(request, sweep, folder, store, space)
+            raise _unsuitable(sweep.examined.check, store)
+        task = sweep.examined.check.task
+        with _stage(request.tell, Stage.SPLIT) as done:
+            sweep = replace(sweep, split=_cut(config, sweep.examined, task, folder))
+            done(_split_summary(sweep.split))
+        sweep = _search(request, sweep, task, space, folder)
+        if not sweep.ranking:
+            _export(request, sweep, folder, store, space)
+            raise _nothing_finished(sweep, store)
+        sweep = _confirm(request, sweep, task)
+        url = _export(request, sweep, folder, store, space)
+    return replace(sweep, bundle_url=url, seconds=time.perf_counter() - started)
+
+
+def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
+    """The first three stages: read, profile, validate."""
+    with _stage(tell, Stage.SOURCE) as done, ray_errors_translated("reading the table"):
+        table = open_table(config, data)
+        requested_features(table, config)
+        done(_source_summary(table))
+    with _stage(tell, Stage.PROFILE) as done, ray_errors_translated("profiling the table"):
+        profile = profile_table(table, config.data.target)
+        if table.address == MEMORY:
+            table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")
+        done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
+    with _stage(tell, Stage.VALIDATE) as done:
+        check = validate_table(table, profile, config, _usable(config, table, profile))
+        for sentence in check.task.said if check.task is not None else ():
+            tell(Said(sentence))
+        done(check.suitability.value)
+    tell(DataChecked(check))
+    return Examined(table, profile, check)
+
+
+def _usable(config: SweepConfig, table: Table, profile: Profile) -> Any:
+    """The rows of the sample that will not be validation rows; None (all) where there is nothing to learn."""
+    if config.data.target not in table.names or not profile.rows:
+        return None
+    reading = read_target(profile.column(str(config.data.target)), config.data)
+    if reading.kind is None:
+        return None
+    assignment = plan_assignment(table, config.split, learning_task(reading, (), config))
+    return usable_rows(assignment, profile.sample, key_columns(table, config.split, config.data.target))
+
+
+def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
+    with ray_errors_translated("splitting the table"):
+        assignment = plan_assignment(examined.table, config.split, task)
+        return cut_table(examined.table, config.split, task, assignment, folder.path)
+
+
+def _search(
+    request: SweepRequest, sweep: Sweep, task: LearningTask, space: SearchSpace, folder: RunFolder
+) -> Sweep:
+    if sweep.split is None:
+        raise ValueError("a search needs a split")
+    fitting, left_out = fitting_space(space, task.kind)
+    if left_out:
+        request.tell(Said(f"left out of the search, since they cannot learn a {task.kind} task: {', '.join(left_out)}"))
+    with _stage(request.tell, Stage.SEARCH) as done, _journal(request.config, sweep.run_id, folder) as record:
+        asked = SearchRequest(
+            task=task,
+            split=sweep.split,
+            space=fitting,
+            tell=request.tell,
+            record=record,
+            interrupted=request.interrupted,
+            answer_repeats=request.answer_repeats,
+        )
+        with ray_errors_translated("searching"):
+            outcome = run_search(asked, request.config.search)
+        ranking = tuple(ranked(outcome.trials, task.metric, sweep.split.folds))
+        done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
+    return replace(sweep, search=outcome, ranking=ranking)
+
+
+def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
+    if sweep.split is None or sweep.search is None:
+        raise ValueError("a final check needs a split and a search")
+    with _stage(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
+        confirmed = confirm_winner(list(sweep.ranking), sweep.search.trials, task, sweep.split, request.config)
+        check = confirmed.check
+        done(f"{check.verdict}: {check.metric} {check.score.value:.4g} on validation ({check.rows:,} rows)")
+    return replace(sweep, confirmed=confirmed)
+
+
+def _export(
+    request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store, space: SearchSpace
+) -> str:
+    with _stage(request.tell, Stage.EXPORT) as done:
+        contents = _contents(request.config, sweep, space)
+        try:
+            url = export_bundle(contents, folder.outgoing, store)
+            _put_journal(store, folder)
+        except StorageFailed as error:
+            raise StorageFailed(f"{error}. The bundle's files are kept in {folder.outgoing}") from error
+        done(url)
+    return url
+
+
+def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleContents:
+    examined, confirmed = sweep.examined, sweep.confirmed
+    resolved = config.model_dump(mode="json", by_alias=True)
+    resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    resolved["search"]["space"]["version"] = 1
+    view = ReportInput(
+        run_id=sweep.run_id,
+        name=config.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        config=resolved,
+        task=examined.check.task,
+        profile=examined.profile,
+        table=examined.table,
+        check=examined.check,
+        split=sweep.split,
+        search=sweep.search,
+        ranking=sweep.ranking,
+        final_check=None if confirmed is None else confirmed.check,
+        outcome=_outcome(sweep),
+    )
+    return BundleContents(
+        view=view,
+        config=config,
+        data_documents={
+            "data/profile.json": profile_document(examined.profile, examined.table),
+            "data/findings.json": findings_document(examined.check),
+        },
+        shipped=None if confirmed is None else confirmed.shipped,
+        best=() if confirmed is None else confirmed.best,
+        training=None if confirmed is None else confirmed.training,
+        code=code_state(Path.cwd()),
+        packages=packages(),
+    )
+
+
+def _outcome(sweep: Sweep) -> Outcome:
+    if sweep.confirmed is not None:
+        return "done"
+    return "no trial finished" if sweep.search is not None else "data unsuitable"
+
+
+def _reserve(config: SweepConfig, run_id: str) -> Store:
+    """The run's place, known to be writable and free before anything is computed."""
+    check_run_id(run_id)
+    place = open_store(config.export.to, config.export.s3)
+    place.check_writable()
+    store = place.child(run_id)
+    if store.exists(MANIFEST_FILE):
+        raise RequestInvalid(f"{store.address()} is published already: choose another run id (--run)")
+    if store.list(JOURNAL_FOLDER):
+        raise RequestInvalid(
+            f"{store.address()} holds the journal of a run that did not finish: choose another run id (--run); "
+            f"its trials can be looked at with `raysweep show {store.address()}`"
+        )
+    return store
+
+
+@contextlib.contextmanager
+def _removed_unless_needed(folder: RunFolder) -> Iterator[None]:
+    """Delete the working folder at the end, but keep it where it holds the only copy of a finished bundle."""
+    try:
+        yield
+    except StorageFailed:
+        for sealed in folder.path.glob("sealed-*/*"):
+            sealed.unlink()
+        raise
+    except BaseException:
+        folder.remove()
+        raise
+    folder.remove()
+
+
+@contextlib.contextmanager
+def _journal(config: SweepConfig, run_id: str, folder: RunFolder) -> Iterator[Record]:
+    """Where the search writes as it goes: beside the bundle where that is a folder, else in the working folder."""
+    base = folder.path if "://" in config.export.to else Path(config.export.to) / run_id
+    path = base / JOURNAL_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Journal(path) as journal:
+        yield lambda record: journal.append(plain_record(record))
+
+
+def _put_journal(store: Store, folder: RunFolder) -> None:
+    path = folder.path / JOURNAL_FILE
+    if path.exists():
+        store.put(JOURNAL_FILE, path)
+
+
+@contextlib.contextmanager
+def _stage(tell: Listener, stage: Stage) -> Iterator[Callable[[str], None]]:
+    """Tell of a stage's begin and end; the block hands its one-line summary to what it is given."""
+    started = time.perf_counter()
+    summaries: list[str] = []
+    tell(StageStarted(stage))
+    yield summaries.append
+    tell(StageFinished(stage, time.perf_counter() - started, " ".join(summaries)))
+
+
+def _source_summary(table: Table) -> str:
+    kinds = [column.kind.value for column in table.columns]
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    files = f"{len(table.files)} {table.format} file{'s' if len(table.files) != 1 else ''}"
+    where = files if table.files else f"{table.format} in memory"
+    return f"{where}, {len(table.columns)} columns ({counted})"
+
+
+def _split_summary(split: Split | None) -> str:
+    if split is None:
+        return ""
+    sizes = ", ".join(f"{part.value} {split.parts[part].rows:,}" for part in Part)
+    folds = f"; candidates are compared in {split.folds} folds" if split.folds > 1 else ""
+    return f"{sizes} rows (validation is sealed){folds}"
+
+
+def _unsuitable(check: DataCheck, store: Store) -> DataUnsuitable:
+    errors = [finding for finding in check.findings if finding.severity.value == "error"]
+    listed = "".join(f"\n  {one.check}: {one.message}. {one.advice}" for one in errors[:10])
+    return DataUnsuitable(
+        f"the data are {Suitability.UNSUITABLE.value}, no trial was started:{listed}",
+        findings=check.findings,
+        bundle_url=store.address(),
+    )
+
+
+def _nothing_finished(sweep: Sweep, store: Store) -> Exception:
+    trials = sweep.search.trials if sweep.search is not None else ()
+    if sweep.search is not None and sweep.search.interrupted:
+        return Interrupted("stopped before any trial had reported a score; nothing can be chosen")
+    reasons = {trial.reason for trial in trials if trial.reason}
+    listed = "".join(f"\n  {reason}" for reason in sorted(reasons)[:5])
+    stopped = sweep.search.stopped_by if sweep.search is not None else ""
+    return NoTrialFinished(
+        f"not one of {len(trials)} trials gave a score ({stopped}):{listed}\nThe trials are in {store.address()}",
+        bundle_url=store.address(),
+    )
