@@ -14,14 +14,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, RunView, SweepResult, Verification, analyze, load_model, run_sweep, show, verify
+    from raysweep.api import Analysis, SweepResult, analyze, load_model, run_sweep, show, verify
+    from raysweep.bundle.load import Model
+    from raysweep.bundle.verify import Verification
+    from raysweep.bundle.view import RunView
     from raysweep.config import SweepConfig
     from raysweep.errors import (
         BundleRefused,
         DataUnsuitable,
         Interrupted,
-        NoTrialFinished,
         NotFound,
+        NoTrialFinished,
         RaysweepError,
         RayUnavailable,
         RequestInvalid,
@@ -31,34 +34,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    **dict.fromkeys(
-        (
-            "Analysis",
-            "RunView",
-            "SweepResult",
-            "Verification",
-            "analyze",
-            "load_model",
-            "run_sweep",
-            "show",
-            "verify",
-        ),
-        "raysweep.api",
-    ),
-    "SweepConfig": "raysweep.config",
-    **dict.fromkeys(
-        (
-            "BundleRefused",
-            "DataUnsuitable",
-            "Interrupted",
-            "NoTrialFinished",
-            "NotFound",
-            "RayUnavailable",
-            "RaysweepError",
-            "RequestInvalid",
-            "StorageFailed",
-        ),
-        "raysweep.errors",
+    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "run_sweep", "show", "verify"),
+    "raysweep.bundle.load": ("Model",),
+    "raysweep.bundle.verify": ("Verification",),
+    "raysweep.bundle.view": ("RunView",),
+    "raysweep.config": ("SweepConfig",),
+    "raysweep.errors": (
+        "BundleRefused",
+        "DataUnsuitable",
+        "Interrupted",
+        "NoTrialFinished",
+        "NotFound",
+        "RayUnavailable",
+        "RaysweepError",
+        "RequestInvalid",
+        "StorageFailed",
     ),
 }
 
@@ -67,6 +57,7 @@ __all__ = [
     "BundleRefused",
     "DataUnsuitable",
     "Interrupted",
+    "Model",
     "NoTrialFinished",
     "NotFound",
     "RayUnavailable",
@@ -87,9 +78,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module 'raysweep' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    for home, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'raysweep' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
 
-__all__ = ["Analysis", "RunView", "SweepResult", "Verification", "analyze", "load_model", "run_sweep", "show", "verify"]
-
 IN_MEMORY = "memory:"
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
 
@@ -163,7 +161,9 @@ class Analysis:
         }
 
     def __repr__(self) -> str:
-        return f"<Analysis of {self.table.address}: {self.check.suitability.value}, {len(self.check.findings)} findings>"
+        return (
+            f"<Analysis of {self.table.address}: {self.check.suitability.value}, {len(self.check.findings)} findings>"
+        )
 
     def _repr_html_(self) -> str:
         from raysweep.report.notebook import findings_html

@@ -53,7 +53,7 @@ class SweepRequest:
         run_id: the name of the run's folder; None makes one.
         tell: gets the events.
         interrupted: whether the user has asked to finish with what there is.
-        answer_repeats: a candidate that is proposed again gets its known score; off only to prove that it would be the same.
+        answer_repeats: a candidate that is proposed again gets its known score, not another trial.
     """
 
     config: SweepConfig
@@ -106,7 +106,9 @@ def run(request: SweepRequest) -> Sweep:
     store = _reserve(config, run_id)
     folder = make_run_folder(run_id)
     with _removed_unless_needed(folder), ray_session(config.cluster.address) as session:
-        request.tell(Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}"))
+        request.tell(
+            Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
+        )
         sweep = Sweep(run_id, examine(config, request.data, request.tell))
         if sweep.examined.check.task is None:
             _export(request, sweep, folder, store, space)
@@ -161,9 +163,7 @@ def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: Ru
         return cut_table(examined.table, config.split, task, assignment, folder.path)
 
 
-def _search(
-    request: SweepRequest, sweep: Sweep, task: LearningTask, space: SearchSpace, folder: RunFolder
-) -> Sweep:
+def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, space: SearchSpace, folder: RunFolder) -> Sweep:
     if sweep.split is None:
         raise ValueError("a search needs a split")
     fitting, left_out = fitting_space(space, task.kind)
@@ -196,9 +196,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
     return replace(sweep, confirmed=confirmed)
 
 
-def _export(
-    request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store, space: SearchSpace
-) -> str:
+def _export(request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store, space: SearchSpace) -> str:
     with _stage(request.tell, Stage.EXPORT) as done:
         contents = _contents(request.config, sweep, space)
         try:

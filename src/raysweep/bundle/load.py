@@ -70,7 +70,7 @@ class Model:
         return self.raw_predictions(self._features(data))
 
     def unseen_categories(self, data: pd.DataFrame | pa.Table) -> dict[str, int]:
-        """For each text column, how many rows hold a value that the model has never seen; without those that have none."""
+        """For each text column with values that the model has never seen: how many rows hold one."""
         return self._pipeline.preprocessor.unseen(self._features(data))
 
     def raw_predictions(self, features: pa.Table) -> Floats:
@@ -144,7 +144,8 @@ def _convert(data: pd.DataFrame | pa.Table, names: Sequence[str], column: Column
         return canonical_array(values, arrow_type_of(column))
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise RequestInvalid(
-            f"the column {shorten(column.name)!r} must hold values of kind {column.kind.value}: {shorten(str(error), 160)}"
+            f"the column {shorten(column.name)!r} must hold values of kind {column.kind.value}: "
+            f"{shorten(str(error), 160)}"
         ) from error
 
 

@@ -63,7 +63,13 @@ def view_run(store: Store) -> RunView:
     findings = json.loads(store.get("data/findings.json")) if "data/findings.json" in present else {}
     trials = _trials(store, (manifest.get("split") or {}).get("folds", 1)) if "trials.parquet" in present else []
     return RunView(
-        manifest["run_id"], store.address(), True, manifest, final, trials, findings.get("findings", ())
+        manifest["run_id"],
+        store.address(),
+        finished=True,
+        manifest=manifest,
+        final_check=final,
+        trials=trials,
+        findings=findings.get("findings", ()),
     )
 
 
@@ -101,7 +107,9 @@ def _unfinished(store: Store, present: set[str]) -> RunView:
             break  # the line that was being written when the run died
         _replay(record, trials)
     run_id = store.address().rstrip("/").rpartition("/")[2]
-    return RunView(run_id, store.address(), False, {}, None, list(trials.values()))
+    return RunView(
+        run_id, store.address(), finished=False, manifest={}, final_check=None, trials=list(trials.values())
+    )
 
 
 def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]]) -> None:

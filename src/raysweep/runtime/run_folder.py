@@ -1,4 +1,4 @@
-"""The driver's private folder of a run: sealed rows and files on their way out. Mode 0700, gone when the run is published."""
+"""The driver's private folder of a run (mode 0700): sealed rows and files on their way out; gone once published."""
 
 from __future__ import annotations
 

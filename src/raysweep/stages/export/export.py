@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import raysweep
 from raysweep.config import SweepConfig
 from raysweep.documents import digest, plain_record
 from raysweep.records.final_check import FinalCheck
@@ -53,11 +52,11 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
     view, config = contents.view, contents.config
     return Manifest(
         schema_version=1,
-        raysweep=raysweep.__version__,
+        raysweep=contents.packages["raysweep"],
         run_id=view.run_id,
         name=view.name,
         created=view.created,
-        outcome=view.outcome,  # type: ignore[arg-type]  # checked by the model
+        outcome=view.outcome,
         artifacts=artifacts,
         signature=None if contents.shipped is None or view.task is None else _signature(view.task),
         model=None if contents.shipped is None else _model(contents.shipped, artifacts),

@@ -18,8 +18,8 @@ GOLDEN_ROWS: Final = 100
 def write_golden(path: Path, pipeline: Pipeline, training: RowBlock) -> None:
     """Write the first training rows as `features` (a struct) beside `prediction` (a list of numbers).
 
-    Rows come in the order of their keys' hashes, so that the first ones are a random sample. The last row has every value
-    missing.
+    Rows come in the order of their keys' hashes, so that the first ones are a random sample. The last row has every
+    value missing.
     """
     rows = training.features.slice(0, GOLDEN_ROWS)
     empty = pa.Table.from_arrays(

@@ -52,9 +52,7 @@ def write_trials(path: Path, trials: Sequence[Trial], *, metric: str, part: str,
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
 
 
-def _row(
-    trial: Trial, report: RungReport | None, *, metric: str, part: str, cpus: int, gpus: float
-) -> dict[str, Any]:
+def _row(trial: Trial, report: RungReport | None, *, metric: str, part: str, cpus: int, gpus: float) -> dict[str, Any]:
     candidate = trial.candidate
     row: dict[str, Any] = {
         "trial": candidate.number,
