@@ -18,6 +18,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(min_length=1)]
 
 
+_NO_CREDENTIALS = "an address holds a user name or password; credentials belong in the AWS environment or profile"
+
+
 class TaskKind(StrEnum):
     """What is to be learned."""
 
@@ -44,11 +47,17 @@ class S3Config(Document):
     def _is_plain_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
+        if "@" in url:
+            raise ValueError(_NO_CREDENTIALS)
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"write it as http://host:port or https://host, not {url}")
-        if "@" in url:
-            raise ValueError("holds a user name or password; credentials belong in the AWS environment or profile")
         return url.rstrip("/")
+
+
+def _refuse_credentials(address: str) -> None:
+    """Refuse an address such as `s3://key:secret@bucket`, without repeating it."""
+    if "://" in address and "@" in address.partition("://")[2].split("/", 1)[0]:
+        raise ValueError(_NO_CREDENTIALS)
 
 
 class FeaturesConfig(Document):
@@ -77,6 +86,8 @@ class DataConfig(Document):
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
+        for source in self.sources:
+            _refuse_credentials(source)
         if self.target is None:
             return self
         if self.weight == self.target:
@@ -166,6 +177,12 @@ class ExportConfig(Document):
     top: Annotated[int, Field(ge=1, le=20)] = 3
     s3: S3Config = S3Config()
 
+    @field_validator("to")
+    @classmethod
+    def _has_no_credentials(cls, address: str) -> str:
+        _refuse_credentials(address)
+        return address
+
 
 class ClusterConfig(Document):
     """Which Ray to use: null starts one here, `auto` or an address joins one."""
@@ -221,7 +238,7 @@ def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, override
     space = load_space(config.search.space, base=base)
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["data"]["source"] = _resolve_source(config.data.source, base)
-    if config.search.space not in shipped_spaces():
+    if not isinstance(config.search.space, str) or config.search.space not in shipped_spaces():
         resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True)
     return parse_document(SweepConfig, resolved, place=place)
 

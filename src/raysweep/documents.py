@@ -11,7 +11,8 @@ from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,6 +30,8 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+
 DocumentT = TypeVar("DocumentT", bound=Document)
 
 
@@ -38,6 +41,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE_TAG:
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str | int | float | bool | date | type(None)):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be a plain value", key_node.start_mark)
@@ -137,7 +142,7 @@ def set_path(values: Mapping[str, Any], assignment: str) -> dict[str, Any]:
         raise RequestInvalid(f"--set {assignment}: write it as PATH=VALUE, such as search.trials=20")
     try:
         value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with more refusals
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise RequestInvalid(f"--set {assignment}: the value is not valid YAML: {_one_line(error)}") from error
     # Names of checks hold a dot (`checks.set.col.missing.warn`): what follows `checks.set` is at most one such name.
     if keys[:2] == ["checks", "set"] and len(keys) > 3:  # noqa: PLR2004
@@ -219,7 +224,7 @@ def shorten(text: str, limit: int = MAX_SHOWN_VALUE) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    return shorten(str(error), 300)
+    return shorten(str(error).replace('in "<unicode string>", line', "at line"), 300)
 
 
 def _nearby(path: Path) -> str:
@@ -240,7 +245,7 @@ def _list_problems(place: str, problems: Sequence[str]) -> str:
 
 
 def _describe(problem: Any, model: type[BaseModel]) -> str:
-    path = _path_of(problem["loc"])
+    path = _path_of(problem["loc"], model)
     kind = problem["type"]
     if kind == "extra_forbidden":
         known = _keys_at(model, problem["loc"][:-1])
@@ -261,13 +266,11 @@ def _quoted(message: str) -> list[str]:
     return message.split("'")[1::2]
 
 
-def _path_of(location: Sequence[int | str]) -> str:
+def _path_of(location: Sequence[int | str], model: type[BaseModel]) -> str:
     parts: list[str] = []
-    for step in location:
+    for step in _follow(model, location)[0]:
         if isinstance(step, int):
             parts.append(f"[{step}]")
-        elif "[" in step or step in {"str", "int", "float", "bool"}:
-            continue  # pydantic's own name for a branch of a union
         else:
             parts.append(f".{step}" if parts else step)
     return "".join(parts)
@@ -275,29 +278,45 @@ def _path_of(location: Sequence[int | str]) -> str:
 
 def _keys_at(model: type[BaseModel], location: Sequence[int | str]) -> list[str]:
     """Names of the fields of the model that stands at `location` below `model`; empty where it is not one."""
-    current: object = model
+    return [
+        field.alias or name
+        for kind in _follow(model, location)[1]
+        if isinstance(kind, type) and issubclass(kind, BaseModel)
+        for name, field in kind.model_fields.items()
+    ]
+
+
+def _follow(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[int | str], list[Any]]:
+    """The steps of `location` that a user knows, and the types that may stand at its end.
+
+    After a union, pydantic's location holds its own name of the branch, which is left out.
+    """
+    known: list[int | str] = []
+    kinds: list[Any] = [model]
+    branch_named = False
     for step in location:
-        current = _step_into(current, step)
-    if isinstance(current, type) and issubclass(current, BaseModel):
-        return [field.alias or name for name, field in current.model_fields.items()]
-    return []
+        if len(kinds) > 1 and not branch_named:
+            branch_named = True
+            continue
+        known.append(step)
+        kinds = [below for kind in kinds for below in _below(kind, step)]
+        branch_named = False
+    return known, kinds
 
 
-def _step_into(annotation: object, step: int | str) -> object:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, field in annotation.model_fields.items():
-            if step in {name, field.alias}:
-                return _first_model(field.annotation)
-        return None
-    return _first_model(annotation)
+def _below(kind: Any, step: int | str) -> list[Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        found = [field.annotation for name, field in kind.model_fields.items() if step in {name, field.alias}]
+    else:
+        arguments = [argument for argument in get_args(kind) if argument is not ...]
+        found = arguments[-1:]  # the values of a mapping, the items of a tuple
+    return [member for annotation in found for member in _members(annotation)]
 
 
-def _first_model(annotation: object) -> object:
-    """The model inside `dict[str, Model]`, `Model | None`, `tuple[Model, ...]` and the like."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _first_model(argument)
-        if found is not None:
-            return found
-    return None
+def _members(annotation: Any) -> list[Any]:
+    """The types of a union without None; the type itself where it is none."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return [one for part in get_args(annotation) if part is not type(None) for one in _members(part)]
+    return [annotation]

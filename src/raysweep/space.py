@@ -73,14 +73,22 @@ class Param(Document):
         if self.int_ is not None and value != int(value):
             return False
         low, high = self.bounds
-        return low <= value <= high
+        return low <= value <= high and self._is_on_grid(value)
+
+    def _is_on_grid(self, value: float) -> bool:
+        """Whether whole steps lead from the lower bound to `value`."""
+        if self.step is None:
+            return True
+        steps = (value - self.bounds[0]) / self.step
+        return abs(steps - round(steps)) < 1e-6  # noqa: PLR2004 - rounding, in steps
 
     def __str__(self) -> str:
         if self.choice is not None:
             return f"one of {list(self.choice)}"
         low, high = self.bounds
         kind = "int" if self.int_ is not None else "float"
-        return f"{kind} in [{low}, {high}]{' (log)' if self.log else ''}"
+        step = f" in steps of {self.step:g}" if self.step is not None else ""
+        return f"{kind} in [{low}, {high}]{' (log)' if self.log else ''}{step}"
 
 
 class Effort(Document):
@@ -152,7 +160,10 @@ class FamilySpace(Document):
     def is_active(self, name: str, values: Mapping[str, ParamValue]) -> bool:
         """Whether the condition of parameter `name` holds, given the values of those before it."""
         known = {**self.fixed, **values}
-        return all(other in known and known[other] == wanted for other, wanted in self.params[name].when.items())
+        return all(
+            other in known and known[other] == wanted and isinstance(known[other], bool) == isinstance(wanted, bool)
+            for other, wanted in self.params[name].when.items()
+        )
 
 
 class SearchSpace(Document):

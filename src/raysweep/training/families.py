@@ -15,8 +15,9 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
 from raysweep.config import TaskKind
+from raysweep.documents import suggest
 from raysweep.errors import RequestInvalid
-from raysweep.space import ParamValue, SearchSpace, check_families
+from raysweep.space import FamilySpace, ParamValue, SearchSpace, check_families
 
 if TYPE_CHECKING:
     from raysweep.training.learner import Learner
@@ -25,6 +26,7 @@ _CLASSES = frozenset({TaskKind.BINARY, TaskKind.MULTICLASS})
 _NUMBERS = frozenset({TaskKind.REGRESSION})
 _ANY = _CLASSES | _NUMBERS
 ENTRY_POINTS = "raysweep.families"
+ENCODINGS = ("ordinal", "native", "onehot", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +163,24 @@ def fitting_space(space: SearchSpace, task: TaskKind) -> tuple[SearchSpace, tupl
 
 
 def check_space(space: SearchSpace) -> None:
-    """Refuse families and parameters that do not exist.
+    """Refuse families, parameters and encodings that do not exist.
 
     Raises:
         RequestInvalid: with every problem.
     """
     check_families(space, {name: frozenset(family.defaults) for name, family in families().items()})
+    problems = [
+        f"families.{family}: no encoding {value!r}{suggest(str(value), ENCODINGS)} (known: {', '.join(ENCODINGS)})"
+        for family, section in space.families.items()
+        for value in _encodings_in(section)
+        if value not in ENCODINGS
+    ]
+    if problems:
+        raise RequestInvalid("search.space: " + "; ".join(problems), problems=problems)
+
+
+def _encodings_in(section: FamilySpace) -> tuple[ParamValue, ...]:
+    searched = section.params.get("encoding")
+    if searched is None:
+        return (section.fixed["encoding"],) if "encoding" in section.fixed else ()
+    return searched.choice or (str(searched),)
