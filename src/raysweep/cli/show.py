@@ -1,0 +1,75 @@
+"""`raysweep show`: the leaderboard, the verdict and the findings of a run, from any store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from raysweep.cli.options import AsJson, Debug, S3Endpoint, s3_settings
+from raysweep.cli.outcome import Answer, carry_out
+from raysweep.cli.published import read_final_check, read_findings
+from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, verdict_panel
+from raysweep.report.leaderboard import Entry, leaderboard_rows
+
+if TYPE_CHECKING:
+    from raysweep.bundle.view import RunView
+
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder, an s3:// address, or the id of a run under runs/.")]
+Top = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many trials to show.")]
+
+
+def show(run: Run, top: Top = 20, s3_endpoint: S3Endpoint = None, as_json: AsJson = False, debug: Debug = False) -> int:
+    """Show a run: findings, leaderboard, verdict, and where things are. Also for a run that is not finished.
+
+    \b
+    Examples:
+      raysweep show runs/flights-late-20260101-120000-abc123
+      raysweep show s3://bucket/runs/flights-late-20260101-120000-abc123 --json
+    """
+    return carry_out(lambda: _show(run, top, s3_endpoint), as_json=as_json, debug=debug)
+
+
+def _show(run: str, top: int, s3_endpoint: str | None) -> Answer:
+    from raysweep import api
+
+    view = api.show(run, s3=s3_settings(s3_endpoint))
+    return Answer(view.to_document(), lambda: _print(view, top))
+
+
+def _print(view: RunView, top: int) -> None:
+    console = output()
+    console.print(Text.assemble(("run     ", "bold"), view.run_id, "" if view.finished else "  (not finished)"))
+    if view.findings:
+        console.print()
+        console.print(findings_table(read_findings(view.findings)))
+    ranked = [trial for trial in view.trials if trial["score"] is not None and trial["state"] != "failed"]
+    if ranked:
+        rows = leaderboard_rows([_entry(trial) for trial in ranked[:top]])
+        console.print()
+        console.print(leaderboard_table(rows, ranked[0]["metric"] or "score", ranked[0]["part"] or "testing"))
+    console.print(Text(_counts(view, len(ranked), top)))
+    console.print()
+    if view.final_check is not None:
+        console.print(verdict_panel(read_final_check(view.final_check)))
+    console.print(next_steps(view.url, has_model=view.final_check is not None), soft_wrap=True)
+
+
+def _counts(view: RunView, ranked: int, top: int) -> str:
+    hidden = f", {ranked - top:,} of them not shown (--top)" if ranked > top else ""
+    return f"{len(view.trials):,} trials, {ranked:,} with a score{hidden}"
+
+
+def _entry(trial: Mapping[str, Any]) -> Entry:
+    return Entry(
+        number=int(trial["trial"]),
+        family=str(trial["family"]),
+        state=str(trial["state"]),
+        score=trial["score"],
+        seconds=float(trial["seconds"] or 0.0),
+        params=trial["params"],
+        effort=trial.get("effort"),
+        rounds=trial.get("rounds"),
+    )

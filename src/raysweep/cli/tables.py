@@ -1,0 +1,112 @@
+"""What commands print for people: findings, leaderboard, verdict, and the commands to go on with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from raysweep.records.final_check import FinalCheck, Outcome, Verdict
+from raysweep.records.table import DataCheck, Finding, Severity, Suitability
+from raysweep.report.leaderboard import Row
+from raysweep.report.wording import MARKS, comparison_line, gap_line, score_line
+
+SEVERITY_STYLES = {
+    Severity.ERROR: "bold red",
+    Severity.WARNING: "yellow",
+    Severity.INFORMATION: "cyan",
+    Severity.SKIPPED: "dim",
+}
+GATE_STYLES = {
+    Outcome.PASSED: "green",
+    Outcome.WARNING: "yellow",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.FAILED: "bold red",
+}
+VERDICT_STYLES = {
+    Verdict.ADEQUATE: "green",
+    Verdict.WITH_WARNINGS: "yellow",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.NOT_ADEQUATE: "red",
+}
+SUITABILITY_STYLES = {
+    Suitability.SUITABLE: "green",
+    Suitability.WITH_WARNINGS: "yellow",
+    Suitability.UNSUITABLE: "bold red",
+}
+PIPED_WIDTH = 160
+
+
+def output() -> Console:
+    """Stdout; wide where it is a file or a pipe, so that nothing is folded there."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """The findings; texts from the data are never read as markup."""
+    table = _table("severity", "check", "column", "what, and what to do")
+    for finding in findings:
+        what = Text(finding.message)
+        if finding.advice and finding.severity in {Severity.ERROR, Severity.WARNING}:
+            what.append(f"\n→ {finding.advice}", style="dim")
+        style = SEVERITY_STYLES[finding.severity]
+        cells = (Text(finding.severity.value, style), Text(finding.check), Text(finding.column or ""), what)
+        table.add_row(*cells)
+    return table
+
+
+def suitability_line(check: DataCheck) -> Text:
+    """What the data gate decided."""
+    return Text.assemble("The data are ", (check.suitability.value, SUITABILITY_STYLES[check.suitability]))
+
+
+def leaderboard_table(rows: Iterable[Row], metric: str, part: str) -> Table:
+    """The trials, best first."""
+    table = _table("#", "family", f"{metric} on {part}", "effort", "seconds", "state", "params", "trial")
+    for row in rows:
+        cells = (row.rank, row.family, row.score, row.effort, row.seconds, row.state, row.params, row.trial)
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def verdict_panel(check: FinalCheck) -> Panel:
+    """The verdict, the score beside what it is compared with, and the gates."""
+    style = VERDICT_STYLES[check.verdict]
+    lines = [
+        Text(check.verdict.value, style=f"bold {style}"),
+        Text(score_line(check), style="bold"),
+        *(Text(comparison_line(one)) for one in check.comparisons),
+        Text(gap_line(check)),
+        Text(""),
+    ]
+    gates = Table.grid(padding=(0, 2))
+    for gate in check.gates:
+        mark = Text(f"{MARKS[gate.outcome]} {gate.outcome.value}", style=GATE_STYLES[gate.outcome])
+        gates.add_row(mark, Text(gate.name), Text(gate.reason))
+    return Panel(Group(*lines, gates), title="verdict", title_align="left", border_style=style)
+
+
+def next_steps(url: str, *, has_model: bool) -> Text:
+    """Where the bundle is, and what to do with it."""
+    quoted = shlex.quote(url)
+    lines = [f"bundle  {url}", f"        raysweep show {quoted}", f"        raysweep verify {quoted}"]
+    if has_model:
+        lines += [
+            f"python  import raysweep; model = raysweep.load_model({url!r})",
+            "        model.predict(frame)",
+        ]
+    return Text("\n".join(lines), no_wrap=True, overflow="ignore")
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for heading in headings:
+        is_number = heading in {"#", "seconds", "trial"}
+        # Long text may fold anywhere: a name without a blank must not push the rest off the screen.
+        table.add_column(Text(heading), overflow="fold", justify="right" if is_number else "left")
+    return table

@@ -1,0 +1,99 @@
+"""The report's two drawings, as inline SVG: scores with their intervals, and the best score over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysweep.records.final_check import FinalCheck
+from raysweep.records.metric import Metric
+from raysweep.records.trial import Trial, TrialState
+from raysweep.report.markup import Html, tag
+from raysweep.report.wording import score_text
+
+WIDTH, ROW, LABELS, MARGIN = 640, 34, 150, 70
+HEIGHT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Maps values from `low` to `high` onto pixels from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        width = self.high - self.low
+        share = (value - self.low) / width if width > 0 else 0.5
+        return round(self.start + share * (self.end - self.start), 1)
+
+
+def draw_scores(check: FinalCheck) -> Html:
+    """The model's score with its interval beside those of what it is compared with."""
+    others = [(one.against, one.other_score) for one in check.comparisons]
+    values = [check.score.low, check.score.high, check.score.value, *(score for _, score in others)]
+    scale = _Scale(min(values), max(values), LABELS + 20, WIDTH - MARGIN)
+    rows = [_score_row(0, "this model", check.score.value, scale, (check.score.low, check.score.high))]
+    rows += [_score_row(number, name, score, scale, None) for number, (name, score) in enumerate(others, 1)]
+    height = ROW * len(rows) + 10
+    label = f"{check.metric} on validation with its 95 % interval, beside {', '.join(name for name, _ in others)}"
+    return tag("svg", *rows, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=label)
+
+
+def _score_row(number: int, name: str, score: float, scale: _Scale, interval: tuple[float, float] | None) -> Html:
+    y = ROW * number + 22
+    style = "model" if interval else "other"
+    parts = [tag("text", name, x=LABELS, y=y + 5, text_anchor="end")]
+    if interval:
+        parts.append(tag("line", x1=scale(interval[0]), x2=scale(interval[1]), y1=y, y2=y, class_="interval"))
+    parts.append(tag("circle", cx=scale(score), cy=y, r=5, class_=style))
+    right = scale(interval[1] if interval else score)
+    parts.append(tag("text", f"{score:.4g}", x=max(right, scale(score)) + 10, y=y + 5))
+    return tag("g", *parts)
+
+
+def draw_progress(trials: Sequence[Trial], metric: Metric) -> Html | None:
+    """The best score after each trial over the seconds of the search; None where there is none."""
+    steps = best_over_time(trials, metric)
+    if not steps:
+        return None
+    scores = [score for _, score in steps]
+    across = _Scale(0.0, max(second for second, _ in steps), MARGIN, WIDTH - 20)
+    up = _Scale(min(scores), max(scores), HEIGHT - 40, 20)
+    path, last = f"M {across(steps[0][0])} {up(scores[0])}", up(scores[0])
+    for second, score in steps[1:]:
+        path += f" L {across(second)} {last} L {across(second)} {up(score)}"
+        last = up(score)
+    bottom = HEIGHT - 30
+    return tag(
+        "svg",
+        tag("line", x1=MARGIN, x2=WIDTH - 20, y1=bottom, y2=bottom, class_="axis"),
+        tag("path", d=path, class_="steps"),
+        *(tag("circle", cx=across(second), cy=up(score), r=2.5, class_="model") for second, score in steps),
+        *_labels(sorted({min(scores), max(scores)}), up),
+        tag("text", "0 s", x=MARGIN, y=HEIGHT - 10),
+        tag("text", f"{steps[-1][0]:,.0f} s", x=WIDTH - 20, y=HEIGHT - 10, text_anchor="end"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_label=f"best {metric.name} over time",
+    )
+
+
+def _labels(scores: Sequence[float], up: _Scale) -> list[Html]:
+    return [tag("text", score_text(score), x=MARGIN - 8, y=up(score) + 4, text_anchor="end") for score in scores]
+
+
+def best_over_time(trials: Sequence[Trial], metric: Metric) -> list[tuple[float, float]]:
+    """Seconds since the first trial began and the best score by then, in the order in which trials ended."""
+    scored = [trial for trial in trials if trial.score is not None and trial.state is not TrialState.FAILED]
+    if not scored:
+        return []
+    began = min(trial.started for trial in scored)
+    ends = sorted((trial.started - began + trial.seconds, trial.score or 0.0) for trial in scored)
+    steps: list[tuple[float, float]] = []
+    for second, score in ends:
+        best = score if not steps or metric.is_better(score, steps[-1][1]) else steps[-1][1]
+        steps.append((second, best))
+    return steps

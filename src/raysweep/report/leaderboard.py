@@ -1,0 +1,97 @@
+"""The leaderboard as rows of text, for the terminal, the report and the notebook alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.records.trial import Trial
+from raysweep.report.wording import params_text, score_text
+
+SHOWN_PARAMS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A trial as the leaderboard needs it, wherever it was read from."""
+
+    number: int
+    family: str
+    state: str
+    score: float | None
+    seconds: float
+    params: Mapping[str, object]
+    effort: float | None = None
+    rounds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the leaderboard; `params` holds the few that tell the trials of a family apart."""
+
+    rank: str
+    family: str
+    score: str
+    effort: str
+    seconds: str
+    state: str
+    params: str
+    trial: str
+
+
+def leaderboard(ranking: Sequence[Trial]) -> list[Row]:
+    """Rows for trials, best first."""
+    return leaderboard_rows([_entry(trial) for trial in ranking])
+
+
+def leaderboard_rows(entries: Sequence[Entry]) -> list[Row]:
+    """Rows for entries, best first."""
+    telling = {
+        family: _telling_params(entry.params for entry in entries if entry.family == family)
+        for family in {entry.family for entry in entries}
+    }
+    return [
+        Row(
+            rank=str(rank),
+            family=entry.family,
+            score=score_text(entry.score),
+            effort=_effort_text(entry),
+            seconds=f"{entry.seconds:.1f}",
+            state=entry.state,
+            params=params_text({name: entry.params[name] for name in telling[entry.family] if name in entry.params}),
+            trial=str(entry.number),
+        )
+        for rank, entry in enumerate(entries, start=1)
+    ]
+
+
+def _entry(trial: Trial) -> Entry:
+    last = trial.rungs[-1] if trial.rungs else None
+    return Entry(
+        number=trial.candidate.number,
+        family=trial.candidate.family,
+        state=trial.state.value,
+        score=trial.score,
+        seconds=trial.seconds,
+        params=trial.candidate.params,
+        effort=last.effort if last else None,
+        rounds=last.rounds if last else None,
+    )
+
+
+def _telling_params(all_params: Iterable[Mapping[str, object]]) -> list[str]:
+    """The first few names whose values differ; where nothing differs, the first few names."""
+    values: dict[str, set[str]] = {}
+    count = 0
+    for params in all_params:
+        count += 1
+        for name, value in params.items():
+            values.setdefault(name, set()).add(repr(value))
+    differing = [name for name, seen in values.items() if len(seen) > 1]
+    return (differing if count > 1 else list(values))[:SHOWN_PARAMS]
+
+
+def _effort_text(entry: Entry) -> str:
+    said = [] if entry.effort is None else [f"{entry.effort:.0%}"]
+    said += [] if entry.rounds is None else [f"{entry.rounds:,} rounds"]
+    return ", ".join(said)

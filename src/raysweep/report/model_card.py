@@ -1,0 +1,152 @@
+"""The model card: what the model is, how good it is, and what it must not be used for, as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from raysweep.records.table import Severity
+from raysweep.report.leaderboard import leaderboard
+from raysweep.report.markup import UNSHOWN
+from raysweep.report.view import ReportInput, states_text
+from raysweep.report.wording import comparison_line, gap_line, interval_text, params_text, score_line
+
+SHOWN_TRIALS = 10
+SHOWN_FINDINGS = 50
+# What Markdown reads as markup anywhere, and at the beginning of a line.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
+_SPECIAL_FIRST = re.compile(r"^(\d*)([-+=#:.)!])")
+
+
+def plain(value: object) -> str:
+    """`value` as one line of Markdown that means nothing but its letters."""
+    line = UNSHOWN.sub("\ufffd", " ".join(str(value).split()))
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL_FIRST.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", line))
+
+
+def model_card(view: ReportInput) -> str:
+    """The model card of a sweep, also of one that came to no model."""
+    sections = [
+        [f"# {plain(view.name)}", "", f"Run {plain(view.run_id)}, {plain(view.created)}, made by raysweep."],
+        _verdict(view),
+        _intended_use(view),
+        _metrics(view),
+        _model(view),
+        _data(view),
+        _split(view),
+        _search(view),
+        _loading(view),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _verdict(view: ReportInput) -> list[str]:
+    lines = ["## Verdict", "", f"**{plain(view.headline)}**", ""]
+    check = view.final_check
+    if check is None:
+        return [*lines, "There is no model: the sweep ended before the final check."]
+    said = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check)]
+    gates = ((gate.name, gate.outcome.value, gate.reason) for gate in check.gates)
+    return [*lines, *_bullets(said), "", *_table(("gate", "outcome", "reason"), gates)]
+
+
+def _intended_use(view: ReportInput) -> list[str]:
+    task, check = view.task, view.final_check
+    if task is None or check is None:
+        return []
+    use = (
+        f"Predicts {task.target} ({task.kind.value}) for rows like those of {view.table.address}, "
+        f"from {len(task.features):,} columns."
+    )
+    lines = ["## Intended use and limits", "", plain(use)]
+    if not check.verdict.allows_use:
+        lines += ["", f"The verdict is {plain(check.verdict.value)}: do not rely on this model."]
+    limits = [finding.message for finding in view.check.findings if finding.severity is Severity.WARNING]
+    return [*lines, *([""] if limits else []), *_bullets(limits[:SHOWN_FINDINGS])]
+
+
+def _metrics(view: ReportInput) -> list[str]:
+    if view.final_check is None:
+        return []
+    rows = ((name, interval_text(estimate)) for name, estimate in view.final_check.metrics.items())
+    return ["## All metrics", "", *_table(("metric", "on validation, 95 % interval"), rows)]
+
+
+def _model(view: ReportInput) -> list[str]:
+    if view.final_check is None or not view.ranking:
+        return []
+    best = view.ranking[0].candidate
+    facts = [
+        f"family: {best.family}",
+        f"params: {params_text(best.params) or 'the defaults'}",
+        f"fitted on: {view.final_check.fitted_on}",
+        f"seed: {best.seed}",
+    ]
+    return ["## Model", "", *_bullets(facts)]
+
+
+def _data(view: ReportInput) -> list[str]:
+    profile, check = view.profile, view.check
+    facts = [
+        f"source: {view.table.address}",
+        f"{profile.rows:,} rows, {len(profile.columns):,} columns, {profile.duplicate_rows:,} duplicate rows",
+        f"suitability: {check.suitability.value}",
+        f"content digest (sha256): {profile.row_digest}",
+        *(view.task.said if view.task is not None else ()),
+        *(f"left out: {name}: {why}" for name, why in check.left_out.items()),
+    ]
+    shown = check.findings[:SHOWN_FINDINGS]
+    rows = ((one.severity.value, one.check, one.column or "", one.message) for one in shown)
+    findings = _table(("severity", "check", "column", "what"), rows) if shown else ["No finding."]
+    return ["## Data", "", *_bullets(facts), "", *findings]
+
+
+def _split(view: ReportInput) -> list[str]:
+    split = view.split
+    if split is None:
+        return ["## Split", "", "The rows were not split."]
+    rows = ((part.value, f"{summary.rows:,}", summary.digest) for part, summary in split.parts.items())
+    proof = f"{split.kind}, seed {split.seed}; {split.keys_shared:,} row keys stand in more than one part."
+    return ["## Split", "", plain(proof), "", *_table(("part", "rows", "digest"), rows)]
+
+
+def _search(view: ReportInput) -> list[str]:
+    search = view.search
+    if search is None:
+        return ["## Search", "", "No candidate was tried."]
+    said = [
+        f"trials: {states_text(search)}",
+        f"ended because: {search.stopped_by}",
+        f"took {search.seconds:,.1f} s, {search.slots:,} trials at a time",
+    ]
+    lines = ["## Search", "", *_bullets(said)]
+    if view.task is None or not view.ranking:
+        return [*lines, "", "No trial has a score."]
+    head = ("rank", "family", f"{view.task.metric.name} on {search.part}", "state", "params")
+    shown = leaderboard(view.ranking[:SHOWN_TRIALS])
+    rows = ((row.rank, row.family, row.score, row.state, row.params) for row in shown)
+    return [*lines, "", *_table(head, rows)]
+
+
+def _loading(view: ReportInput) -> list[str]:
+    if view.final_check is None:
+        return []
+    address = " ".join(view.bundle_address.split())
+    return [
+        "## How to use it",
+        "",
+        "    import raysweep",
+        f"    model = raysweep.load_model({address!r})",
+        "    model.predict(frame)",
+    ]
+
+
+def _bullets(lines: Iterable[str]) -> list[str]:
+    return [f"- {plain(line)}" for line in lines]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    lines = [[plain(cell) for cell in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return [f"| {' | '.join(line)} |" for line in lines]

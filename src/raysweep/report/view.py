@@ -1,0 +1,60 @@
+"""What the report and the model card are made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysweep.records.final_check import FinalCheck
+from raysweep.records.table import DataCheck, LearningTask, Profile, Split, Table
+from raysweep.records.trial import SearchOutcome, Trial, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """A sweep as people get to see it; what it did not come to is None or empty.
+
+    Attributes:
+        created: date and time, as text.
+        config: the resolved sweep.
+        ranking: trials with a score, best first.
+        outcome: what came of the sweep, in words.
+    """
+
+    run_id: str
+    name: str
+    created: str
+    config: Mapping[str, Any]
+    task: LearningTask | None
+    profile: Profile
+    table: Table = field(repr=False)
+    check: DataCheck
+    split: Split | None
+    search: SearchOutcome | None
+    ranking: tuple[Trial, ...]
+    final_check: FinalCheck | None
+    outcome: str
+
+    @property
+    def headline(self) -> str:
+        """The verdict, or what kept the sweep from one."""
+        return self.outcome if self.final_check is None else self.final_check.verdict.value
+
+    @property
+    def bundle_address(self) -> str:
+        """Where the sweep is told to put the bundle."""
+        folder = str(self.config.get("export", {}).get("to", "runs/"))
+        return f"{folder.rstrip('/')}/{self.run_id}"
+
+    @property
+    def part(self) -> str:
+        """What the search's scores were measured on."""
+        return self.search.part if self.search is not None else "testing"
+
+
+def states_text(search: SearchOutcome) -> str:
+    """`12 complete, 30 pruned, 1 failed`."""
+    counts = Counter(trial.state for trial in search.trials)
+    return ", ".join(f"{counts[state]:,} {state.value}" for state in TrialState if counts[state]) or "none"

@@ -1,0 +1,69 @@
+"""How numbers and verdicts are put into words, the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
+from raysweep.records.table import Part
+
+TESTING, VALIDATION = Part.TESTING.value, Part.VALIDATION.value
+MARKS = {
+    Outcome.PASSED: "✓",
+    Outcome.WARNING: "!",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.FAILED: "✗",
+}
+
+
+def score_text(value: float | None) -> str:
+    """A score with six significant digits, or a dash."""
+    return "-" if value is None else f"{value:.6g}"
+
+
+def interval_text(estimate: Estimate) -> str:
+    """`0.8123 [0.8011, 0.8239]`."""
+    return f"{estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
+
+
+def share_text(share: float) -> str:
+    """`12.3 %`; what is not quite nothing or all does not look so."""
+    if 0 < share < 0.001:  # noqa: PLR2004
+        return "< 0.1 %"
+    if 0.999 < share < 1:  # noqa: PLR2004
+        return "> 99.9 %"
+    return f"{share:.1%}".replace("%", " %").replace(".0 ", " ")
+
+
+def params_text(params: Mapping[str, object]) -> str:
+    """`max_depth=6, learning_rate=0.0312`."""
+    return ", ".join(f"{name}={_value_text(value)}" for name, value in params.items())
+
+
+def score_line(check: FinalCheck) -> str:
+    """The final score in one line, with the part that it was measured on."""
+    return f"{check.metric} {interval_text(check.score)} on {VALIDATION} ({check.rows:,} rows, 95 % bootstrap interval)"
+
+
+def comparison_line(comparison: Comparison) -> str:
+    """What the model gains over something else on the same validation rows."""
+    return (
+        f"{comparison.against} {score_text(comparison.other_score)} on {VALIDATION}, "
+        f"gain {interval_text(comparison.gain)}"
+    )
+
+
+def gap_line(check: FinalCheck) -> str:
+    """How the score changed from testing to validation."""
+    gap = check.gap
+    if gap is None:
+        return f"gap {TESTING} to {VALIDATION}: not measured"
+    direction = "worse" if gap.drop > 0 else "better"
+    return (
+        f"gap: {score_text(gap.testing)} on {TESTING}, {score_text(gap.validation)} on {VALIDATION}, "
+        f"{abs(gap.drop):.2g} {direction} (fit on training rows, standard error {gap.standard_error:.2g})"
+    )
+
+
+def _value_text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

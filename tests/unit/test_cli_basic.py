@@ -1,0 +1,152 @@
+"""The commands that need no Ray: help, check, spaces, and what a command line that is wrong gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from raysweep.cli.main import main
+from raysweep.cli.published import read_final_check, read_findings
+from raysweep.cli.tables import findings_table, output, verdict_panel
+from raysweep.documents import plain_record
+from raysweep.errors import BundleRefused
+from record_builders import HOSTILE, make_final_check, make_view
+
+COMMANDS = ("run", "demo", "show", "verify", "spaces", "analyze", "check")
+GOOD = {"version": 1, "name": "small", "data": {"source": "a.csv", "target": "y"}}
+
+Capture = pytest.CaptureFixture[str]
+
+
+def raysweep(*arguments: str | Path) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(one) for one in arguments])
+    return int(left.value.code or 0)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump(GOOD))
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(command: str, capsys: Capture) -> None:
+    assert raysweep(command, "--help") == 0
+
+    shown = capsys.readouterr().out
+    assert "Example" in shown
+    assert f"  raysweep {command}" in shown
+
+
+def test_help_lists_the_commands_and_the_exit_codes(capsys: Capture) -> None:
+    assert raysweep("--help") == 0
+
+    shown = capsys.readouterr().out
+    assert all(f"\n  {command} " in shown for command in COMMANDS)
+    assert "Exit codes" in shown
+
+
+def test_the_version_is_printed(capsys: Capture) -> None:
+    assert raysweep("--version") == 0
+    assert capsys.readouterr().out.startswith("raysweep ")
+
+
+def test_a_sweep_without_a_fault_passes(sweep: Path, capsys: Capture) -> None:
+    assert raysweep("check", sweep, "--set", "search.trials=7") == 0
+    assert "at most 7 trials" in capsys.readouterr().out
+
+
+def test_check_gives_the_resolved_sweep_as_json(sweep: Path, capsys: Capture) -> None:
+    assert raysweep("check", sweep, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sweep"]["search"]["trials"] == 100
+
+
+def test_all_problems_are_named_at_once(sweep: Path, capsys: Capture) -> None:
+    sweep.write_text(yaml.safe_dump(GOOD | {"serch": {}, "search": {"trials": "many"}, "split": {"seed": -1}}))
+
+    assert raysweep("check", sweep) == 2
+
+    said = capsys.readouterr().err
+    assert "did you mean 'search'" in said
+    assert "search.trials" in said
+    assert "split.seed" in said
+
+
+def test_problems_are_in_the_json_document_too(sweep: Path, capsys: Capture) -> None:
+    assert raysweep("check", sweep, "--json", "--set", "search.trials=0", "--set", "split.seed=-1") == 2
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["kind"] == "RequestInvalid"
+    assert len(error["problems"]) == 2
+
+
+def test_a_sweep_without_a_target_is_refused(sweep: Path, capsys: Capture) -> None:
+    sweep.write_text(yaml.safe_dump({"version": 1, "data": {"source": "a.csv"}}))
+
+    assert raysweep("check", sweep) == 2
+    assert "data.target" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_gets_a_suggestion(sweep: Path, capsys: Capture) -> None:
+    assert raysweep("check", sweep.with_name("swep.yaml")) == 2
+    assert "did you mean 'sweep.yaml'" in capsys.readouterr().err
+
+
+def test_the_shipped_spaces_are_listed(capsys: Capture) -> None:
+    assert raysweep("spaces") == 0
+    assert "auto" in capsys.readouterr().out
+    assert raysweep("spaces", "--json") == 0
+    assert {"auto", "linear", "xgboost"} <= {one["name"] for one in json.loads(capsys.readouterr().out)["spaces"]}
+
+
+def test_a_space_is_printed_as_it_can_be_used(capsys: Capture) -> None:
+    assert raysweep("spaces", "linear") == 0
+    assert "logistic_regression" in yaml.safe_load(capsys.readouterr().out)["families"]
+
+
+def test_an_unknown_space_gets_a_suggestion(capsys: Capture) -> None:
+    assert raysweep("spaces", "lineer") == 2
+    assert "did you mean 'linear'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("runn", "a.yaml"), ("check", "a.yaml", "--wrong"), ()])
+def test_a_command_line_that_is_wrong_exits_with_2(arguments: tuple[str, ...]) -> None:
+    assert raysweep(*arguments) == 2
+
+
+def test_a_command_line_that_is_wrong_answers_in_json_where_asked(capsys: Capture) -> None:
+    assert raysweep("run", "--json") == 2
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["exit_code"] == 2
+    assert "SWEEP" in error["message"]
+
+
+def test_names_in_the_data_are_not_read_as_markup(capsys: Capture) -> None:
+    output().print(findings_table(make_view(HOSTILE).check.findings))
+
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in HOSTILE)
+
+
+def test_the_verdict_shows_score_interval_and_part(capsys: Capture) -> None:
+    output().print(verdict_panel(make_final_check()))
+
+    shown = capsys.readouterr().out
+    assert "roc_auc 0.81 [0.79, 0.83] on validation" in shown
+    assert "dummy 0.5 on validation" in shown
+    assert "0.82 on testing" in shown
+
+
+def test_published_records_are_read_back() -> None:
+    check, findings = make_final_check(), make_view().check.findings
+
+    assert read_final_check(plain_record(check)) == check
+    assert read_findings(plain_record(findings)) == list(findings)
+    with pytest.raises(BundleRefused, match=r"final_check\.json"):
+        read_final_check({"metric": "roc_auc"})

@@ -1,0 +1,157 @@
+"""The report and the model card hold for names made to break them, and for sweeps that came to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from raysweep.records.final_check import Verdict
+from raysweep.records.metric import METRICS
+from raysweep.records.trial import TrialState
+from raysweep.report.drawings import best_over_time
+from raysweep.report.html_report import html_report
+from raysweep.report.leaderboard import leaderboard
+from raysweep.report.model_card import model_card, plain
+from raysweep.report.notebook import findings_html, leaderboard_html, verdict_html
+from raysweep.report.view import ReportInput
+from record_builders import HOSTILE, OPAQUE, make_final_check, make_trial, make_view
+
+NOTHING = {"task": None, "split": None, "search": None, "ranking": (), "final_check": None}
+BUILDERS = pytest.mark.parametrize("build", [html_report, model_card])
+
+Build = Callable[[ReportInput], str]
+
+
+class Tags(HTMLParser):
+    """Collects the names of all elements and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+
+def tags_of(document: str) -> Tags:
+    tags = Tags()
+    tags.feed(document)
+    return tags
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_becomes_markup_in_the_report(name: str) -> None:
+    strange = make_view((name, "age", name), name=name, run_id=name, created=name, outcome=name)
+    usual, found = tags_of(html_report(make_view())), tags_of(html_report(strange))
+
+    assert found.names == usual.names
+    assert found.attributes == usual.attributes
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_becomes_markup_in_a_notebook(name: str) -> None:
+    view = make_view((name, name))
+    document = leaderboard_html(view.ranking, name, name) + findings_html(view.check.findings)
+
+    assert tags_of(document).names == {"div", "style", "table", "thead", "tbody", "tr", "th", "td", "span"}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_becomes_markup_in_the_model_card(name: str) -> None:
+    card = model_card(make_view((name, "age", name), name=name))
+    rows = [line for line in card.splitlines() if line.startswith("|") and "col.missing" in line]
+
+    assert "<" not in card
+    assert [line.replace("\\|", "").count("|") for line in rows] == [5, 5, 5]
+    assert plain(name) in card
+
+
+def test_a_name_cannot_begin_a_new_line_in_the_model_card() -> None:
+    card = model_card(make_view(("age", "x\n\n# Verdict: perfect")))
+
+    assert not any(line.startswith("# Verdict") for line in card.splitlines())
+
+
+@pytest.mark.parametrize("text", ["# a", "- a", "1. a", "+ a", "= a"])
+def test_the_first_letter_is_no_list_and_no_heading(text: str) -> None:
+    assert "\\" in plain(text)
+
+
+def test_a_control_character_does_not_reach_the_report() -> None:
+    report = html_report(make_view(("a\x00b\u202ec",)))
+
+    assert "\x00" not in report
+    assert "\u202e" not in report
+
+
+@BUILDERS
+def test_what_is_opaque_is_not_printed(build: Build) -> None:
+    assert OPAQUE not in build(make_view())
+
+
+def test_the_report_stands_alone() -> None:
+    report = html_report(make_view())
+
+    assert {"script", "link", "img", "iframe"}.isdisjoint(tags_of(report).names)
+    assert "http" not in report
+
+
+@BUILDERS
+def test_every_score_stands_beside_its_part(build: Build) -> None:
+    document = build(make_view())
+
+    assert "0.81 [0.79, 0.83] on validation" in document.replace("\\", "")
+    assert "on testing" in document
+
+
+@BUILDERS
+def test_unsuitable_data_have_a_report_too(build: Build) -> None:
+    document = build(make_view(**NOTHING, outcome="data unsuitable"))
+
+    assert "data unsuitable" in document
+    assert "There is no model" in document
+    assert "load_model" not in document
+
+
+@BUILDERS
+def test_a_search_without_a_score_has_a_report_too(build: Build) -> None:
+    document = build(make_view(ranking=(), final_check=None, outcome="no trial finished"))
+
+    assert "no trial finished" in document
+    assert "No trial has a score" in document
+
+
+@BUILDERS
+def test_a_gap_that_was_not_measured_is_said(build: Build) -> None:
+    from dataclasses import replace
+
+    assert "not measured" in build(make_view(final_check=replace(make_final_check(), gap=None)))
+
+
+def test_the_model_card_warns_of_a_model_that_is_not_adequate() -> None:
+    card = model_card(make_view(final_check=make_final_check(Verdict.NOT_ADEQUATE)))
+
+    assert "do not rely on this model" in card
+
+
+def test_a_notebook_shows_a_sweep_without_a_verdict() -> None:
+    assert "no verdict" in verdict_html(None)
+    assert "adequate" in verdict_html(make_final_check())
+
+
+def test_the_best_score_over_time_never_gets_worse() -> None:
+    trials = [make_trial(0, 0.7), make_trial(1, 0.6), make_trial(2, 0.9, TrialState.FAILED), make_trial(3, 0.8)]
+
+    assert best_over_time(trials, METRICS["roc_auc"]) == [(2.0, 0.7), (4.0, 0.7), (8.0, 0.8)]
+    assert best_over_time(trials, METRICS["rmse"]) == [(2.0, 0.7), (4.0, 0.6), (8.0, 0.6)]
+
+
+def test_the_leaderboard_shows_the_params_that_differ() -> None:
+    rows = leaderboard([make_trial(0, 0.8, eta=0.1), make_trial(1, 0.7, eta=0.2)])
+
+    assert [row.params for row in rows] == ["eta=0.1", "eta=0.2"]
+    assert [row.rank for row in rows] == ["1", "2"]
