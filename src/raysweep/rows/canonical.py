@@ -64,8 +64,17 @@ def canonical_table(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
         pa.ArrowInvalid: a value does not fit the column's type.
     """
     arrays = [canonical_array(table.column(column.name), arrow_type_of(column)) for column in columns]
-    schema = pa.schema([(column.name, arrow_type_of(column)) for column in columns])
-    return pa.Table.from_arrays(arrays, schema=schema)
+    return pa.Table.from_arrays(arrays, schema=canonical_schema(columns))
+
+
+def empty_table(columns: Sequence[Column]) -> pa.Table:
+    """A table of these columns without rows."""
+    return canonical_schema(columns).empty_table()
+
+
+def canonical_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of these columns in canonical types."""
+    return pa.schema([(column.name, arrow_type_of(column)) for column in columns])
 
 
 def canonical_array(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

@@ -91,13 +91,13 @@ def _hash_floats(values: npt.NDArray[np.float64]) -> Hashes:
 def _hash_integers(values: npt.NDArray[np.int64]) -> Hashes:
     floats = values.astype(np.float64)
     # Integers beyond 2**53 that have no exact float64 keep their own bits, flagged apart from the floats.
-    exact = (np.abs(floats) <= 2.0**53) | _is_exact(values, floats)
+    exact = _is_exact(values, floats)
     bits = np.where(exact, (floats + 0.0).view(np.uint64), values.view(np.uint64) ^ _NULL)
     return mix(bits)
 
 
 def _is_exact(values: npt.NDArray[np.int64], floats: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    inside = np.abs(floats) < 2.0**63
+    inside = floats < 2.0**63  # -2**63 itself is an int64, 2**63 is not
     back = np.where(inside, floats, 0.0).astype(np.int64)
     return np.asarray(inside & (back == values), dtype=np.bool_)
 

@@ -64,8 +64,13 @@ class FileReach:
         return pafs.S3FileSystem(**options), address.removeprefix(S3_SCHEME)
 
 
-def find_files(sources: Sequence[str], reach: FileReach) -> tuple[SourceFile, ...]:
+def find_files(sources: Sequence[str], reach: FileReach, declared: str | None = None) -> tuple[SourceFile, ...]:
     """Every file that the sources name, sorted by address.
+
+    Args:
+        sources: paths, folders, globs, `s3://` addresses.
+        reach: how to open them.
+        declared: `data.format`; of a folder only files of that format count, or those whose name tells none.
 
     Raises:
         NotFound: a source names nothing, or a folder without data files.
@@ -74,7 +79,7 @@ def find_files(sources: Sequence[str], reach: FileReach) -> tuple[SourceFile, ..
     """
     found: dict[str, SourceFile] = {}
     for source in sources:
-        for file in _expand(source, reach):
+        for file in _expand(source, reach, declared):
             found[file.address] = file
     return tuple(found[address] for address in sorted(found))
 
@@ -109,7 +114,7 @@ def format_of(address: str) -> str | None:
     return None
 
 
-def _expand(source: str, reach: FileReach) -> list[SourceFile]:
+def _expand(source: str, reach: FileReach, declared: str | None) -> list[SourceFile]:
     if "://" in source and not source.startswith(S3_SCHEME):
         raise RequestInvalid(f"data.source: {source} is not a local path and not s3://; copy the data to one of them")
     filesystem, path = reach.open(source)
@@ -124,7 +129,7 @@ def _expand(source: str, reach: FileReach) -> list[SourceFile]:
             return [_record(info, prefix)]
         if info.type == pafs.FileType.NotFound:
             raise NotFound(f"data.source: there is no {source}{_nearby(path) if not prefix else ''}")
-        return _list_folder(filesystem, path, prefix, source)
+        return [_record(e, prefix) for e in _list_folder(filesystem, path, source, declared)]
     except OSError as error:
         if isinstance(error, NotFound):
             raise
@@ -141,15 +146,23 @@ def _refused(source: str, error: OSError, reach: FileReach) -> Exception:
     return NotFound(f"data.source: {source} cannot be read: {_first_line(error)}")
 
 
-def _list_folder(filesystem: Any, path: str, prefix: str, source: str) -> list[SourceFile]:
+def _list_folder(filesystem: Any, path: str, source: str, declared: str | None) -> list[Any]:
     entries = filesystem.get_file_info(pafs.FileSelector(path, recursive=True))
     files = [entry for entry in entries if entry.type == pafs.FileType.File]
     visible = [entry for entry in files if not _is_hidden(entry.path[len(path) :])]
-    data = [entry for entry in visible if format_of(entry.path) is not None]
+    data = [entry for entry in visible if _counts(entry.path, declared)]
+    if not data and declared is not None:
+        data = [entry for entry in visible if format_of(entry.path) is None]
     if not data:
+        wanted = declared or "parquet, csv or jsonl"
         seen = f"; it holds {', '.join(sorted(e.base_name for e in visible)[:3])}" if visible else "; it is empty"
-        raise NotFound(f"data.source: the folder {source} holds no parquet, csv or jsonl files{seen}")
-    return [_record(entry, prefix) for entry in data]
+        raise NotFound(f"data.source: the folder {source} holds no {wanted} files{seen}")
+    return data
+
+
+def _counts(path: str, declared: str | None) -> bool:
+    found = format_of(path)
+    return found is not None and declared in {None, found}
 
 
 def _match_glob(filesystem: Any, pattern: str, prefix: str) -> list[SourceFile]:
@@ -161,19 +174,26 @@ def _match_glob(filesystem: Any, pattern: str, prefix: str) -> list[SourceFile]:
     base = "/".join(fixed) or ("/" if pattern.startswith("/") else ".")
     selector = pafs.FileSelector(base, recursive=True, allow_not_found=True)
     entries = [e for e in filesystem.get_file_info(selector) if e.type == pafs.FileType.File]
-    matching = [entry for entry in entries if _matches(entry.path, pattern)]
+    matching = [entry for entry in entries if _matches(entry.path.removeprefix("./"), pattern.removeprefix("./"))]
     if not matching:
         raise NotFound(f"data.source: nothing matches {prefix}{pattern}")
     return [_record(entry, prefix) for entry in matching]
 
 
 def _matches(path: str, pattern: str) -> bool:
-    path_parts, pattern_parts = path.split("/"), pattern.split("/")
-    if "**" in pattern_parts:
-        return fnmatch.fnmatchcase(path, pattern.replace("**/", "*"))
-    return len(path_parts) == len(pattern_parts) and all(
-        fnmatch.fnmatchcase(part, wanted) for part, wanted in zip(path_parts, pattern_parts, strict=True)
-    )
+    """Whether a shell would find `path` by `pattern`: `*` within a folder, `**` in any below."""
+    return _parts_match(path.split("/"), pattern.split("/"))
+
+
+def _parts_match(parts: list[str], wanted: list[str]) -> bool:
+    if not wanted:
+        return not parts
+    if wanted[0] == "**":
+        goes_on = bool(parts) and not parts[0].startswith(".") and _parts_match(parts[1:], wanted)
+        return goes_on or _parts_match(parts, wanted[1:])
+    if not parts or (parts[0].startswith(".") and not wanted[0].startswith(".")):
+        return False
+    return fnmatch.fnmatchcase(parts[0], wanted[0]) and _parts_match(parts[1:], wanted[1:])
 
 
 def _is_hidden(relative: str) -> bool:

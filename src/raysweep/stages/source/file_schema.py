@@ -15,10 +15,15 @@ MAX_LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class FileSchema:
-    """The columns of one file; a column of type `null` fits every other type."""
+    """The columns of one file; a column of type `null` fits every other type.
+
+    Attributes:
+        from_text: the types were found by reading text, so that what fits no common type is text.
+    """
 
     address: str
     columns: tuple[Column, ...]
+    from_text: bool = False
 
 
 def refuse(check: str, message: str, advice: str, *, column: str | None = None) -> DataUnsuitable:
@@ -56,7 +61,8 @@ def check_names(names: Sequence[str], address: str) -> None:
 def reconcile(schemas: Sequence[FileSchema]) -> tuple[Column, ...]:
     """The columns of the table, in the order of the first file.
 
-    Integers beside floats become floats; dates of different units are dates; nothing else is mixed.
+    Integers beside floats become floats; dates of different units are dates; nothing else is mixed, but columns of
+    text files: they get the type that one file with all rows would have.
 
     Raises:
         DataUnsuitable: files have different columns, or a column of different types; both files are named.
@@ -67,7 +73,10 @@ def reconcile(schemas: Sequence[FileSchema]) -> tuple[Column, ...]:
         _check_same_names(first, schema)
         for column in schema.columns:
             known, address = merged[column.name]
-            merged[column.name] = _merge(known, address, column, schema.address)
+            if first.from_text and schema.from_text:
+                merged[column.name] = _merge_texts(known, column), address
+            else:
+                merged[column.name] = _merge(known, address, column, schema.address)
     return tuple(_settle(column) for column, _ in merged.values())
 
 
@@ -102,6 +111,16 @@ def _merge(known: Column, known_at: str, column: Column, at: str) -> tuple[Colum
     if known.kind is ColumnKind.NUMBER:
         return (known if known.type == "double" else column), known_at
     return known, known_at
+
+
+def _merge_texts(known: Column, column: Column) -> Column:
+    if column.type in {"null", known.type}:
+        return known
+    if known.type == "null":
+        return column
+    if known.kind is column.kind is ColumnKind.NUMBER:
+        return Column(known.name, ColumnKind.NUMBER, "double")
+    return Column(known.name, ColumnKind.STRING, "string")
 
 
 def _settle(column: Column) -> Column:

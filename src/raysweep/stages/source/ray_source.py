@@ -14,7 +14,7 @@ from raysweep.config import SweepConfig
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import Column, SourceFile, Table
-from raysweep.rows.canonical import canonical_table
+from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema
 from raysweep.stages.source.addresses import FileReach, find_files, infer_format
 from raysweep.stages.source.file_schema import FileSchema, check_names, reconcile, refuse
 from raysweep.stages.source.readers import ReadPiece, describe_file, describe_schema, read_piece
@@ -38,7 +38,7 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
     if data is not None:
         return _table_in_memory(data)
     reach = FileReach.from_config(config.data_s3)
-    files = find_files(config.data.sources, reach)
+    files = find_files(config.data.sources, reach, config.data.format)
     file_format = infer_format(files, config.data.format)
     schemas, groups = _describe(files, file_format, reach)
     columns = reconcile(schemas)
@@ -99,8 +99,9 @@ def _frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
     arrays = []
     for name in named.columns:
         try:
-            arrays.append(pa.chunked_array([pa.Array.from_pandas(named[name])]))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
+            values = pa.Array.from_pandas(named[name])
+            arrays.append(values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values]))
+        except (pa.ArrowException, TypeError, OverflowError) as error:
             raise refuse(
                 "col.mixed_types",
                 f"the DataFrame's column {shorten(name)!r} holds values of several types: {shorten(str(error), 160)}",
@@ -112,7 +113,7 @@ def _frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 def _from_arrow(table: pa.Table, label: str) -> Table:
     columns = reconcile([describe_schema(f"the {label} table", table.schema)])
-    canonical = canonical_table(table, columns)
+    canonical = _canonical_or_refused(table, columns, f"the {label} table")
     slots = max(1, min(8, canonical.num_rows // 50_000))
     size = -(-max(1, canonical.num_rows) // slots)
     blocks = [canonical.slice(start, size) for start in range(0, max(1, canonical.num_rows), size)]
@@ -130,10 +131,25 @@ def _from_dataset(dataset: Any) -> Table:
     columns = reconcile(schemas)
 
     def convert(batch: pa.Table) -> pa.Table:
-        return canonical_table(batch, columns)
+        return _canonical_or_refused(batch, columns, "the Ray Dataset")
 
     blocks = held.map_batches(convert, batch_format="pyarrow", batch_size=None).materialize()
     return Table(MEMORY, "ray", columns, (), blocks)
+
+
+def _canonical_or_refused(table: pa.Table, columns: Sequence[Column], place: str) -> pa.Table:
+    arrays = []
+    for column in columns:
+        try:
+            arrays.append(canonical_array(table.column(column.name), arrow_type_of(column)))
+        except pa.ArrowException as error:
+            raise refuse(
+                "schema.unreadable",
+                f"{place}: values of the column {shorten(column.name)!r} do not fit: {shorten(str(error), 160)}",
+                "Large ids are better kept as text",
+                column=column.name,
+            ) from error
+    return pa.Table.from_arrays(arrays, schema=canonical_schema(columns))
 
 
 def _block_schemas(dataset: Any) -> list[pa.Schema]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from raysweep.documents import shorten
 from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Column, ColumnKind
-from raysweep.rows.canonical import TEXT, canonical_column, canonical_table
+from raysweep.rows.canonical import TEXT, canonical_column, canonical_table, empty_table
 from raysweep.stages.source.addresses import FileReach
 from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
@@ -76,9 +76,13 @@ def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) 
     Raises:
         DataUnsuitable: the file cannot be read to its end, naming it.
     """
+    found = False
     with _naming(piece.address), _open(piece.address, reach) as stream:
         for table in _read(piece, stream, columns):
+            found = True
             yield canonical_table(table, columns)
+    if not found:
+        yield empty_table(columns)
 
 
 def _read(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
@@ -155,7 +159,9 @@ def _describe_csv(address: str, stream: Any) -> FileSchema:
     types = [TextTypes() for _ in names]
     for batch in blocks:
         types = [known.narrowed(values) for known, values in zip(types, batch.columns, strict=True)]
-    return FileSchema(address, tuple(kind.column(name) for name, kind in zip(names, types, strict=True)))
+    return FileSchema(
+        address, tuple(kind.column(name) for name, kind in zip(names, types, strict=True)), from_text=True
+    )
 
 
 def _read_csv(stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:

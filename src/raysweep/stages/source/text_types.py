@@ -23,25 +23,26 @@ def _as_boolean(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_null(texts), pa.scalar(None, pa.bool_()), pc.equal(lowered, "true"))
 
 
-def _as_instant(texts: pa.Array) -> pa.Array:
-    try:
-        return texts.cast(INSTANT)
-    except pa.ArrowInvalid:
-        return texts.cast(pa.timestamp("us", "UTC")).cast(INSTANT)
+def _as_integer(texts: pa.Array) -> pa.Array:
+    if pc.any(pc.match_substring(texts, "x", ignore_case=True)).as_py():
+        raise pa.ArrowInvalid("hexadecimal: an id, not a number")
+    return texts.cast(pa.int64())
 
 
 # Tried in this order; the first that all values of the column pass is the column's type.
 _PARSERS: Final[dict[str, Callable[[pa.Array], pa.Array]]] = {
     "bool": _as_boolean,
-    "int64": lambda texts: texts.cast(pa.int64()),
+    "int64": _as_integer,
     "double": lambda texts: texts.cast(pa.float64()),
-    "timestamp[us]": _as_instant,
+    "timestamp[us]": lambda texts: texts.cast(INSTANT),
+    "timestamp[us, tz=UTC]": lambda texts: texts.cast(pa.timestamp("us", "UTC")).cast(INSTANT),
 }
 _KINDS: Final = {
     "bool": ColumnKind.BOOLEAN,
     "int64": ColumnKind.NUMBER,
     "double": ColumnKind.NUMBER,
     "timestamp[us]": ColumnKind.DATETIME,
+    "timestamp[us, tz=UTC]": ColumnKind.DATETIME,
 }
 
 
