@@ -22,13 +22,11 @@ class TrialRules:
 
     Attributes:
         efforts: the share of full effort at each rung, rising to 1. With folds: the share of the folds.
-        deadline: seconds since the epoch; a learner stops growing after it.
     """
 
     efforts: tuple[float, ...]
     threads: int
     device: str = "cpu"
-    deadline: float = float("inf")
 
 
 class ScoreUndefined(ValueError):
@@ -72,7 +70,6 @@ def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, see
         rounds=candidate.rounds or 1,
         metric=task.metric.name,
         device=rules.device,
-        deadline=rules.deadline,
     )
     return families()[candidate.family].load_learner()(candidate.params, setting)
 

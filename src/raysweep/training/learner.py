@@ -44,7 +44,6 @@ class FitSetting:
         threads: how many it may use.
         rounds: full effort for a family that grows in rounds.
         metric: the sweep's metric, by name.
-        deadline: seconds since the epoch after which to give up growing; infinity for none.
     """
 
     task: TaskKind
@@ -54,7 +53,6 @@ class FitSetting:
     rounds: int
     metric: str
     device: str = "cpu"
-    deadline: float = float("inf")
 
 
 class Learner(Protocol):

@@ -6,11 +6,12 @@ al. 2012): rows are sorted once, and each metric becomes sums over weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import poisson
 
 from raysweep.training.learner import Floats
 from raysweep.training.metrics import predicted_codes
@@ -18,36 +19,34 @@ from raysweep.training.metrics import predicted_codes
 RESAMPLES: Final = 1_000
 _CHUNK_CELLS: Final = 4_000_000
 _TINY: Final = 1e-15
+# The Poisson distribution of mean 1 as 65,536 equally likely values: ten times as fast as drawing from it.
+_POISSON: Final = poisson.ppf((np.arange(2**16) + 0.5) / 2**16, 1.0)
 
 Resample = Callable[[Floats], Floats]  # weights (resamples, rows) -> scores (resamples,)
 
 
 def resampled_scores(
-    name: str,
     y: Floats,
-    predictions: list[Floats],
     weight: Floats | None,
+    scored: Sequence[tuple[str, Floats]],
     *,
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Floats:
-    """Scores of several models on the same resamples, so that their differences are paired.
+    """Scores on the same resamples, so that their differences are paired.
 
     Args:
-        name: of the metric.
         y: class codes or numbers, shape (rows,).
-        predictions: of each model, as `raysweep.training.metrics.score` takes them.
         weight: row weights, or None.
+        scored: pairs of a metric's name and predictions, as `raysweep.training.metrics.score` takes them.
         seed: of the resamples.
         resamples: how many.
 
     Returns:
-        Array of shape (models, resamples).
+        Array of shape (len(scored), resamples).
     """
-    prepared = [_RESAMPLERS[name](y, predicted) for predicted in predictions]
-    chunks = [
-        np.stack([scorer(weights) for scorer in prepared]) for weights in _weights(len(y), weight, seed, resamples)
-    ]
+    scorers = [_RESAMPLERS[name](y, predicted) for name, predicted in scored]
+    chunks = [np.stack([scorer(drawn) for scorer in scorers]) for drawn in _weights(len(y), weight, seed, resamples)]
     return np.concatenate(chunks, axis=1)
 
 
@@ -55,7 +54,8 @@ def _weights(rows: int, weight: Floats | None, seed: int, resamples: int) -> Ite
     generator = np.random.default_rng(seed)
     size = max(1, _CHUNK_CELLS // max(1, rows))
     for start in range(0, resamples, size):
-        drawn = generator.poisson(1.0, size=(min(size, resamples - start), rows)).astype(np.float64)
+        shape = (min(size, resamples - start), rows)
+        drawn = _POISSON[generator.integers(0, len(_POISSON), size=shape, dtype=np.uint16)]
         yield drawn if weight is None else drawn * weight
 
 

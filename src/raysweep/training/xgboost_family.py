@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -79,8 +78,6 @@ class XGBoostLearner:
                 self.rounds = self._grown
             else:
                 self._watch(test)
-            if time.time() > self._setting.deadline:
-                self.finished = True
         if self._grown >= self._setting.rounds:
             self.finished = True
 

@@ -70,13 +70,24 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
         seed: of the bootstrap.
     """
     metric, shipped = task.metric, evidence.shipped
-    compared = [evidence.dummy] + ([] if evidence.default is None else [evidence.default])
-    draws = resampled_scores(metric.name, shipped.y, [shipped.predicted, *compared], shipped.weight, seed=seed)
-    own = _estimate(score(metric.name, shipped.y, shipped.predicted, shipped.weight), draws[0])
-    comparisons = tuple(
-        _compare(name, own.value, score(metric.name, shipped.y, other, shipped.weight), draws[0] - drawn, metric)
-        for name, other, drawn in zip(("dummy", "default"), compared, draws[1:], strict=False)
+    others = [one for one in metrics_for(task.kind) if one.name != metric.name]
+    compared = {"dummy": evidence.dummy} | ({} if evidence.default is None else {"default": evidence.default})
+    draws = resampled_scores(
+        shipped.y,
+        shipped.weight,
+        [(metric.name, shipped.predicted)]
+        + [(metric.name, predicted) for predicted in compared.values()]
+        + [(one.name, shipped.predicted) for one in others],
+        seed=seed,
     )
+    own = _score(metric, shipped, draws[0])
+    comparisons = tuple(
+        _compare(name, own.value, score(metric.name, shipped.y, predicted, shipped.weight), draws[0] - drawn, metric)
+        for (name, predicted), drawn in zip(compared.items(), draws[1:], strict=False)
+    )
+    estimates = {
+        one.name: _score(one, shipped, drawn) for one, drawn in zip(others, draws[1 + len(compared) :], strict=True)
+    }
     gap = _gap(evidence, metric, seed)
     gates = _gates(evidence, task, config, own, comparisons, gap)
     return FinalCheck(
@@ -84,7 +95,7 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
         rows=len(shipped.y),
         fitted_on=evidence.fitted_on,
         score=own,
-        metrics={other.name: _metric_estimate(other, shipped, own, metric, seed) for other in metrics_for(task.kind)},
+        metrics={metric.name: own, **estimates},
         comparisons=comparisons,
         gap=gap,
         gates=gates,
@@ -115,11 +126,8 @@ def _gates(
     return tuple(gate for gate in gates if gate is not None)
 
 
-def _metric_estimate(other: Metric, shipped: Scored, own: Estimate, metric: Metric, seed: int) -> Estimate:
-    if other.name == metric.name:
-        return own
-    drawn = resampled_scores(other.name, shipped.y, [shipped.predicted], shipped.weight, seed=seed)
-    return _estimate(score(other.name, shipped.y, shipped.predicted, shipped.weight), drawn[0])
+def _score(metric: Metric, rows: Scored, drawn: Floats) -> Estimate:
+    return _estimate(score(metric.name, rows.y, rows.predicted, rows.weight), drawn)
 
 
 def _compare(against: str, own: float, other: float, differences: Floats, metric: Metric) -> Comparison:
@@ -129,12 +137,8 @@ def _compare(against: str, own: float, other: float, differences: Floats, metric
 def _gap(evidence: Evidence, metric: Metric, seed: int) -> Gap | None:
     parts = (evidence.trained_testing, evidence.trained_validation)
     scores = [score(metric.name, part.y, part.predicted, part.weight) for part in parts]
-    errors = [
-        _estimate(
-            0.0, resampled_scores(metric.name, part.y, [part.predicted], part.weight, seed=seed)[0]
-        ).standard_error
-        for part in parts
-    ]
+    draws = [resampled_scores(part.y, part.weight, [(metric.name, part.predicted)], seed=seed)[0] for part in parts]
+    errors = [float(drawn[np.isfinite(drawn)].std()) for drawn in draws]
     if not np.isfinite([*scores, *errors]).all():
         return None
     drop = metric.sign * (scores[0] - scores[1])

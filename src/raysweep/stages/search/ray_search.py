@@ -22,9 +22,8 @@ from raysweep.stages.search.trial_log import Limits, Record, TrialLog
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families
 
-# Read by Tune when a controller is made: no snapshots of its own state, and a trial that hangs at the end is killed.
+# Read by Tune when a controller is made: no snapshots of its own state.
 os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
-os.environ["TUNE_FORCE_TRIAL_CLEANUP_S"] = "2"
 os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
 os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
 
@@ -148,14 +147,14 @@ def _run_trials(
     slots: int,
 ) -> None:
     folds = request.split.folds
-    deadline = time.time() + config.stop.seconds if config.stop.seconds else float("inf")
-    rules = TrialRules(efforts_for(folds), config.trial.cpus, "cuda" if config.trial.gpus else "cpu", deadline)
+    rules = TrialRules(efforts_for(folds), config.trial.cpus, "cuda" if config.trial.gpus else "cpu")
     context = TrialContext(request.task, request.split.search_data, config.seed, rules, max_units(folds))
     trainable = tune.with_resources(
         tune.with_parameters(CandidateTrial, context=context),
         {"cpu": config.trial.cpus, "gpu": config.trial.gpus},
     )
     mode = "max" if request.task.metric.direction is Direction.MAXIMIZE else "min"
+    actors = _ActorsOfTrials()
     with tempfile.TemporaryDirectory(prefix="raysweep-tune-") as folder:
         tuner = tune.Tuner(
             trainable,
@@ -172,8 +171,8 @@ def _run_trials(
                 name="search",
                 storage_path=folder,
                 verbose=0,
-                stop=_StopWhen(must_stop),
-                callbacks=[],
+                stop=_StopWhen(must_stop, actors),
+                callbacks=[actors],
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
@@ -185,14 +184,43 @@ def _short_name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
+class _ActorsOfTrials(tune.Callback):  # type: ignore[misc]
+    """Knows the actor of every running trial, so that it can be killed in the middle of a fit."""
+
+    def __init__(self) -> None:
+        self._actors: dict[str, Any] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self._actors[trial.trial_id] = trial.temporary_state.ray_actor
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self._actors.pop(trial.trial_id, None)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
+        self._actors.pop(trial.trial_id, None)
+
+    def kill(self) -> None:
+        """End every running trial now. Tune would wait ten seconds for a fit to come to its end."""
+        for actor in self._actors.values():
+            if actor is not None:
+                ray.kill(actor)
+        self._actors.clear()
+
+
 class _StopWhen(tune.Stopper):  # type: ignore[misc]
     """Ends all trials as soon as a limit is met; Tune asks at every turn of its loop."""
 
-    def __init__(self, must_stop: Callable[[], str | None]) -> None:
+    def __init__(self, must_stop: Callable[[], str | None], actors: _ActorsOfTrials) -> None:
         self._must_stop = must_stop
+        self._actors = actors
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - called by Tune
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - Tune's signature
+        """Never by a single trial: the scheduler decides about those."""
         return False
 
     def stop_all(self) -> bool:
-        return self._must_stop() is not None
+        """Whether a limit is met; if so, what still runs is killed."""
+        if self._must_stop() is None:
+            return False
+        self._actors.kill()
+        return True

@@ -108,10 +108,8 @@ class CandidateSearcher(Searcher):  # type: ignore[misc]
         if died:
             reason = "its process died (a crash in native code, or out of memory); see Ray's logs"
             return self._log.end(candidate.number, TrialState.FAILED, reason)
-        if not result.get("done"):
-            return self._log.end(candidate.number, TrialState.PRUNED, "stopped by the scheduler at this rung")
         report = result.get("report")
-        stopped = self._must_stop()
-        if isinstance(report, RungReport) and report.effort < 1 and stopped is not None:
-            return self._log.end(candidate.number, TrialState.STOPPED, stopped)
-        return self._log.end(candidate.number, TrialState.COMPLETE, "ran to its end")
+        if isinstance(report, RungReport) and report.is_last:
+            return self._log.end(candidate.number, TrialState.COMPLETE, "ran to its end")
+        # Tune marks the result of a trial that its scheduler stops as done, so that only our own report tells.
+        return self._log.end(candidate.number, TrialState.PRUNED, "stopped by the scheduler at this rung")
