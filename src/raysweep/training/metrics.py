@@ -40,6 +40,18 @@ def _roc_auc(y: Floats, probability: Floats, weight: Weights) -> float:
     return float(sk.roc_auc_score(y, probability[:, 1], sample_weight=weight))
 
 
+def _average_precision(y: Floats, probability: Floats, weight: Weights) -> float:
+    if y.max() == 0:
+        return float("nan")
+    return float(sk.average_precision_score(y, probability[:, 1], sample_weight=weight))
+
+
+def _balanced_accuracy(y: Floats, probability: Floats, weight: Weights) -> float:
+    """Mean recall of the classes that occur."""
+    codes = predicted_codes(probability)
+    return float(sk.recall_score(y, codes, labels=np.unique(y), average="macro", sample_weight=weight))
+
+
 def _roc_auc_ovr(y: Floats, probability: Floats, weight: Weights) -> float:
     """Mean over the classes that occur of the AUC of each class against the others."""
     areas = [
@@ -69,12 +81,12 @@ def _of_numbers(score: Callable[..., float]) -> _Score:
 
 _SCORES: Final[Mapping[str, _Score]] = {
     "roc_auc": _roc_auc,
-    "average_precision": _of_positive(sk.average_precision_score),
+    "average_precision": _average_precision,
     "brier": _of_positive(sk.brier_score_loss),
     "roc_auc_ovr": _roc_auc_ovr,
     "log_loss": _log_loss,
     "accuracy": _of_labels(sk.accuracy_score),
-    "balanced_accuracy": _of_labels(sk.balanced_accuracy_score),
+    "balanced_accuracy": _balanced_accuracy,
     "f1": _of_labels(sk.f1_score, zero_division=0.0),
     "f1_macro": _of_labels(sk.f1_score, average="macro", zero_division=0.0),
     "rmse": _rmse,

@@ -19,6 +19,7 @@ from raysweep.training.metrics import predicted_codes
 RESAMPLES: Final = 1_000
 _CHUNK_CELLS: Final = 4_000_000
 _TINY: Final = 1e-15
+_ROUNDING: Final = 1e-12
 # The Poisson distribution of mean 1 as 65,536 equally likely values: ten times as fast as drawing from it.
 _POISSON: Final = poisson.ppf((np.arange(2**16) + 0.5) / 2**16, 1.0)
 
@@ -59,9 +60,19 @@ def _weights(rows: int, weight: Floats | None, seed: int, resamples: int) -> Ite
         yield drawn if weight is None else drawn * weight
 
 
+def _ratio(above: Floats, below: Floats) -> Floats:
+    """Quotients; NaN where the divisor is not above 0: the resample lacks what the metric needs."""
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0))
+
+
+def _mean_of_known(values: Floats, axis: int) -> Floats:
+    known = np.isfinite(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis).astype(np.float64))
+
+
 def _mean_of(loss: Floats) -> Resample:
     def score(weights: Floats) -> Floats:
-        return np.asarray(weights @ loss / weights.sum(axis=1))
+        return _ratio(weights @ loss, weights.sum(axis=1))
 
     return score
 
@@ -77,8 +88,15 @@ def _rmse(y: Floats, predicted: Floats) -> Resample:
 
 
 def _r2(y: Floats, predicted: Floats) -> Resample:
-    residual, first, second = _mean_of((y - predicted) ** 2), _mean_of(y), _mean_of(y**2)
-    return lambda weights: 1 - residual(weights) / np.maximum(second(weights) - first(weights) ** 2, _TINY)
+    centred = y - y.mean()  # against cancellation where the mean is far from 0
+    residual, first, second = _mean_of((y - predicted) ** 2), _mean_of(centred), _mean_of(centred**2)
+
+    def score(weights: Floats) -> Floats:
+        squares = second(weights)
+        variance = squares - first(weights) ** 2
+        return 1 - _ratio(residual(weights), np.where(variance > _ROUNDING * squares, variance, 0.0))
+
+    return score
 
 
 class _Ranking:
@@ -106,7 +124,7 @@ def _area(positive: npt.NDArray[np.bool_], value: Floats) -> Resample:
         steps = np.diff(misses, axis=1, prepend=0.0)
         middle = hits - np.diff(hits, axis=1, prepend=0.0) / 2
         total = hits[:, -1] * misses[:, -1]
-        return np.asarray(np.where(total > 0, (steps * middle).sum(axis=1) / np.maximum(total, _TINY), np.nan))
+        return _ratio((steps * middle).sum(axis=1), total)
 
     return score
 
@@ -119,7 +137,9 @@ def _roc_auc_ovr(y: Floats, probability: Floats) -> Resample:
     areas = [
         _area(y == code, probability[:, code]) for code in range(probability.shape[1]) if 0 < (y == code).sum() < len(y)
     ]
-    return lambda weights: np.nanmean(np.stack([area(weights) for area in areas]), axis=0)
+    if not areas:
+        return lambda weights: np.full(len(weights), np.nan)
+    return lambda weights: _mean_of_known(np.stack([area(weights) for area in areas]), axis=0)
 
 
 def _average_precision(y: Floats, probability: Floats) -> Resample:
@@ -129,7 +149,7 @@ def _average_precision(y: Floats, probability: Floats) -> Resample:
         hits, misses = ranking.cumulated(weights)
         precision = hits / np.maximum(hits + misses, _TINY)
         gained = np.diff(hits, axis=1, prepend=0.0)
-        return np.asarray((gained * precision).sum(axis=1) / np.maximum(hits[:, -1], _TINY))
+        return _ratio((gained * precision).sum(axis=1), hits[:, -1])
 
     return score
 
@@ -156,9 +176,8 @@ def _balanced_accuracy(y: Floats, probability: Floats) -> Resample:
 
     def score(weights: Floats) -> Floats:
         cells = count(weights)
-        true = cells.sum(axis=2)
-        recall = np.where(true > 0, np.diagonal(cells, axis1=1, axis2=2) / np.maximum(true, _TINY), np.nan)
-        return np.asarray(np.nanmean(recall, axis=1))
+        recall = _ratio(np.diagonal(cells, axis1=1, axis2=2), cells.sum(axis=2))
+        return _mean_of_known(recall, axis=1)
 
     return score
 
@@ -180,7 +199,7 @@ def _f1_macro(y: Floats, probability: Floats) -> Resample:
     def score(weights: Floats) -> Floats:
         cells = count(weights)
         occurs = cells.sum(axis=1) + cells.sum(axis=2) > 0
-        return np.asarray(np.nanmean(np.where(occurs, _f1_of_each(cells), np.nan), axis=1))
+        return _mean_of_known(np.where(occurs, _f1_of_each(cells), np.nan), axis=1)
 
     return score
 

@@ -1,0 +1,181 @@
+"""The same rows from any kind of source are the same table; what is wrong comes out of Ray as our own error."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from builders import clean_table, sweep_config
+from raysweep.config import load_config
+from raysweep.errors import DataUnsuitable, RequestInvalid
+from raysweep.rows.hashing import hash_rows
+from raysweep.runtime.ray_failures import ray_errors_translated
+from raysweep.stages.source import ray_source
+from raysweep.stages.source.ray_source import open_table
+
+pytestmark = [
+    pytest.mark.usefixtures("ray_session"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # ray copies its own settings
+]
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return clean_table(400, seed=5)
+
+
+def opened(source, **data):
+    return open_table(load_config({"version": 1, "data": {"source": str(source), "target": "target", **data}}))
+
+
+def in_memory(data):
+    return open_table(sweep_config(), data)
+
+
+def rows_of(table):
+    import ray
+
+    blocks = [ray.get(reference) for reference in table.dataset.to_arrow_refs()]
+    return pa.concat_tables(blocks)
+
+
+def identity(table):
+    rows = rows_of(table)
+    kinds = {column.name: str(column.kind) for column in table.columns}
+    assert rows.column_names == list(table.names)
+    return kinds, sorted(hash_rows(rows, rows.column_names).tolist())
+
+
+def write_as(frame, kind, folder: Path):
+    halves = [frame.iloc[:150], frame.iloc[150:]]
+    if kind in {"csv", "csv.gz"}:
+        frame.to_csv(folder / f"t.{kind}", index=False)
+        return folder / f"t.{kind}"
+    if kind == "jsonl":
+        frame.to_json(
+            folder / "t.jsonl", orient="records", lines=True, date_format="iso", date_unit="s", double_precision=15
+        )
+        return folder / "t.jsonl"
+    for number, half in enumerate(halves):
+        if kind == "csv folder":
+            half.to_csv(folder / f"{number}.csv", index=False)
+        else:
+            half.to_parquet(folder / f"{number}.parquet", row_group_size=60, index=False)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "csv folder", "parquet folder", "jsonl"])
+def test_files_with_the_same_rows_are_the_same_table(frame, kind, tmp_path):
+    # 15 digits are all that pandas writes into JSON.
+    frame = frame.assign(**{name: frame[name].round(6) for name in ("amount", "balance")})
+    expected = identity(in_memory(frame))
+    table = opened(write_as(frame, kind, tmp_path))
+    assert identity(table) == expected
+    assert sum(file.size_bytes for file in table.files) > 0
+
+
+def test_tables_in_memory_are_the_same_table(frame):
+    import ray
+
+    expected = identity(in_memory(frame))
+    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    shuffled = frame.sample(frac=1, random_state=1)[list(reversed(frame.columns))]
+    for data in (arrow, shuffled, ray.data.from_pandas([frame.iloc[:1], frame.iloc[1:]]), ray.data.from_arrow(arrow)):
+        assert identity(in_memory(data)) == expected
+
+
+def test_a_frame_of_every_type():
+    zoned = pd.to_datetime(pd.Series(["2024-01-01 10:00", None])).dt.tz_localize("Europe/Berlin")
+    frame = pd.DataFrame(
+        {
+            "string": pd.Series(["a", None], dtype="string"),
+            "category": pd.Series(["a", None], dtype="category"),
+            "codes": pd.Series([7, 8], dtype="category"),
+            "nullable": pd.Series([1, None], dtype="Int64"),
+            "boolean": pd.Series([True, None], dtype="object"),
+            "masked": pd.Series([True, None], dtype="boolean"),
+            "zoned": zoned,
+            "decimal": [Decimal("1.50"), None],
+            "date": [dt.date(2024, 1, 1), None],
+            "arrow": pd.Series([1, None], dtype=pd.ArrowDtype(pa.int32())),
+            "text": pd.Series(["a", None], dtype=pd.ArrowDtype(pa.string())),
+            "empty": [None, None],
+            "lists": [[1], None],
+            5: [np.float32(0.5), np.nan],
+        }
+    )
+    table = in_memory(frame)
+    kinds = {column.name: str(column.kind) for column in table.columns}
+    assert kinds == {
+        "string": "string",
+        "category": "string",
+        "codes": "number",
+        "nullable": "number",
+        "boolean": "boolean",
+        "masked": "boolean",
+        "zoned": "datetime",
+        "decimal": "number",
+        "date": "datetime",
+        "arrow": "number",
+        "text": "string",
+        "empty": "number",
+        "lists": "nested",
+        "5": "number",
+    }
+    rows = rows_of(table).to_pylist()
+    assert rows[0]["zoned"] == dt.datetime(2024, 1, 1, 9, 0)  # noqa: DTZ001 - an instant in UTC, without zone
+    assert rows[0]["decimal"] == 1.5
+    assert all(value is None for name, value in rows[1].items() if name != "codes")
+
+
+def test_frames_that_are_refused():
+    with pytest.raises(DataUnsuitable, match="'a' holds values of several types") as caught:
+        in_memory(pd.DataFrame({"a": [1, "x", None]}, dtype="object"))
+    assert caught.value.findings[0].check == "col.mixed_types"
+    with pytest.raises(DataUnsuitable, match="'a' stands there more than once"):
+        in_memory(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    with pytest.raises(DataUnsuitable, match="'a' do not fit"):
+        in_memory(pd.DataFrame({"a": np.array([2**63 + 1], dtype=np.uint64)}))
+    with pytest.raises(DataUnsuitable, match="no columns"):
+        in_memory(pd.DataFrame())
+    with pytest.raises(RequestInvalid, match="list is not a table"):
+        in_memory([1, 2])
+
+
+def test_a_table_without_rows_keeps_its_columns(tmp_path):
+    (tmp_path / "none.csv").write_text("a,b,target\n")
+    for table in (opened(tmp_path / "none.csv"), in_memory(pd.DataFrame({"a": [], "b": [], "target": []}))):
+        assert table.names == ("a", "b", "target")
+        assert rows_of(table).num_rows == 0
+
+
+def test_what_a_task_cannot_read_is_refused_by_name(tmp_path):
+    good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
+    for path in (good, bad):
+        pq.write_table(pa.table({"a": list(range(5_000)), "target": [0, 1] * 2_500}), path, use_dictionary=False)
+    damaged = bytearray(bad.read_bytes())
+    damaged[50:5_000] = bytes(4_950)
+    bad.write_bytes(bytes(damaged))
+    with (
+        pytest.raises(DataUnsuitable, match=r"bad\.parquet cannot be read") as caught,
+        ray_errors_translated("reading the table"),
+    ):
+        opened(tmp_path)
+    assert [finding.check for finding in caught.value.findings] == ["schema.unreadable"]
+
+
+def test_large_texts_are_described_by_tasks(frame, tmp_path, monkeypatch):
+    expected = identity(in_memory(frame))
+    path = write_as(frame, "csv folder", tmp_path)
+    monkeypatch.setattr(ray_source, "_DESCRIBE_HERE_BYTES", 0)
+    assert identity(opened(path)) == expected
+    (tmp_path / "2.csv").write_text("a,b\n1,2,3\n")
+    with pytest.raises(DataUnsuitable, match=r"2\.csv cannot be read"), ray_errors_translated("reading"):
+        opened(path)

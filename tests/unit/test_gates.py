@@ -1,0 +1,149 @@
+"""Each gate of the final check with each of its outcomes, and the verdict that they lead to."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.records.final_check import Comparison, Estimate, Gap, Gate, Outcome, Verdict
+from raysweep.records.metric import METRICS
+from raysweep.stages.confirm.gates import (
+    decide,
+    default_gate,
+    dummy_gate,
+    evidence_gate,
+    gap_gate,
+    goal_gate,
+    seal_gate,
+)
+
+AUC, RMSE = METRICS["roc_auc"], METRICS["rmse"]
+NAN = float("nan")
+
+
+def gain(value, low, high, other=0.5):
+    return Comparison("other", other, Estimate(value, low, high, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("comparison", "metric", "expected"),
+    [
+        (gain(0.3, 0.25, 0.35), AUC, Outcome.PASSED),
+        (gain(0.04, 0.01, 0.07), AUC, Outcome.WARNING),
+        (gain(0.05, 0.01, 0.07), AUC, Outcome.PASSED),
+        (gain(0.3, 0.0, 0.6), AUC, Outcome.FAILED),
+        (gain(-0.1, -0.2, -0.05), AUC, Outcome.FAILED),
+        (gain(0.3, NAN, NAN), AUC, Outcome.FAILED),
+        (gain(3.0, 2.0, 4.0, other=10.0), RMSE, Outcome.PASSED),
+        (gain(0.9, 0.5, 1.2, other=10.0), RMSE, Outcome.WARNING),
+    ],
+)
+def test_beats_the_dummy(comparison, metric, expected):
+    assert dummy_gate(comparison, metric).outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("comparison", "is_default", "expected"),
+    [
+        (gain(0.05, 0.01, 0.09), False, Outcome.PASSED),
+        (gain(0.05, -0.01, 0.09), False, Outcome.WARNING),
+        (gain(0.0, 0.0, 0.0), False, Outcome.WARNING),
+        (gain(-0.05, -0.09, -0.01), False, Outcome.FAILED),
+        (None, False, Outcome.WARNING),
+        (None, True, Outcome.WARNING),
+    ],
+)
+def test_beats_the_default(comparison, is_default, expected):
+    assert default_gate(comparison, is_default=is_default).outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("score", "goal", "metric", "expected"),
+    [
+        (Estimate(0.9, 0.88, 0.92, 0.01), 0.8, AUC, Outcome.PASSED),
+        (Estimate(0.9, 0.88, 0.92, 0.01), 0.89, AUC, Outcome.WARNING),
+        (Estimate(0.9, 0.88, 0.92, 0.01), 0.91, AUC, Outcome.FAILED),
+        (Estimate(0.9, 0.9, 0.9, 0.0), 0.9, AUC, Outcome.PASSED),
+        (Estimate(2.0, 1.8, 2.2, 0.1), 3.0, RMSE, Outcome.PASSED),
+        (Estimate(2.0, 1.8, 2.2, 0.1), 2.1, RMSE, Outcome.WARNING),
+        (Estimate(2.0, 1.8, 2.2, 0.1), 1.9, RMSE, Outcome.FAILED),
+    ],
+)
+def test_the_goal(score, goal, metric, expected):
+    gate = goal_gate(score, goal, metric)
+    assert gate is not None
+    assert gate.outcome is expected
+    assert goal_gate(score, None, metric) is None
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"),
+    [
+        (Gap(0.80, 0.80, 0.0, 0.01), Outcome.PASSED),
+        (Gap(0.80, 0.83, -0.03, 0.01), Outcome.PASSED),
+        (Gap(0.80, 0.775, 0.025, 0.01), Outcome.WARNING),
+        (Gap(0.80, 0.75, 0.05, 0.04), Outcome.WARNING),
+        (Gap(0.80, 0.765, 0.035, 0.01), Outcome.WARNING),
+        (Gap(0.80, 0.70, 0.10, 0.02), Outcome.FAILED),
+        (Gap(1.0, 1.3, 0.3, 0.05), Outcome.FAILED),
+        (Gap(0.0, 0.0, 0.0, 0.0), Outcome.PASSED),
+        (Gap(-0.1, -0.4, 0.3, 0.01), Outcome.FAILED),
+        (None, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_generalises(gap, expected):
+    assert gap_gate(gap).outcome is expected
+
+
+def test_a_drop_without_noise_is_no_pass():
+    assert gap_gate(Gap(0.9, 0.5, 0.4, 0.0)).outcome is not Outcome.PASSED
+
+
+@pytest.mark.parametrize(
+    ("rows", "counts", "expected"),
+    [
+        (19, [], Outcome.INCONCLUSIVE),
+        (20, [], Outcome.WARNING),
+        (100, [], Outcome.PASSED),
+        (5_000, [4_998, 2], Outcome.INCONCLUSIVE),
+        (5_000, [4_998, 2, 0], Outcome.INCONCLUSIVE),
+        (5_000, [4_991, 9], Outcome.WARNING),
+        (5_000, [4_990, 10], Outcome.PASSED),
+    ],
+)
+def test_the_evidence(rows, counts, expected):
+    assert evidence_gate(rows, counts).outcome is expected
+
+
+def test_the_seal():
+    assert seal_gate(0).outcome is Outcome.PASSED
+    assert seal_gate(1).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ({}, Verdict.ADEQUATE),
+        ({"goal": Outcome.WARNING}, Verdict.WITH_WARNINGS),
+        ({"goal": Outcome.FAILED, "beats the default": Outcome.WARNING}, Verdict.NOT_ADEQUATE),
+        ({"generalises": Outcome.INCONCLUSIVE, "goal": Outcome.WARNING}, Verdict.INCONCLUSIVE),
+        ({"generalises": Outcome.INCONCLUSIVE, "beats the dummy": Outcome.FAILED}, Verdict.NOT_ADEQUATE),
+        ({"evidence": Outcome.INCONCLUSIVE, "beats the dummy": Outcome.FAILED}, Verdict.INCONCLUSIVE),
+        ({"evidence": Outcome.WARNING}, Verdict.WITH_WARNINGS),
+    ],
+)
+def test_the_verdict(outcomes, expected):
+    names = ("evidence", "seal", "beats the dummy", "beats the default", "generalises", "goal")
+    gates = [Gate(name, outcomes.get(name, Outcome.PASSED), name) for name in names]
+    verdict = decide(gates)
+    assert verdict is expected
+    assert verdict.allows_use == (expected in {Verdict.ADEQUATE, Verdict.WITH_WARNINGS})
+
+
+def test_reasons_hold_numbers():
+    gate = dummy_gate(gain(0.3, 0.25, 0.35), AUC)
+    assert "0.3 [0.25, 0.35]" in gate.reason
+    assert "1 row keys" in seal_gate(1).reason
+    assert (
+        "testing 0.8, validation 0.7 (fit on training rows): 0.1 worse, +5.0"
+        in gap_gate(Gap(0.8, 0.7, 0.1, 0.02)).reason
+    )
