@@ -89,8 +89,6 @@ def test_importing_raysweep_is_light() -> None:
     assert loaded_after("-c", "import raysweep") == []
 
 
-def test_help_is_light() -> None:
-    if not (PACKAGE / "cli" / "main.py").exists():
-        pytest.skip("there is no command line yet")
-
-    assert loaded_after("-m", "raysweep", "--help") == []
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["spaces"]])
+def test_the_command_line_starts_light(arguments: list[str]) -> None:
+    assert loaded_after("-m", "raysweep", *arguments) == []

@@ -77,7 +77,7 @@ def test_an_error_is_one_json_document_too(capsys: Capture) -> None:
     assert document["problems"] == []
     assert document["findings"][0]["check"] == "leak.copy"
     assert document["bundle_url"] == "runs/a"
-    assert said.err == "raysweep: no\n"
+    assert said.err == "raysweep: no\nwhat was found is in runs/a\n"
 
 
 def test_every_problem_of_a_bundle_is_named(capsys: Capture) -> None:

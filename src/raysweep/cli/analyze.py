@@ -14,7 +14,7 @@ from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import showing_progress
 from raysweep.cli.tables import findings_table, output, suitability_line
 from raysweep.errors import EXIT_OK, DataUnsuitable
-from raysweep.events import broadcast
+from raysweep.events import DataChecked, Event, Listener, broadcast
 from raysweep.records.table import Suitability
 
 if TYPE_CHECKING:
@@ -60,7 +60,18 @@ def carry_out_analysis(
     from raysweep import api
 
     with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
-        return api.analyze(source, target=target, overrides=overrides, listener=broadcast((interrupts, progress)))
+        shown = progress if as_events else _without_findings(progress)
+        return api.analyze(source, target=target, overrides=overrides, listener=broadcast((interrupts, shown)))
+
+
+def _without_findings(listener: Listener) -> Listener:
+    """`listener`, but not told what the answer says in full."""
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, DataChecked):
+            listener(event)
+
+    return tell
 
 
 def analysis_answer(analysis: Analysis) -> Answer:

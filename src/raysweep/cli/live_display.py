@@ -81,6 +81,7 @@ class LiveDisplay:
         self._stage = None
         if event.stage is Stage.SEARCH:
             self._search = None
+        self._live.refresh()  # else the line of the stage that is over is drawn once more
         line = Text("✓ ", style="green")
         line.append(f"{event.stage.value:<9}", style="bold default")
         line.append(f"{event.seconds:>7.1f} s  {event.summary}", style="default")
@@ -109,7 +110,7 @@ class LiveDisplay:
     def _search_lines(self, search: SearchState, now: float) -> list[RenderableType]:
         gone = search.share_done(now)
         return [
-            ProgressBar(total=1.0, completed=gone, width=min(60, self._console.width)),
+            _on_own_line(ProgressBar(total=1.0, completed=gone, width=min(60, self._console.width))),
             Text(f"{search.counts()} · {search.cores()} · {search.time(now)}"),
             Text(search.score_text(), style="bold"),
             *self._leaders(search),
@@ -127,3 +128,9 @@ class LiveDisplay:
         for row in rows:
             table.add_row(*(Text(cell) for cell in (row.family, row.score, row.state, row.params)))
         return [table]
+
+
+def _on_own_line(bar: ProgressBar) -> Table:
+    line = Table.grid()
+    line.add_row(bar)
+    return line

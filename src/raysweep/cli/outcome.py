@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from raysweep.cli.json_values import to_json
-from raysweep.errors import EXIT_OK, BundleRefused, DataUnsuitable, RaysweepError, RequestInvalid
+from raysweep.errors import EXIT_OK, BundleRefused, DataUnsuitable, NoTrialFinished, RaysweepError, RequestInvalid
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = RequestInvalid.exit_code
@@ -76,6 +76,8 @@ def _message(error: Exception) -> str:
         words = str(error).strip() or "without a message"
         return f"unexpected {type(error).__name__}: {words}; {HIDDEN}"
     message = str(error)
+    if isinstance(error, DataUnsuitable | NoTrialFinished) and error.bundle_url and error.bundle_url not in message:
+        message += f"\nwhat was found is in {error.bundle_url}"
     if isinstance(error, BundleRefused):
         unsaid = [problem for problem in error.problems if problem not in message]
         message += "".join(f"\n  - {problem}" for problem in unsaid)

@@ -12,7 +12,7 @@ from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import showing_progress
 from raysweep.cli.tables import leaderboard_table, next_steps, output, verdict_panel
-from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK, DataUnsuitable, NoTrialFinished
+from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.events import broadcast
 from raysweep.report.leaderboard import leaderboard
 
@@ -55,22 +55,17 @@ def run(
 def carry_out_sweep(
     sweep: str | Mapping[str, Any], overrides: Sequence[str], run_id: str | None, *, as_events: bool
 ) -> SweepResult:
-    """Run the sweep with a progress display and Ctrl-C; where there is no model, say where the findings are."""
+    """Run the sweep with a progress display and Ctrl-C."""
     from raysweep import api
 
-    try:
-        with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
-            return api.run_sweep(
-                sweep,
-                run_id=run_id,
-                overrides=overrides,
-                listener=broadcast((interrupts, progress)),
-                interrupted=interrupts.asked,
-            )
-    except (DataUnsuitable, NoTrialFinished) as error:
-        if error.bundle_url is not None:
-            typer.echo(f"what was found is in {error.bundle_url}", err=True)
-        raise
+    with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
+        return api.run_sweep(
+            sweep,
+            run_id=run_id,
+            overrides=overrides,
+            listener=broadcast((interrupts, progress)),
+            interrupted=interrupts.asked,
+        )
 
 
 def sweep_answer(result: SweepResult) -> Answer:

@@ -41,7 +41,8 @@ def _show(run: str, top: int, s3_endpoint: str | None) -> Answer:
 
 def _print(view: RunView, top: int) -> None:
     console = output()
-    console.print(Text.assemble(("run     ", "bold"), view.run_id, "" if view.finished else "  (not finished)"))
+    outcome = str(view.manifest.get("outcome", "")) if view.finished else "not finished"
+    console.print(Text.assemble(("run     ", "bold"), f"{view.run_id}  ({outcome})"))
     if view.findings:
         console.print()
         console.print(findings_table(read_findings(view.findings)))
@@ -58,6 +59,8 @@ def _print(view: RunView, top: int) -> None:
 
 
 def _counts(view: RunView, ranked: int, top: int) -> str:
+    if not view.trials:
+        return "no trial was started"
     hidden = f", {ranked - top:,} of them not shown (--top)" if ranked > top else ""
     return f"{len(view.trials):,} trials, {ranked:,} with a score{hidden}"
 

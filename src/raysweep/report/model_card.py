@@ -15,7 +15,7 @@ SHOWN_TRIALS = 10
 SHOWN_FINDINGS = 50
 # What Markdown reads as markup anywhere, and at the beginning of a line.
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
-_SPECIAL_FIRST = re.compile(r"^(\d*)([-+=#:.)!])")
+_SPECIAL_FIRST = re.compile(r"^(\d*)([-+=#.)!])(?=[\s=+#-]|$)")
 
 
 def plain(value: object) -> str:
