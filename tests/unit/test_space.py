@@ -88,6 +88,9 @@ def test_families_parameters_and_encodings_that_do_not_exist():
     assert "no parameter 'tree_methd'" in refusal({}, fixed={"tree_methd": "hist"})
     assert "is both searched and fixed" in refusal({"max_depth": {"int": [3, 8]}}, fixed={"max_depth": 3})
     assert "no encoding 'targt', did you mean 'target'?" in refusal({"encoding": {"choice": ["ordinal", "targt"]}})
+    assert "no encoding 'native' (it takes ordinal, target)" in refusal(
+        {}, "random_forest", fixed={"encoding": "native"}
+    )
     assert "no encoding 'hash'" in refusal({}, fixed={"encoding": "hash"})
 
 

@@ -42,6 +42,7 @@ class Family:
         learner: `module:Class` of its `raysweep.training.learner.Learner`.
         scaled: whether numbers are standardized and their gaps filled with the median.
         uses_gpu: whether it can run on a GPU.
+        encodings: those of `raysweep.training.preprocess` that it can take.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Family:
     rounds: int | None = None
     scaled: bool = False
     uses_gpu: bool = False
+    encodings: tuple[str, ...] = ENCODINGS
 
     def load_learner(self) -> type[Learner]:
         """The class that fits it; imports the library it needs."""
@@ -66,6 +68,8 @@ _FOREST: Mapping[str, ParamValue] = {
     "max_leaf_nodes": None,
     "encoding": "ordinal",
 }
+_DENSE = ("ordinal", "target")
+_NUMERIC = ("ordinal", "onehot", "target")
 _SHIPPED = (
     Family(
         "xgboost",
@@ -108,6 +112,7 @@ _SHIPPED = (
         },
         f"{_SKLEARN}:HistGradientBoostingLearner",
         rounds=1000,
+        encodings=_DENSE,
     ),
     Family(
         "random_forest",
@@ -115,22 +120,39 @@ _SHIPPED = (
         {**_FOREST, "max_features": None, "max_samples": None},
         f"{_SKLEARN}:RandomForestLearner",
         rounds=200,
+        encodings=_DENSE,
     ),
-    Family("extra_trees", _ANY, {**_FOREST, "max_features": None}, f"{_SKLEARN}:ExtraTreesLearner", rounds=200),
+    Family(
+        "extra_trees",
+        _ANY,
+        {**_FOREST, "max_features": None},
+        f"{_SKLEARN}:ExtraTreesLearner",
+        rounds=200,
+        encodings=_DENSE,
+    ),
     Family(
         "logistic_regression",
         _CLASSES,
         {"C": 1.0, "max_iter": 300, "class_weight": None, "encoding": "onehot"},
         f"{_SKLEARN}:LogisticRegressionLearner",
         scaled=True,
+        encodings=_NUMERIC,
     ),
-    Family("ridge", _NUMBERS, {"alpha": 1.0, "encoding": "onehot"}, f"{_SKLEARN}:RidgeLearner", scaled=True),
+    Family(
+        "ridge",
+        _NUMBERS,
+        {"alpha": 1.0, "encoding": "onehot"},
+        f"{_SKLEARN}:RidgeLearner",
+        scaled=True,
+        encodings=_NUMERIC,
+    ),
     Family(
         "k_neighbors",
         _ANY,
         {"n_neighbors": 5, "weights": "uniform", "p": 2, "encoding": "target"},
         f"{_SKLEARN}:KNeighborsLearner",
         scaled=True,
+        encodings=_NUMERIC,
     ),
 )
 
@@ -170,10 +192,11 @@ def check_space(space: SearchSpace) -> None:
     """
     check_families(space, {name: frozenset(family.defaults) for name, family in families().items()})
     problems = [
-        f"families.{family}: no encoding {value!r}{suggest(str(value), ENCODINGS)} (known: {', '.join(ENCODINGS)})"
+        f"families.{family}: no encoding {value!r}{suggest(str(value), known)} (it takes {', '.join(known)})"
         for family, section in space.families.items()
+        for known in [families()[family].encodings]
         for value in _encodings_in(section)
-        if value not in ENCODINGS
+        if value not in known
     ]
     if problems:
         raise RequestInvalid("search.space: " + "; ".join(problems), problems=problems)

@@ -37,11 +37,7 @@ MAX_ONEHOT: Final = 64
 TARGET_FOLDS: Final = 5
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _DATE_PARTS: Final = ("days", "year", "month", "day", "weekday", "hour")
-_TARGET_TYPE: Final = {
-    TaskKind.BINARY: "binary",
-    TaskKind.MULTICLASS: "multiclass",
-    TaskKind.REGRESSION: "continuous",
-}
+_TWO: Final = 2
 
 
 class Preprocessor:
@@ -56,6 +52,7 @@ class Preprocessor:
         self.categories: list[str] = []
         self.encoder: Any = None
         self.scaler: Any = None
+        self.empty: list[int] = []
 
     def fit_transform(self, table: pa.Table, y: Floats, task: TaskKind, seed: int) -> Any:
         """Learn from training rows and return their matrix.
@@ -76,6 +73,8 @@ class Preprocessor:
         if self.encoder is not None:
             labels = y if task is TaskKind.REGRESSION else y.astype(int)
             encoded = self.encoder.fit_transform(codes, labels)
+            if self.encoding == "target":
+                self.encoder.cv = TARGET_FOLDS  # fitted: the splitter is not part of what is written
         return self._assemble(table, encoded, fit=True)
 
     def transform(self, table: pa.Table) -> Any:
@@ -107,10 +106,13 @@ class Preprocessor:
                 sparse_output=True,
                 dtype=np.float64,
             )
-        folds = max(2, min(TARGET_FOLDS, len(y)))
-        kind = KFold if task is TaskKind.REGRESSION else StratifiedKFold
-        splitter = kind(folds, shuffle=True, random_state=seed % 2**31)
-        return TargetEncoder(target_type=_TARGET_TYPE[task], cv=splitter)
+        if task is TaskKind.REGRESSION:
+            splitter = KFold(max(2, min(TARGET_FOLDS, len(y))), shuffle=True, random_state=seed % 2**31)
+            return TargetEncoder(target_type="continuous", cv=splitter)
+        members = np.unique(y, return_counts=True)[1]  # a fold may lack a class
+        folds = max(2, min(TARGET_FOLDS, members.max()))
+        splitter = StratifiedKFold(int(folds), shuffle=True, random_state=seed % 2**31)
+        return TargetEncoder(target_type="multiclass" if len(members) > _TWO else "binary", cv=splitter)
 
     def _assemble(self, table: pa.Table, encoded: Any, *, fit: bool) -> Any:
         numeric = self._numeric(table)
@@ -122,6 +124,9 @@ class Preprocessor:
         matrix = np.column_stack([numeric, encoded]) if self.texts else numeric
         if self.scaled:
             return self._scale(matrix, fit=fit)
+        if fit:
+            self.empty = np.flatnonzero(np.isnan(matrix).all(axis=0)).tolist()
+        matrix[:, self.empty] = 0.0  # scikit-learn's histograms want a value in every column
         return np.ascontiguousarray(matrix, dtype=np.float32)
 
     def _scale(self, matrix: Floats, *, fit: bool) -> Floats:

@@ -101,6 +101,8 @@ class SklearnLearner:
     def _add_rounds(self, training: Matrix, rounds: int) -> None:
         if self._model is None:
             self._model = self._make(training.y.shape[0])
+        elif rounds <= (self.rounds or 0):
+            return
         self._model.set_params(**{self.growing: rounds})
         self._model.fit(training.values, training.y, **self._weights(training.weight))
         self.rounds = rounds

@@ -9,27 +9,18 @@ import skops.io
 
 from raysweep.errors import BundleRefused
 
-# Beyond what skops itself trusts (scikit-learn's public estimators, numpy). Every one holds plain data.
+# Beyond what skops itself trusts (scikit-learn's public estimators, numpy's arrays). Every one holds plain data; a test
+# says that all are needed.
 TRUSTED_TYPES: Final = (
+    "numpy.dtype",
     "raysweep.training.preprocess.Preprocessor",
-    "sklearn._loss.link.BaseLink",
-    "sklearn._loss.link.HalfLogitLink",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.link.MultinomialLogit",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfMultinomialLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn._loss._loss.CyHalfMultinomialLoss",
-    "sklearn._loss._loss.CyHalfSquaredError",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "scipy.sparse._csr.csr_matrix",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.metrics._dist_metrics.EuclideanDistance64",
     "sklearn.metrics._dist_metrics.ManhattanDistance64",
+    "sklearn.metrics._dist_metrics.MinkowskiDistance64",
     "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.tree._tree.Tree",
 )
 
 

@@ -86,7 +86,10 @@ class XGBoostLearner:
         if self._booster is None:
             raise ValueError("nothing has been fitted yet")
         # The watched matrix keeps its predictions round by round, but a plain one is exact for any range of rounds.
-        data = matrix.cache.setdefault(("plain", self._native), self._plain(matrix))
+        key = ("plain", self._native)
+        if key not in matrix.cache:
+            matrix.cache[key] = self._plain(matrix)
+        data = matrix.cache[key]
         raw = np.asarray(self._booster.predict(data, iteration_range=(0, self.rounds or 0)), dtype=np.float64)
         if self._setting.task is TaskKind.BINARY:
             return np.column_stack([1 - raw, raw])
