@@ -309,13 +309,12 @@ def _request(
     in_memory = None if isinstance(data, str | Path) else data
     if sweep is None and data is None:
         raise RequestInvalid("give a sweep (a file or a dict), or data=... and target=...")
-    if isinstance(sweep, str | Path):
-        values = load_config(sweep).model_dump(mode="json", by_alias=True)
-    elif isinstance(sweep, SweepConfig):
-        values = sweep.model_dump(mode="json", by_alias=True)
-    else:
-        values = dict(sweep or {"version": 1})
-    return load_config(_with_arguments(values, data, target, search), overrides=overrides), in_memory
+    if isinstance(sweep, str | Path):  # overrides come first: they may mend the file, and start from its folder
+        values = load_config(sweep, overrides=overrides).model_dump(mode="json", by_alias=True)
+        return load_config(_with_arguments(values, data, target, search)), in_memory
+    values = sweep.model_dump(mode="json", by_alias=True) if isinstance(sweep, SweepConfig) else dict(sweep or {})
+    arguments = _with_arguments({"version": 1, **values}, data, target, search)
+    return load_config(arguments, overrides=overrides), in_memory
 
 
 def _with_arguments(

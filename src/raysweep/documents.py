@@ -191,9 +191,12 @@ def plain_record(value: object) -> Any:
 
 def to_yaml(document: Document) -> str:
     """The document as YAML, in the order of its fields."""
-    return yaml.safe_dump(
-        document.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=100
-    )
+    return plain_yaml(document.model_dump(mode="json", by_alias=True))
+
+
+def plain_yaml(value: object) -> str:
+    """Plain keys and values as YAML, in their order."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)
 
 
 def digest(value: object) -> str:

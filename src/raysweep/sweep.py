@@ -32,7 +32,7 @@ from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.ray_profile import profile_table
 from raysweep.stages.search.ray_search import SearchRequest, run_search
 from raysweep.stages.search.trial_log import Record, ranked
-from raysweep.stages.source.ray_source import MEMORY, open_table
+from raysweep.stages.source.ray_source import MEMORY, locate, open_table
 from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.features import requested_features
@@ -102,6 +102,8 @@ def run(request: SweepRequest) -> Sweep:
     check_metric_name(config.search.metric)
     space = load_space(config.search.space, base=Path())
     check_space(space)
+    if request.data is None:
+        locate(config)
     run_id = request.run_id or new_run_id(config.name, datetime.now(UTC))
     store = _reserve(config, run_id)
     folder = make_run_folder(run_id)
@@ -253,7 +255,10 @@ def _reserve(config: SweepConfig, run_id: str) -> Store:
     """The run's place, known to be writable and free before anything is computed."""
     check_run_id(run_id)
     place = open_store(config.export.to, config.export.s3)
-    place.check_writable()
+    try:
+        place.check_writable()
+    except StorageFailed as error:
+        raise StorageFailed(f"export.to: {config.export.to} cannot be written: {error}") from error
     store = place.child(run_id)
     if store.exists(MANIFEST_FILE):
         raise RequestInvalid(f"{store.address()} is published already: choose another run id (--run)")

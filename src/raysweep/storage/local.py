@@ -38,6 +38,7 @@ WAYS_OUT = {
     errno.ENOTDIR: "a part of this path is a file, not a folder; move that file away or name another folder",
     errno.EEXIST: "a part of this path is a file, not a folder; move that file away or name another folder",
     errno.EISDIR: "there is a folder where a file has to be; move it away or name another folder",
+    errno.ENOENT: "the folder cannot be made there; name another one",
     errno.ENAMETOOLONG: "the name is too long for this file system; name a shorter path",
 }
 

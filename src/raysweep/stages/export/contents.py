@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from raysweep.config import SweepConfig
-from raysweep.documents import plain_record, readable_json, to_yaml
+from raysweep.documents import plain_record, plain_yaml, readable_json, to_yaml
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
 from raysweep.records.table import Part, Split
 from raysweep.records.trial import FittedModel, Trial
@@ -109,8 +107,7 @@ def trial_document(trial: Trial, metric: str, part: str) -> dict[str, Any]:
 def _write_config(contents: BundleContents, folder: Path) -> None:
     config = contents.config
     _write(folder / "config/sweep.yaml", to_yaml(replace_space(config)).encode())
-    space = yaml.safe_dump(contents.view.config["search"]["space"], sort_keys=False, allow_unicode=True)
-    _write(folder / "config/space.yaml", space.encode())
+    _write(folder / "config/space.yaml", plain_yaml(contents.view.config["search"]["space"]).encode())
     _write(folder / "config/environment.json", readable_json(environment(dict(contents.packages))))
     lock = "".join(f"{name}=={version}\n" for name, version in contents.packages.items())
     _write(folder / "config/requirements.lock", lock.encode())

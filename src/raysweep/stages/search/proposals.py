@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -107,35 +108,26 @@ class Proposer:
         return points
 
     def _complete(self, family: str, values: Params) -> Params:
-        """The values with what is fixed; a default candidate gets all of the family's own values instead."""
+        """The values with what is fixed and with the family's defaults, less what a condition rules out."""
         section = self._space.families[family]
-        if not values:
-            known = dict(self._defaults(family)) | dict(section.fixed)
-            return {
-                name: value
-                for name, value in known.items()
-                if name not in section.params or section.is_active(name, known)
-            }
-        defaults = self._defaults(family)
-        inactive = {name for name in section.params if name not in values}
-        rest = {name: value for name, value in defaults.items() if name not in inactive}
-        return rest | dict(section.fixed) | dict(values)
+        known = {**self._defaults(family), **section.fixed, **values}
+        for name in section.ordered:
+            if not section.is_active(name, known):
+                known.pop(name, None)
+        return known
 
     def _enqueued(self, family: str, values: Params) -> optuna.Trial | None:
         """The point as a trial that Optuna may learn from, where it lies inside of the space."""
         section = self._space.families[family]
-        point = values or self._defaults(family)
-        wanted: dict[str, ParamValue] = {}
+        point = self._complete(family, values)
+        wanted: dict[str, object] = {}
         for name in section.ordered:
-            if not section.is_active(name, {**point, **wanted}):
+            if not section.is_active(name, point):
                 continue
             if name not in point or not section.params[name].contains(point[name]):
                 return None
-            wanted[name] = point[name]
-        fixed: dict[str, object] = {
-            _key(family, name): _encode(section.params[name], value) for name, value in wanted.items()
-        }
-        self._study.enqueue_trial({FAMILY: family, **fixed} if len(self._space.families) > 1 else fixed)
+            wanted[_key(family, name)] = _encode(section.params[name], point[name])
+        self._study.enqueue_trial({FAMILY: family, **wanted} if len(self._space.families) > 1 else wanted)
         trial = self._study.ask()
         if len(self._space.families) > 1:
             trial.suggest_categorical(FAMILY, tuple(self._space.families))
@@ -184,6 +176,8 @@ def _suggest_one(trial: optuna.Trial, key: str, param: Param) -> ParamValue:
     if param.choice is not None:
         return param.choice[trial.suggest_categorical(key, range(len(param.choice)))]
     low, high = param.bounds
+    if param.step is not None:
+        high = low + math.floor((high - low) / param.step + 1e-9) * param.step  # the last one on the grid
     if param.int_ is not None:
         return trial.suggest_int(key, int(low), int(high), step=int(param.step or 1), log=param.log)
     return trial.suggest_float(key, low, high, step=param.step, log=param.log)

@@ -30,7 +30,7 @@ os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
 import ray
 from ray import tune
 from raysweep.stages.search.ray_schedulers import make_scheduler
-from raysweep.stages.search.ray_searcher import CandidateSearcher
+from raysweep.stages.search.ray_searcher import CandidateSearcher, StaysHere
 from raysweep.stages.search.ray_trainable import CandidateTrial, TrialContext
 
 
@@ -64,8 +64,8 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     slots = count_slots(config)
     metric = request.task.metric
     limits = Limits(config.trials, config.stop, started)
-    log = TrialLog(metric, limits, request.tell, request.record)
     part = part_name(request.split.folds)
+    log = TrialLog(metric, part, limits, request.tell, request.record)
     request.tell(
         SearchPlanned(
             trials=config.trials,
@@ -184,7 +184,7 @@ def _short_name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-class _ActorsOfTrials(tune.Callback):  # type: ignore[misc]
+class _ActorsOfTrials(StaysHere, tune.Callback):  # type: ignore[misc]
     """Knows the actor of every running trial, so that it can be killed in the middle of a fit."""
 
     def __init__(self) -> None:
@@ -207,7 +207,7 @@ class _ActorsOfTrials(tune.Callback):  # type: ignore[misc]
         self._actors.clear()
 
 
-class _StopWhen(tune.Stopper):  # type: ignore[misc]
+class _StopWhen(StaysHere, tune.Stopper):  # type: ignore[misc]
     """Ends all trials as soon as a limit is met; Tune asks at every turn of its loop."""
 
     def __init__(self, must_stop: Callable[[], str | None], actors: _ActorsOfTrials) -> None:

@@ -13,7 +13,14 @@ from raysweep.stages.search.proposals import MAX_REPEATS, Asked, Proposer
 from raysweep.stages.search.trial_log import TrialLog
 
 
-class CandidateSearcher(Searcher):  # type: ignore[misc]
+class StaysHere:
+    """For what Ray Tune is given and pickles into files that nobody reads: a search is not restored from those."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return object, ()
+
+
+class CandidateSearcher(StaysHere, Searcher):  # type: ignore[misc]
     """Between Tune, which runs trials, and the proposer, which knows nothing of Tune.
 
     Args:

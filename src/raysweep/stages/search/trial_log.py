@@ -37,8 +37,9 @@ class Limits:
 class TrialLog:
     """Keeps every trial's state; tells the listener and the journal of each change before anyone acts on it."""
 
-    def __init__(self, metric: Metric, limits: Limits, tell: Listener, record: Record) -> None:
+    def __init__(self, metric: Metric, part: str, limits: Limits, tell: Listener, record: Record) -> None:
         self._metric = metric
+        self._part = part
         self._limits = limits
         self._tell = tell
         self._record = record
@@ -56,7 +57,8 @@ class TrialLog:
         """A candidate was handed to a trial."""
         trial = Trial(candidate, TrialState.RUNNING, started=now)
         self._trials[candidate.number] = trial
-        self._record({"event": "started", "at": now, "candidate": asdict(candidate)})
+        measured = {"metric": self._metric.name, "part": self._part}
+        self._record({"event": "started", "at": now, **measured, "candidate": asdict(candidate)})
         self._tell(TrialStarted(trial))
 
     def report(self, number: int, report: RungReport, node: str) -> None:

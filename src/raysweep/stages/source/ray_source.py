@@ -46,6 +46,19 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
     return Table(", ".join(config.data.sources), file_format, columns, files, dataset)
 
 
+def locate(config: SweepConfig) -> tuple[tuple[SourceFile, ...], str, FileReach]:
+    """The files of `data.source`, their format, and how to open them; reads nothing.
+
+    Raises:
+        NotFound: an address names nothing.
+        RequestInvalid: formats are mixed, or not to be told.
+        StorageFailed: the S3 server refuses or does not answer.
+    """
+    reach = FileReach.from_config(config.data_s3)
+    files = find_files(config.data.sources, reach)
+    return files, infer_format(files, config.data.format), reach
+
+
 def _describe(files: Sequence[SourceFile], file_format: str, reach: FileReach) -> tuple[list[FileSchema], list[int]]:
     """Footers and small files are looked at in threads here; large texts are parsed by Ray tasks."""
     addresses = [file.address for file in files]
