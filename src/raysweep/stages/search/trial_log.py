@@ -76,6 +76,8 @@ class TrialLog:
         trial = replace(self._trials[number], state=state, reason=reason, error=error)
         self._trials[number] = trial
         self._ended += 1
+        if self._best is not None and self._best.candidate.number == number:
+            self._best_at = self._ended
         self._record({"event": "ended", "candidate": number, "state": state, "reason": reason, "error": error})
         self._tell(TrialEnded(trial))
         return trial

@@ -1,0 +1,223 @@
+"""What is proposed, in which order, and what Optuna is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysweep.records.metric import Direction
+from raysweep.records.trial import RungReport, TrialState
+from raysweep.space import load_space
+from raysweep.stages.search.proposals import Proposer, candidate_digest, seed_for
+from raysweep.training.families import families
+
+SPACE = {
+    "xgboost": {
+        "params": {
+            "max_cat_to_onehot": {"int": [1, 32], "log": True, "when": {"encoding": "native"}},
+            "max_leaves": {"int": [4, 64], "when": {"grow_policy": "lossguide"}},
+            "encoding": {"choice": ["ordinal", "native"]},
+            "grow_policy": {"choice": ["depthwise", "lossguide"]},
+            "learning_rate": {"float": [0.01, 0.4], "log": True},
+        },
+        "fixed": {"tree_method": "hist", "max_depth": 4},
+        "start": [{"learning_rate": 0.1, "encoding": "native", "max_cat_to_onehot": 8}, {"learning_rate": 0.05}],
+    },
+    "ridge": {"params": {"alpha": {"float": [0.1, 10], "log": True}}, "start": [{"alpha": 2.0}]},
+    "k_neighbors": {"params": {"n_neighbors": {"int": [10, 20]}}},
+}
+
+
+def proposer_of(sections=None, algorithm="tpe", seed=0, direction=Direction.MAXIMIZE):
+    space = load_space({"version": 1, "families": sections or SPACE}, base=Path())
+    return Proposer(
+        space,
+        lambda family: families()[family].defaults,
+        lambda family: space.families[family].effort.rounds or families()[family].rounds,
+        algorithm=algorithm,
+        direction=direction,
+        seed=seed,
+    )
+
+
+def report(score, rung=1, *, last=False):
+    return RungReport(rung, 1.0 if last else 0.1 * rung, score, {"x": score}, 0.0, 0.0, None, last)
+
+
+def proposals(proposer, count):
+    """Candidates that each end complete with a score that follows from their params."""
+    for _ in range(count):
+        asked = proposer.propose()
+        proposer.tell(asked, TrialState.COMPLETE, [report(len(str(asked.candidate.params)) / 100, last=True)])
+        yield asked.candidate
+
+
+def test_defaults_come_first_then_starting_points():
+    first = list(proposals(proposer_of(), 6))
+    assert [(one.family, one.origin) for one in first] == [
+        ("xgboost", "default"),
+        ("ridge", "default"),
+        ("k_neighbors", "default"),
+        ("xgboost", "start"),
+        ("xgboost", "start"),
+        ("ridge", "start"),
+    ]
+    assert [one.number for one in first] == list(range(6))
+    assert first[1].params == dict(families()["ridge"].defaults)
+    assert first[5].params == {"alpha": 2.0, "encoding": "onehot"}
+
+
+def test_a_default_has_all_values_of_the_family_that_hold():
+    params = proposer_of().propose().candidate.params
+    own = dict(families()["xgboost"].defaults)
+    del own["max_cat_to_onehot"], own["max_leaves"]
+    assert params == own | {"max_depth": 4}
+
+
+def test_a_starting_point_is_completed_by_defaults():
+    whole, part = [one for one in proposals(proposer_of(), 6) if (one.family, one.origin) == ("xgboost", "start")]
+    assert whole.params["max_cat_to_onehot"] == 8
+    assert whole.params["max_depth"] == part.params["max_depth"] == 4
+    assert part.params["learning_rate"] == 0.05
+    assert part.params["encoding"] == "ordinal"
+    assert "max_cat_to_onehot" not in part.params
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random"])
+def test_params_exist_only_where_their_condition_holds(algorithm):
+    seen = set()
+    for one in proposals(proposer_of(algorithm=algorithm), 80):
+        if one.family != "xgboost":
+            continue
+        assert ("max_cat_to_onehot" in one.params) == (one.params["encoding"] == "native")
+        assert ("max_leaves" in one.params) == (one.params["grow_policy"] == "lossguide")
+        assert one.params["tree_method"] == "hist"
+        seen.add((one.params["encoding"], one.params["grow_policy"], one.origin))
+    assert len({pair[:2] for pair in seen}) == 4
+    assert algorithm in {origin for *_, origin in seen}
+
+
+def test_conditions_on_conditions():
+    sections = {
+        "xgboost": {
+            "params": {
+                "gamma": {"float": [0, 1], "when": {"max_leaves": 0}},
+                "max_leaves": {"int": [0, 1], "when": {"grow_policy": "lossguide"}},
+                "grow_policy": {"choice": ["depthwise", "lossguide"]},
+            }
+        }
+    }
+    seen = set()
+    for one in proposals(proposer_of(sections, "random"), 60):
+        has_leaves = one.params["grow_policy"] == "lossguide"
+        assert ("max_leaves" in one.params) == has_leaves
+        assert ("gamma" in one.params) == (has_leaves and one.params["max_leaves"] == 0)
+        seen.add((has_leaves, "gamma" in one.params))
+    assert seen == {(False, False), (True, False), (True, True)}
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random"])
+def test_the_same_seed_gives_the_same_proposals(algorithm):
+    first, again = (list(proposals(proposer_of(algorithm=algorithm, seed=5), 40)) for _ in range(2))
+    other = list(proposals(proposer_of(algorithm=algorithm, seed=6), 40))
+    assert first == again
+    assert [one.params for one in first[:6]] == [one.params for one in other[:6]]
+    assert [one.params for one in first[6:]] != [one.params for one in other[6:]]
+
+
+def test_a_seed_follows_from_the_params_and_not_from_the_number():
+    candidates = list(proposals(proposer_of(seed=3), 12))
+    for one in candidates:
+        assert one.digest == candidate_digest(one.family, dict(reversed(one.params.items())))
+        assert one.seed == seed_for(3, one.digest)
+    assert len({one.seed for one in candidates}) == len({one.digest for one in candidates})
+    assert seed_for(3, "a") != seed_for(4, "a")
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random"])
+def test_what_optuna_is_told(algorithm):
+    proposer = proposer_of(algorithm=algorithm)
+    asked = [proposer.propose() for _ in range(6)]
+    assert [one.optuna_trial is None for one in asked] == [False, False, True, False, False, False]
+    proposer.tell(asked[0], TrialState.COMPLETE, [report(0.1), report(0.3, 2, last=True)])
+    proposer.tell(asked[1], TrialState.PRUNED, [report(0.2), report(0.4, 2)])
+    proposer.tell(asked[2], TrialState.COMPLETE, [report(0.9, last=True)])  # outside of the space: not told
+    proposer.tell(asked[3], TrialState.STOPPED, [report(0.5)])
+    proposer.tell(asked[4], TrialState.FAILED, [report(0.6)])
+    proposer.tell(asked[5], TrialState.STOPPED, [])
+    assert proposer.told() == {"COMPLETE": 1, "FAIL": 2, "PRUNED": 2}
+    trials = proposer._study.get_trials()
+    assert trials[0].value == 0.3
+    assert trials[1].value is None or trials[1].value == 0.4
+    assert trials[1].intermediate_values == {1: 0.2, 2: 0.4}
+
+
+def test_optuna_learns_from_the_params_that_were_tried():
+    proposer = proposer_of()
+    for _ in range(30):
+        asked = proposer.propose()
+        proposer.tell(asked, TrialState.COMPLETE, [report(0.5, last=True)])
+        if asked.optuna_trial is None:
+            continue
+        told = asked.optuna_trial.params
+        assert told["family"] == asked.candidate.family
+        prefix = f"{asked.candidate.family}."
+        for key, value in told.items():
+            if key.startswith(prefix) and key.removeprefix(prefix) not in {"encoding", "grow_policy"}:
+                assert asked.candidate.params[key.removeprefix(prefix)] == value
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random"])
+def test_choices_of_mixed_types_keep_their_types(algorithm):
+    options = [1, 1.0, True, "1", None]
+    sections = {
+        "logistic_regression": {
+            "params": {
+                "class_weight": {"choice": options},
+                "C": {"float": [0.1, 1.0], "when": {"class_weight": True}},
+            },
+            "start": [{"class_weight": option} for option in options],
+        }
+    }
+    seen = {}
+    for one in proposals(proposer_of(sections, algorithm), 60):
+        value = one.params["class_weight"]
+        seen.setdefault((type(value), value), set()).add(one.origin)
+        assert ("C" in one.params) == (value is True)
+    assert len(seen) == 5
+    assert all({"start", algorithm} <= origins for origins in seen.values())
+
+
+def test_steps_and_their_last_value():
+    sections = {
+        "xgboost": {
+            "params": {"max_depth": {"int": [3, 10], "step": 3}, "subsample": {"float": [0.5, 1.0], "step": 0.2}}
+        }
+    }
+    later = [one for one in proposals(proposer_of(sections, "random"), 60) if one.origin == "random"]
+    assert {one.params["max_depth"] for one in later} == {3, 6, 9}
+    assert {round(one.params["subsample"], 9) for one in later} == {0.5, 0.7, 0.9}
+
+
+def test_rounds_come_from_the_space_or_the_family():
+    sections = {"xgboost": {"effort": {"rounds": 77}}, "random_forest": {}, "ridge": {"effort": {"rounds": 5}}}
+    rounds = [one.rounds for one in proposals(proposer_of(sections), 2)]
+    assert rounds == [77, families()["random_forest"].rounds]
+
+
+def test_a_family_without_params_repeats_itself():
+    assert len({one.digest for one in proposals(proposer_of({"ridge": {}}), 4)}) == 1
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_tpe_goes_where_the_scores_are_better(direction):
+    proposer = proposer_of({"ridge": {"params": {"alpha": {"float": [0.001, 1000], "log": True}}}}, direction=direction)
+    sign = 1 if direction is Direction.MAXIMIZE else -1
+    alphas = []
+    for _ in range(60):
+        asked = proposer.propose()
+        alpha = asked.candidate.params["alpha"]
+        alphas.append(alpha)
+        proposer.tell(asked, TrialState.COMPLETE, [report(-sign * abs(alpha - 100), last=True)])
+    assert sum(30 < alpha < 300 for alpha in alphas[-20:]) >= 9

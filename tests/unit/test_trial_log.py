@@ -1,0 +1,139 @@
+"""What is known of trials, when a search has to end, and the order of the leaderboard."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.config import StopConfig
+from raysweep.documents import canonical_json
+from raysweep.events import RungReached, TrialEnded, TrialStarted
+from raysweep.records.metric import METRICS
+from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
+from raysweep.stages.search.rungs import effort_units, efforts_for, max_units
+from raysweep.stages.search.trial_log import Limits, TrialLog, ranked
+
+AUC, RMSE = METRICS["roc_auc"], METRICS["rmse"]
+
+
+def candidate(number):
+    return Candidate(number, "ridge", {"alpha": float(number)}, f"digest{number}", "random", seed=1)
+
+
+def report(score, rung=1, effort=1.0):
+    return RungReport(rung, effort, score, {"roc_auc": score}, rung * 1.0, 0.5)
+
+
+class Watched:
+    """A trial log with what it told and what it recorded."""
+
+    def __init__(self, metric=AUC, **stop):
+        self.events, self.records = [], []
+        limits = Limits(100, StopConfig(**stop), 1_000.0)
+        self.log = TrialLog(metric, "testing", limits, self.events.append, self.records.append)
+
+    def run(self, number, *scores, state=TrialState.COMPLETE):
+        self.log.start(candidate(number), 1_000.0 + number)
+        for rung, score in enumerate(scores, start=1):
+            self.log.report(number, report(score, rung), "node")
+        return self.log.end(number, state, "why")
+
+
+def test_a_trial_from_start_to_end():
+    watched = Watched()
+    watched.log.start(candidate(3), 1_001.0)
+    assert watched.log.is_running(3)
+    assert watched.log.is_new(3, report(0.5))
+    watched.log.report(3, report(0.5), "node-a")
+    assert not watched.log.is_new(3, report(0.5))
+    ended = watched.log.end(3, TrialState.PRUNED, "not promising", "")
+    assert not watched.log.is_running(3)
+    assert ended == watched.log.trials[0]
+    assert (ended.score, ended.seconds, ended.node, ended.reason) == (0.5, 1.0, "node-a", "not promising")
+    assert [type(event) for event in watched.events] == [TrialStarted, RungReached, TrialEnded]
+    assert watched.records[0]["part"] == "testing"
+    assert [record["event"] for record in watched.records] == ["started", "rung", "ended"]
+    for record in watched.records:
+        canonical_json(record)
+
+
+def test_the_journal_comes_before_the_listener():
+    order = []
+    log = TrialLog(
+        AUC, "testing", Limits(1, StopConfig(), 0.0), lambda _: order.append("told"), lambda _: order.append("recorded")
+    )
+    log.start(candidate(0), 0.0)
+    log.report(0, report(0.5), "node")
+    log.end(0, TrialState.COMPLETE, "why")
+    assert order == ["recorded", "told"] * 3
+
+
+def test_trials_stand_in_the_order_of_proposals():
+    watched = Watched()
+    for number in (5, 1, 3):
+        watched.run(number, 0.5)
+    assert [trial.candidate.number for trial in watched.log.trials] == [1, 3, 5]
+
+
+def test_no_limit():
+    watched = Watched()
+    watched.run(0, 0.999)
+    assert watched.log.why_stop(1e12) is None
+
+
+def test_seconds():
+    watched = Watched(seconds=60)
+    assert watched.log.why_stop(1_059.9) is None
+    assert "60 s are over" in str(watched.log.why_stop(1_060.0))
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal", "short", "enough"), [(AUC, 0.9, 0.89, 0.9), (RMSE, 2.0, 2.1, 2.0), (RMSE, 2.0, 2.1, 1.0)]
+)
+def test_score(metric, goal, short, enough):
+    watched = Watched(metric, score=goal)
+    assert watched.log.why_stop(0) is None
+    watched.run(0, short)
+    assert watched.log.why_stop(0) is None
+    watched.run(1, enough)
+    assert "search.stop.score" in str(watched.log.why_stop(0))
+
+
+def test_patience():
+    watched = Watched(patience=3)
+    watched.run(0, 0.5)
+    watched.run(1, 0.6)
+    for number in (2, 3):
+        watched.run(number, 0.6)
+        assert watched.log.why_stop(0) is None
+    watched.run(4, state=TrialState.FAILED)
+    assert "no gain in 3 trials" in str(watched.log.why_stop(0))
+    watched.run(5, 0.7)
+    assert watched.log.why_stop(0) is None
+
+
+def trial(number, score, *, state=TrialState.COMPLETE, effort=1.0):
+    return Trial(candidate(number), state, () if score is None else (report(score, 1, effort),))
+
+
+def test_the_leaderboard():
+    trials = (
+        trial(0, 0.7),
+        trial(1, 0.9, state=TrialState.PRUNED, effort=0.1),
+        trial(2, 0.8),
+        trial(3, 0.99, state=TrialState.FAILED),
+        trial(4, None, state=TrialState.STOPPED),
+        trial(5, 0.8),
+        trial(6, 0.75, state=TrialState.STOPPED, effort=0.4),
+    )
+    assert [one.candidate.number for one in ranked(trials, AUC, folds=1)] == [1, 2, 5, 6, 0]
+    assert [one.candidate.number for one in ranked(trials, RMSE, folds=1)] == [0, 6, 2, 5, 1]
+    assert [one.candidate.number for one in ranked(trials, AUC, folds=5)] == [2, 5, 0, 6, 1]
+    assert ranked((), AUC, folds=1) == []
+
+
+def test_rungs():
+    assert efforts_for(1) == pytest.approx((1 / 27, 1 / 9, 1 / 3, 1.0))
+    assert [effort_units(effort, 1) for effort in efforts_for(1)] == [1, 3, 9, 27]
+    assert efforts_for(5) == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0))
+    assert [effort_units(effort, 5) for effort in efforts_for(5)] == [1, 2, 3, 4, 5]
+    assert (max_units(1), max_units(5)) == (27, 5)
