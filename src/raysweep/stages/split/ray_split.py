@@ -136,6 +136,8 @@ def _collect(table: Table, convert: Any) -> pa.Table:
     mapped = table.dataset.map_batches(convert, batch_format="pyarrow", batch_size=None)
     blocks = [ray.get(reference) for reference in mapped.to_arrow_refs()]
     filled = [block for block in blocks if block.num_columns]
+    if not filled:
+        raise _empty_part(Part.TRAINING)
     return pa.concat_tables(filled)
 
 

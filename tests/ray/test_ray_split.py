@@ -1,0 +1,181 @@
+"""The split of a table: the same for the same rows, disjoint, sealed."""
+
+from __future__ import annotations
+
+import stat
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from builders import arrow_of, clean_table, table_of
+from raysweep.config import SplitConfig, TaskKind
+from raysweep.errors import DataUnsuitable
+from raysweep.records.metric import metric_for
+from raysweep.records.table import LearningTask, Part
+from raysweep.rows.hashing import digest_of, hash_rows
+from raysweep.stages.confirm.ray_confirm import open_sealed
+from raysweep.stages.split.ray_split import SEALED_FILE, cut_table, plan_assignment
+
+pytestmark = [
+    pytest.mark.usefixtures("ray_session"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # ray copies its own settings
+]
+
+
+def table_in(frame, blocks=1, order=None):
+    import ray
+
+    arrow, _ = arrow_of(frame)
+    if order is not None:
+        arrow = arrow.take(np.random.default_rng(order).permutation(arrow.num_rows))
+    cuts = np.linspace(0, arrow.num_rows, blocks + 1).astype(int).tolist()
+    return table_of(frame, ray.data.from_arrow([arrow.slice(a, b - a) for a, b in pairwise(cuts)]))
+
+
+def task_of(frame, kind=TaskKind.BINARY, weight=None):
+    _, columns = arrow_of(frame)
+    features = tuple(column for column in columns if column.name not in {"target", weight})
+    known = frame["target"].dropna()
+    classes = () if kind is TaskKind.REGRESSION else tuple(sorted(known.unique().tolist()))
+    counts = tuple(int((known == one).sum()) for one in classes)
+    return LearningTask(kind, "target", metric_for(None, kind), features, classes, counts, weight)
+
+
+def cut(table, task, folder, **config):
+    split_config = SplitConfig(**config)
+    return cut_table(table, split_config, task, plan_assignment(table, split_config, task), folder)
+
+
+def search_rows(split):
+    import ray
+
+    return ray.get(split.search_data)
+
+
+def test_the_same_split_for_any_blocks_and_order(tmp_path):
+    frame = clean_table(1_500, seed=2)
+    task = task_of(frame)
+    expected = cut(table_in(frame), task, tmp_path)
+    first = search_rows(expected)
+    for blocks in (1, 7, 64):
+        split = cut(table_in(frame, blocks, order=blocks), task, tmp_path)
+        assert split == expected
+        rows = search_rows(split)
+        assert rows.training.features.equals(first.training.features)
+        assert rows.testing.y.tolist() == first.testing.y.tolist()
+        assert rows.fold_of_row.tolist() == first.fold_of_row.tolist()
+        sealed, again = (pq.read_table(Path(one.sealed) / SEALED_FILE) for one in (split, expected))
+        assert sealed.equals(again)
+
+
+def test_parts_hold_every_row_once(tmp_path):
+    frame = clean_table(1_000, seed=3)
+    split = cut(table_in(frame, 4), task_of(frame), tmp_path)
+    assert sum(part.rows for part in split.parts.values()) == 1_000
+    assert split.keys_shared == 0
+    assert split.left_out_rows == 0
+    assert split.parts[Part.TRAINING].rows == pytest.approx(600, abs=65)
+    rows = search_rows(split)
+    arrow, _ = arrow_of(frame)
+    keys = hash_rows(arrow, split.key)
+    names = rows.training.features.column_names
+    assert names == [name for name in frame.columns if name != "target"]
+    training = hash_rows(rows.training.features, names)
+    assert training.tolist() == sorted(training.tolist())
+    assert digest_of(training) == split.parts[Part.TRAINING].digest
+    assert set(training.tolist()) < set(keys.tolist())
+    assert split.parts[Part.TRAINING].class_counts == tuple(np.bincount(rows.training.y.astype(int)).tolist())
+
+
+def test_the_sealed_rows_are_private_and_complete(tmp_path):
+    frame = clean_table(300, seed=4)
+    task = task_of(frame)
+    split = cut(table_in(frame, 3), task, tmp_path)
+    folder = Path(split.sealed)
+    assert folder.parent == tmp_path
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    sealed = open_sealed(folder, task)
+    assert sealed.rows == split.parts[Part.VALIDATION].rows
+    assert sealed.features.column_names == [column.name for column in task.features]
+    names = sealed.features.column_names
+    assert digest_of(hash_rows(sealed.features, names)) == split.parts[Part.VALIDATION].digest
+
+
+def test_weights_go_with_their_rows(tmp_path):
+    frame = clean_table(400, seed=5).drop(columns="balance")
+    frame["weight"] = frame["amount"] * 2
+    task = task_of(frame, weight="weight")
+    split = cut(table_in(frame, 5), task, tmp_path)
+    rows = search_rows(split)
+    for block in (rows.training, rows.testing, open_sealed(Path(split.sealed), task)):
+        assert "weight" not in block.features.column_names
+        assert block.weight.tolist() == [2 * value for value in block.features.column("amount").to_pylist()]
+
+
+@pytest.mark.parametrize("kind", [TaskKind.BINARY, TaskKind.REGRESSION])
+def test_rows_without_a_target_are_left_out_and_move_no_other(kind, tmp_path):
+    frame = clean_table(500, seed=6, task=kind.value)
+    whole = cut(table_in(frame), task_of(frame, kind), tmp_path, kind="random")
+    bad = frame.assign(target=frame["target"].astype(float))
+    bad.loc[::5, "target"] = np.nan
+    split = cut(table_in(bad, 3), task_of(bad, kind), tmp_path, kind="random")
+    assert split.left_out_rows == 100
+    kept, every = search_rows(split).training, search_rows(whole).training
+    names = kept.features.column_names
+    assert set(hash_rows(kept.features, names).tolist()) < set(hash_rows(every.features, names).tolist())
+    assert np.isfinite(kept.y).all()
+
+
+def test_a_class_of_three_rows_is_in_every_part(tmp_path):
+    frame = clean_table(600, seed=7, task="multiclass")
+    frame.loc[[5, 300, 599], "target"] = "rare"
+    task = task_of(frame, TaskKind.MULTICLASS)
+    split = cut(table_in(frame, 6), task, tmp_path)
+    position = task.classes.index("rare")
+    assert [part.class_counts[position] for part in split.parts.values()] == [1, 1, 1]
+    assert split.kind == "stratified"
+    assert split.folds == 5
+
+
+def test_rows_with_equal_keys_stay_together(tmp_path):
+    frame = clean_table(400, seed=8)
+    frame["person"] = np.arange(400) // 4
+    split = cut(table_in(frame, 9), task_of(frame), tmp_path, key=("person",))
+    assert split.key == ("person",)
+    rows = search_rows(split)
+    sealed = open_sealed(Path(split.sealed), task_of(frame))
+    people = [set(block.features.column("person").to_pylist()) for block in (rows.training, rows.testing, sealed)]
+    assert sum(map(len, people)) == 100
+    assert split.keys_shared == 0
+    everyone = np.array(
+        rows.training.features.column("person").to_pylist() + rows.testing.features.column("person").to_pylist()
+    )
+    for person in np.unique(everyone):
+        assert len(set(rows.fold_of_row[everyone == person])) == 1
+
+
+def test_another_order_of_columns_is_the_same_split(tmp_path):
+    frame = clean_table(300, seed=9)
+    turned = frame[list(reversed(frame.columns))]
+    first, second = (cut(table_in(one), task_of(one), tmp_path) for one in (frame, turned))
+    assert {part: one.digest for part, one in first.parts.items()} == {
+        part: one.digest for part, one in second.parts.items()
+    }
+
+
+def test_too_few_rows_for_a_part(tmp_path):
+    frame = clean_table(2, seed=1).assign(target=[0, 1])
+    with pytest.raises(DataUnsuitable, match="part is empty") as caught:
+        cut(table_in(frame), task_of(frame), tmp_path)
+    assert [finding.check for finding in caught.value.findings] == ["rows.too_few"]
+
+
+def test_no_rows_at_all(tmp_path):
+    frame = clean_table(10, seed=1)
+    empty = frame.head(0).assign(target=pd.Series([], dtype="int64"))
+    with pytest.raises(DataUnsuitable, match="part is empty"):
+        cut(table_in(empty), task_of(frame), tmp_path)
