@@ -37,8 +37,7 @@ test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and 
 	$(BIN)/python -m venv "$$work/venv"; \
 	"$$work/venv/bin/python" -m pip install --quiet "$$work"/dist/*.whl; \
 	cd "$$work"; \
-	venv/bin/raysweep --help; \
-	venv/bin/raysweep spaces
+	RAYSWEEP_HOME="$$work/home" venv/bin/python $(CURDIR)/tests/wheel_check.py
 
 check: $(STAMP)  ## lint, formatting, types, import rules
 	$(BIN)/ruff check

@@ -183,7 +183,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, space: Sear
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)
-        ranking = tuple(ranked(outcome.trials, task.metric, sweep.split.folds))
+        ranking = tuple(ranked(outcome.trials, task.metric))
         done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
     return replace(sweep, search=outcome, ranking=ranking)
 

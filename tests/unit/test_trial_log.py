@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raysweep.config import StopConfig
@@ -125,10 +127,11 @@ def test_the_leaderboard():
         trial(5, 0.8),
         trial(6, 0.75, state=TrialState.STOPPED, effort=0.4),
     )
-    assert [one.candidate.number for one in ranked(trials, AUC, folds=1)] == [1, 2, 5, 6, 0]
-    assert [one.candidate.number for one in ranked(trials, RMSE, folds=1)] == [0, 6, 2, 5, 1]
-    assert [one.candidate.number for one in ranked(trials, AUC, folds=5)] == [2, 5, 0, 6, 1]
-    assert ranked((), AUC, folds=1) == []
+    assert [one.candidate.number for one in ranked(trials, AUC)] == [1, 2, 5, 6, 0]
+    assert [one.candidate.number for one in ranked(trials, RMSE)] == [0, 6, 2, 5, 1]
+    folded = tuple(replace(one, rungs=tuple(replace(r, is_whole=r.effort == 1) for r in one.rungs)) for one in trials)
+    assert [one.candidate.number for one in ranked(folded, AUC)] == [2, 5, 0, 6, 1]
+    assert ranked((), AUC) == []
 
 
 def test_rungs():

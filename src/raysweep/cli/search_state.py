@@ -23,7 +23,7 @@ class SearchState:
             return False
         trial = event.trial
         self._trials[trial.candidate.number] = trial
-        if trial.state is TrialState.FAILED or not self._beats_best(trial):
+        if not self._beats_best(trial):
             return False
         self._best = trial
         return True
@@ -35,11 +35,9 @@ class SearchState:
 
     def leaders(self, count: int) -> list[Trial]:
         """The `count` best trials so far, best first."""
-        scored = [
-            trial for trial in self._trials.values() if trial.score is not None and trial.state is not TrialState.FAILED
-        ]
+        scored = [trial for trial in self._trials.values() if trial.whole_score is not None]
         sign = -1 if self.plan.higher_is_better else 1
-        return sorted(scored, key=lambda trial: (sign * (trial.score or 0.0), trial.candidate.number))[:count]
+        return sorted(scored, key=lambda trial: (sign * (trial.whole_score or 0.0), trial.candidate.number))[:count]
 
     def counts(self) -> str:
         """`12 of 100 done, 2 running, 5 pruned, 1 failed`: those that came to nothing are among the done."""
@@ -81,11 +79,12 @@ class SearchState:
         return f"best {self.plan.metric} {best.score:.6g} on {self.plan.part} ({who})"
 
     def _beats_best(self, trial: Trial) -> bool:
-        if trial.score is None:
+        score, best = trial.whole_score, self._best.whole_score if self._best is not None else None
+        if score is None:
             return False
-        if self._best is None or self._best.score is None:
+        if best is None:
             return True
-        gain = trial.score - self._best.score
+        gain = score - best
         return gain > 0 if self.plan.higher_is_better else gain < 0
 
 

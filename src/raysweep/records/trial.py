@@ -62,6 +62,8 @@ class RungReport:
         seconds: of wall time since the trial began, in the trial's process.
         cpu_seconds: of CPU time of the trial's process since the trial began.
         is_last: more effort would not help, or there is none.
+        is_whole: the score covers all testing rows, and may be compared with any other; a mean over some of the folds
+            does not.
     """
 
     rung: int
@@ -72,6 +74,7 @@ class RungReport:
     cpu_seconds: float
     rounds: int | None = None
     is_last: bool = False
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,12 @@ class Trial:
     def score(self) -> float | None:
         """The score of the last rung."""
         return self.rungs[-1].score if self.rungs else None
+
+    @property
+    def whole_score(self) -> float | None:
+        """The score of the last rung where it covers all testing rows and the trial has not failed."""
+        counts = self.rungs and self.rungs[-1].is_whole and self.state is not TrialState.FAILED
+        return self.rungs[-1].score if counts else None
 
     @property
     def seconds(self) -> float:

@@ -54,6 +54,7 @@ def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) ->
             cpu_seconds=time.process_time() - cpu,
             rounds=rounds,
             is_last=is_last,
+            is_whole=prepared.cuts == 1 or is_last,
         )
 
 

@@ -67,7 +67,7 @@ class TrialLog:
         trial = replace(known, rungs=(*known.rungs, report), node=node)
         self._trials[number] = trial
         self._record({"event": "rung", "candidate": number, "node": node, "report": asdict(report)})
-        if self._best is None or self._is_better(trial, self._best):
+        if self._is_best(trial):
             self._best, self._best_at = trial, self._ended
         self._tell(RungReached(trial, report))
 
@@ -95,20 +95,19 @@ class TrialLog:
         stop = self._limits.stop
         if now >= self._limits.deadline:
             return f"search.stop.seconds: {stop.seconds:g} s are over"
-        best = self._best.score if self._best is not None else None
+        best = self._best.whole_score if self._best is not None else None
         if stop.score is not None and best is not None and not self._metric.is_better(stop.score, best):
             return f"search.stop.score: {best:.6g} reaches {stop.score:g}"
         if stop.patience is not None and self._ended - self._best_at >= stop.patience:
             return f"search.stop.patience: no gain in {stop.patience} trials"
         return None
 
-    def _is_better(self, trial: Trial, other: Trial) -> bool:
-        if trial.score is None or other.score is None:
-            return trial.score is not None
-        return self._metric.is_better(trial.score, other.score)
+    def _is_best(self, trial: Trial) -> bool:
+        score, best = trial.whole_score, self._best.whole_score if self._best is not None else None
+        return score is not None and (best is None or self._metric.is_better(score, best))
 
 
-def ranked(trials: tuple[Trial, ...], metric: Metric, folds: int) -> list[Trial]:
+def ranked(trials: tuple[Trial, ...], metric: Metric) -> list[Trial]:
     """Trials with a score, best first; ties go to the earlier proposal.
 
     With one testing part every score counts: a trial that ended early has a score for the rounds that it had, and
@@ -118,7 +117,8 @@ def ranked(trials: tuple[Trial, ...], metric: Metric, folds: int) -> list[Trial]
     return sorted(
         scored,
         key=lambda trial: (
-            -trial.rungs[-1].effort if folds > 1 else 0.0,
+            trial.whole_score is None,
+            0.0 if trial.whole_score is not None else -trial.rungs[-1].effort,
             -metric.sign * (trial.score or 0.0),
             trial.candidate.number,
         ),
