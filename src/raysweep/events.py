@@ -91,16 +91,7 @@ class TrialEnded:
     trial: Trial
 
 
-Event = (
-    StageStarted
-    | StageFinished
-    | Said
-    | DataChecked
-    | SearchPlanned
-    | TrialStarted
-    | RungReached
-    | TrialEnded
-)
+Event = StageStarted | StageFinished | Said | DataChecked | SearchPlanned | TrialStarted | RungReached | TrialEnded
 Listener = Callable[[Event], None]
 
 

@@ -107,9 +107,7 @@ def _unfinished(store: Store, present: set[str]) -> RunView:
             break  # the line that was being written when the run died
         _replay(record, trials)
     run_id = store.address().rstrip("/").rpartition("/")[2]
-    return RunView(
-        run_id, store.address(), finished=False, manifest={}, final_check=None, trials=list(trials.values())
-    )
+    return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=list(trials.values()))
 
 
 def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]]) -> None:

@@ -122,8 +122,7 @@ class LocalStore:
         path = self._root / check_key(key)
         if not self._is_inside(path):
             raise StorageFailed(
-                f"{path} leads out of {self._boundary} through a symbolic link: remove the link, or name "
-                "another folder"
+                f"{path} leads out of {self._boundary} through a symbolic link: remove the link, or name another folder"
             )
         return path
 

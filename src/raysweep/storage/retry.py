@@ -85,9 +85,7 @@ class RetryingStore:
 
     def child(self, prefix: str) -> RetryingStore:
         """See `Store.child`."""
-        return RetryingStore(
-            self._inner.child(prefix), policy=self._policy, sleep=self._sleep, random=self._random
-        )
+        return RetryingStore(self._inner.child(prefix), policy=self._policy, sleep=self._sleep, random=self._random)
 
     def _retried(self, call: Callable[[], ResultT]) -> ResultT:
         for wait_seconds in self._policy.waits(self._random):

@@ -112,9 +112,7 @@ class S3Store:
         with open_source(source) as stream, self._translated(key):
             size_bytes, sha256 = _measure(stream)
             if size_bytes < MULTIPART_BYTES:
-                self._client.put_object(
-                    Bucket=self._bucket, Key=name, Body=stream, Metadata={SHA256_KEY: sha256}
-                )
+                self._client.put_object(Bucket=self._bucket, Key=name, Body=stream, Metadata={SHA256_KEY: sha256})
                 return
             self._client.upload_fileobj(
                 stream, self._bucket, name, ExtraArgs={"Metadata": {SHA256_KEY: sha256}}, Config=_transfer()
@@ -127,9 +125,7 @@ class S3Store:
         with open_source(source) as stream, self._translated(key):
             metadata = {SHA256_KEY: _measure(stream)[1], WRITER_KEY: writer}
             try:
-                self._client.put_object(
-                    Bucket=self._bucket, Key=name, Body=stream, Metadata=metadata, IfNoneMatch="*"
-                )
+                self._client.put_object(Bucket=self._bucket, Key=name, Body=stream, Metadata=metadata, IfNoneMatch="*")
             except botocore_errors.ClientError as error:
                 code, status = _code_of(error)
                 if status == PRECONDITION_FAILED:
@@ -304,9 +300,7 @@ def _client_config(s3: S3Config) -> Config:
 
 
 def _transfer() -> TransferConfig:
-    return TransferConfig(
-        multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES, max_concurrency=4
-    )
+    return TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES, max_concurrency=4)
 
 
 def _measure(stream: BinaryIO) -> tuple[int, str]:

@@ -109,9 +109,7 @@ def split_s3_address(address: str) -> tuple[str, str]:
     """
     bucket, _, prefix = address.removeprefix(S3_SCHEME).partition("/")
     if "@" in bucket:
-        raise RequestInvalid(
-            "an s3:// address holds credentials: put them into the AWS environment or profile"
-        )
+        raise RequestInvalid("an s3:// address holds credentials: put them into the AWS environment or profile")
     if not bucket or any(character.isspace() for character in bucket):
         raise RequestInvalid(f"{shorten(address)!r} names no bucket: write it as s3://bucket/prefix")
     prefix = prefix.strip("/")
@@ -129,9 +127,7 @@ def check_key(key: str) -> str:
     """
     problem = _problem_of(key)
     if problem:
-        raise RequestInvalid(
-            f"the key {shorten(key)!r} {problem}: write a relative path such as model/model.ubj"
-        )
+        raise RequestInvalid(f"the key {shorten(key)!r} {problem}: write a relative path such as model/model.ubj")
     return key
 
 
@@ -154,9 +150,7 @@ def _problem_of(key: str) -> str | None:
         "holds a backslash": "\\" in key,
         "holds the step '..'": ".." in steps,
         "holds an empty step or the step '.'": "" in steps or "." in steps,
-        "holds a control character": any(
-            ord(character) < ord(" ") or character == "\x7f" for character in key
-        ),
+        "holds a control character": any(ord(character) < ord(" ") or character == "\x7f" for character in key),
         "cannot be written as UTF-8": any("\ud800" <= character <= "\udfff" for character in key),
         f"holds a name that begins with the reserved {TEMPORARY_PREFIX}": any(
             step.startswith(TEMPORARY_PREFIX) for step in steps

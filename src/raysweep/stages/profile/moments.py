@@ -99,9 +99,7 @@ def _sums_of_squares(values: Integers, starts: Integers) -> list[int]:
     magnitudes = np.abs(values).astype(np.uint64)  # the smallest int64 wraps to the right value
     upper = magnitudes >> np.uint64(32)
     lower = magnitudes & np.uint64(0xFFFFFFFF)
-    terms = zip(
-        _sums(upper * upper, starts), _sums(upper * lower, starts), _sums(lower * lower, starts), strict=True
-    )
+    terms = zip(_sums(upper * upper, starts), _sums(upper * lower, starts), _sums(lower * lower, starts), strict=True)
     return [(high << 64) + (middle << 33) + low for high, middle, low in terms]
 
 

@@ -154,9 +154,7 @@ def _only_value(column: ColumnProfile) -> str:
 
 
 def _missing_message(column: ColumnProfile, *, is_left_out: bool) -> str:
-    message = (
-        f"{column.name} is missing in {column.nulls:,} of {column.count:,} rows ({column.missing_share:.1%})"
-    )
+    message = f"{column.name} is missing in {column.nulls:,} of {column.count:,} rows ({column.missing_share:.1%})"
     if column.empty_like:
         message += f' and looks missing ("", NA, ?, null, none) in {column.empty_like:,} more'
     return f"{message}; it is left out" if is_left_out else message

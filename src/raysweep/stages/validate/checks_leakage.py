@@ -60,9 +60,7 @@ def single_feature(profile: Profile, context: Context, target: TargetReading) ->
         strength = _strength(sample.column(column.name), sample.column(target.column.name), is_regression)
         if strength >= warn:
             limit = error if strength >= error else warn
-            findings.append(
-                _strong(column.name, target, f"{name} {strength:.4f}, limit {limit:g}", limit >= error)
-            )
+            findings.append(_strong(column.name, target, f"{name} {strength:.4f}, limit {limit:g}", limit >= error))
     return findings
 
 

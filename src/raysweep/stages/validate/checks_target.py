@@ -117,9 +117,7 @@ def kind(_profile: Profile, context: Context, target: TargetReading) -> list[Fin
     if column.distinct <= classes:
         return []
     message = f"the target {column.name} of a classification has {column.distinct:,} classes"
-    return [
-        _odd_kind(target, message, "if they are amounts, set data.task: regression; else merge some", classes)
-    ]
+    return [_odd_kind(target, message, "if they are amounts, set data.task: regression; else merge some", classes)]
 
 
 def _odd_kind(target: TargetReading, message: str, advice: str, limit: float) -> Finding:

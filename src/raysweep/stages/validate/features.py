@@ -45,9 +45,7 @@ def _contradictions(table: Table, config: SweepConfig) -> list[str]:
     data = config.data
     included = data.features.include or ()
     problems = [
-        f"data.features: {name!r} is both included and excluded"
-        for name in included
-        if name in data.features.exclude
+        f"data.features: {name!r} is both included and excluded" for name in included if name in data.features.exclude
     ]
     if data.weight is None:
         return problems

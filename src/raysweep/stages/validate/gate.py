@@ -23,9 +23,7 @@ _ORDER: Final = tuple(Severity)
 _NEVER_KEPT: Final = frozenset({"col.nested", "col.all_missing"})
 
 
-def validate_table(
-    table: Table, profile: Profile, config: SweepConfig, usable: Mask | None = None
-) -> DataCheck:
+def validate_table(table: Table, profile: Profile, config: SweepConfig, usable: Mask | None = None) -> DataCheck:
     """Run every check on the profile of a table; bad data are findings, never an exception.
 
     Args:

@@ -62,9 +62,7 @@ def read_target(column: ColumnProfile, data: DataConfig) -> TargetReading:
         positive, reason = _positive_of(classes, counts, data)
         classes = [*(label for label in classes if label != positive), positive]
         if reason:
-            said.append(
-                f"positive class: {label_text(positive)} (inferred: {reason}; set data.positive to change it)"
-            )
+            said.append(f"positive class: {label_text(positive)} (inferred: {reason}; set data.positive to change it)")
     return TargetReading(column, kind, tuple(classes), tuple(counts[label] for label in classes), tuple(said))
 
 
@@ -125,18 +123,14 @@ def _contradiction(column: ColumnProfile, kind: TaskKind) -> Finding | None:
         message = f"the target {name} is infinite in {column.infinite:,} rows"
         return _refusal(column, message, "set them to null or to the right number in the source")
     if kind is TaskKind.REGRESSION and column.kind is not ColumnKind.NUMBER:
-        message = (
-            f"data.task is regression, but the target {name} holds {column.kind.value} values, not numbers"
-        )
+        message = f"data.task is regression, but the target {name} holds {column.kind.value} values, not numbers"
         return _refusal(column, message, f"set data.task: {infer_kind(column).value}")
     if kind is TaskKind.BINARY and column.distinct != 2:  # noqa: PLR2004
         message = f"data.task is binary, but the target {name} has {column.distinct:,} values"
         return _refusal(column, message, f"set data.task: {infer_kind(column).value}, or mend the values")
     if kind.is_classification and column.values is None:
         message = f"the target {name} has about {column.distinct:,} classes, too many to tell apart"
-        return _refusal(
-            column, message, "group rare classes, or set data.task: regression where they are numbers"
-        )
+        return _refusal(column, message, "group rare classes, or set data.task: regression where they are numbers")
     return None
 
 
@@ -171,9 +165,7 @@ def _positive_of(classes: Sequence[Label], counts: dict[Label, int], data: DataC
         return _declared_positive(classes, data.positive), ""
     affirmative = [label for label in classes if str(label).strip().lower() in _AFFIRMATIVE]
     if len(affirmative) == 1:
-        return affirmative[
-            0
-        ], f"beside {label_text(next(label for label in classes if label != affirmative[0]))}"
+        return affirmative[0], f"beside {label_text(next(label for label in classes if label != affirmative[0]))}"
     first, last = classes
     if counts[first] < counts[last]:
         return first, f"the rarer, {counts[first]:,} rows"
@@ -188,6 +180,4 @@ def _declared_positive(classes: Sequence[Label], wanted: Label) -> Label:
         if len(found) == 1:
             return found[0]
     known = ", ".join(label_text(label) for label in classes)
-    raise RequestInvalid(
-        f"data.positive: {label_text(wanted)} is not a value of the target (values: {known})"
-    )
+    raise RequestInvalid(f"data.positive: {label_text(wanted)} is not a value of the target (values: {known})")
