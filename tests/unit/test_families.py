@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,16 @@ def test_every_family_learns_every_task(name, kind):
         assert 1 <= reports[-1].rounds <= 9
     better = {TaskKind.BINARY: 0.6, TaskKind.MULTICLASS: 8.0, TaskKind.REGRESSION: 1.9}[kind]
     assert metric_for(None, kind).is_better(reports[-1].score, better)
+
+
+@pytest.mark.parametrize("name", ["xgboost", "hist_gradient_boosting"])
+def test_the_best_rung_so_far_is_the_score_of_what_grows(name):
+    prepared = prepared_rows(TaskKind.MULTICLASS)
+    candidate = replace(candidate_of(name, learning_rate=1.0), rounds=90)
+    reports = list(evaluate(candidate, prepared, RULES))
+    for before, after in pairwise(reports):
+        assert not prepared.task.metric.is_better(before.score, after.score)
+    assert reports[-1].rounds < 90
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)

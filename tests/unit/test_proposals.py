@@ -181,8 +181,14 @@ def test_choices_of_mixed_types_keep_their_types(algorithm):
         }
     }
     seen = {}
-    for one in proposals(proposer_of(sections, algorithm), 60):
+    proposer = proposer_of(sections, algorithm)
+    for _ in range(60):
+        asked = proposer.propose()
+        proposer.tell(asked, TrialState.COMPLETE, [report(0.5, last=True)])
+        one = asked.candidate
         value = one.params["class_weight"]
+        known = options[asked.optuna_trial.params["logistic_regression.class_weight"]]
+        assert (type(known), known) == (type(value), value)
         seen.setdefault((type(value), value), set()).add(one.origin)
         assert ("C" in one.params) == (value is True)
     assert len(seen) == 5
