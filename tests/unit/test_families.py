@@ -23,6 +23,7 @@ from raysweep.records.trial import Candidate
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting
+from raysweep.training.metrics import score
 from raysweep.training.pipeline import PREPROCESS_FILE, fit_pipeline, load_pipeline
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 from raysweep.training.trusted import TRUSTED_TYPES, load_trusted
@@ -118,6 +119,18 @@ def test_a_score_depends_on_the_candidate_alone(name, kind):
         scores_of(candidate_of(name, 2, max_bin=16, max_depth=2), prepared)
     assert scores_of(candidate, prepared) == first
     assert scores_of(candidate, prepared_rows(kind)) == first
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_a_fit_at_once_has_the_score_of_the_search(name, kind):
+    """The search grows a learner rung by rung; what is published is fitted in one go."""
+    prepared = prepared_rows(kind)
+    columns = {"hist_gradient_boosting": "max_features", "random_forest": "max_features", "xgboost": "subsample"}
+    candidate = candidate_of(name, **({columns[name]: 0.5} if name in columns else {}))
+    *_, last = evaluate(candidate, prepared, RULES)
+    testing = prepared.rows.testing
+    pipeline = fit_pipeline(candidate, prepared.task, prepared.rows.training, RULES, rounds=last.rounds, seed=0)
+    assert score(prepared.task.metric.name, testing.y, pipeline.predict(testing.features), testing.weight) == last.score
 
 
 @pytest.mark.parametrize(("name", "encoding"), ENCODED)
