@@ -1,0 +1,68 @@
+"""A home of its own for raysweep, a folder outside of any checkout, and the command line in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+RAY_COPIES_ITS_SETTINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(RAY_COPIES_ITS_SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def raysweep_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAYSWEEP_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_folder(tmp_path_factory: pytest.TempPathFactory, raysweep_home: Path) -> Iterator[Path]:
+    """Sweeps run in a folder that is no git checkout."""
+    folder = tmp_path_factory.mktemp("work")
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_working_folder(raysweep_home: Path, plain_folder: Path) -> Iterator[None]:
+    yield
+    left = list((raysweep_home / "runs").glob("*"))
+    assert left == []
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """`command("run", "sweep.yaml")` in this process."""
+    from raysweep.cli.main import main
+
+    def call(*arguments: object) -> Ran:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Ran(int(left.value.code or 0), captured.out, captured.err)
+
+    return call
