@@ -146,7 +146,7 @@ class StoreContract:
         assert [store.get(key).decode() for key in keys] == keys
 
     def test_keeps_a_large_file(self, store: Store, tmp_path: Path) -> None:
-        content = random.Random(0).randbytes(20 * 1024 * 1024)  # noqa: S311 - not for secrets
+        content = random.Random(0).randbytes(20 * 1024 * 1024)
         (tmp_path / "large").write_bytes(content)
 
         store.put("large", tmp_path / "large")

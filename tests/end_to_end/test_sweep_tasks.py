@@ -18,11 +18,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 import raysweep
 from builders import clean_table
 from raysweep.bundle.load import features_of, open_model
+from raysweep.config import S3Config
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import Manifest
 from raysweep.records.trial import TrialState
 from raysweep.storage.store import open_store
-from raysweep.config import S3Config
 from raysweep.sweep import Sweep
 from sweep_builders import bundle_files, read_document, roughen, run_quietly, sweep_keys
 

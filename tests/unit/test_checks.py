@@ -72,9 +72,7 @@ FAULTS = {
     ),
     "constant number": Fault(lambda f, _: f.assign(x=7), {"col.constant": WARNING}, left_out=("x",)),
     "constant text": Fault(lambda f, _: f.assign(x="a"), {"col.constant": WARNING}, left_out=("x",)),
-    "many nulls": Fault(
-        lambda f, rng: null_where(f, "amount", rng.random(len(f)) < 0.4), {"col.missing": WARNING}
-    ),
+    "many nulls": Fault(lambda f, rng: null_where(f, "amount", rng.random(len(f)) < 0.4), {"col.missing": WARNING}),
     "nearly all nulls": Fault(
         lambda f, rng: null_where(f, "amount", rng.random(len(f)) < 0.97),
         {"col.missing": WARNING},
@@ -84,9 +82,7 @@ FAULTS = {
         lambda f, rng: f.assign(city=f["city"].mask(rng.random(len(f)) < 0.4, " N/A ")),
         {"col.missing": WARNING},
     ),
-    "integer id": Fault(
-        lambda f, rng: f.assign(x=rng.permutation(len(f))), {"col.id_like": WARNING}, left_out=("x",)
-    ),
+    "integer id": Fault(lambda f, rng: f.assign(x=rng.permutation(len(f))), {"col.id_like": WARNING}, left_out=("x",)),
     "integer id with nulls": Fault(
         lambda f, rng: null_where(f.assign(x=rng.permutation(len(f))), "x", rng.random(len(f)) < 0.1),
         {"col.id_like": WARNING},
@@ -137,9 +133,7 @@ FAULTS = {
     "three values for binary": Fault(
         lambda f, _: f, {"target.kind": ERROR}, task="multiclass", data={"task": "binary"}
     ),
-    "text to regress": Fault(
-        lambda f, _: f, {"target.kind": ERROR}, task="multiclass", data={"task": "regression"}
-    ),
+    "text to regress": Fault(lambda f, _: f, {"target.kind": ERROR}, task="multiclass", data={"task": "regression"}),
     "infinite target": Fault(
         lambda f, _: f.assign(target=f["target"].mask(f.index < 3, np.inf)),
         {"target.kind": ERROR},
@@ -151,9 +145,7 @@ FAULTS = {
     "copy in words": Fault(
         lambda f, _: f.assign(x=np.where(f["target"] == 1, "late", "on time")), {"leak.copy": ERROR}
     ),
-    "copy of classes": Fault(
-        lambda f, _: f.assign(x=f["target"].str.upper()), {"leak.copy": ERROR}, task="multiclass"
-    ),
+    "copy of classes": Fault(lambda f, _: f.assign(x=f["target"].str.upper()), {"leak.copy": ERROR}, task="multiclass"),
     "copy of numbers": Fault(lambda f, _: f.assign(x=f["target"]), {"leak.copy": ERROR}, task="regression"),
     "nearly the class": Fault(
         lambda f, rng: f.assign(x=10.0 * f["target"] + rng.normal(size=len(f))),
@@ -164,9 +156,7 @@ FAULTS = {
         {"leak.single_feature": WARNING},
     ),
     "text that gives the class away": Fault(
-        lambda f, rng: f.assign(
-            x=[f"{t}-{n}" for t, n in zip(f["target"], rng.integers(0, 90, len(f)), strict=True)]
-        ),
+        lambda f, rng: f.assign(x=[f"{t}-{n}" for t, n in zip(f["target"], rng.integers(0, 90, len(f)), strict=True)]),
         {"leak.single_feature": ERROR},
     ),
     "nulls that give the class away": Fault(
@@ -174,9 +164,7 @@ FAULTS = {
         {"leak.single_feature": ERROR, "col.missing": WARNING},
     ),
     "nearly the classes": Fault(
-        lambda f, rng: f.assign(
-            x=f["target"].map({"low": 0.0, "middle": 9.0, "high": 4.0}) + rng.random(len(f))
-        ),
+        lambda f, rng: f.assign(x=f["target"].map({"low": 0.0, "middle": 9.0, "high": 4.0}) + rng.random(len(f))),
         {"leak.single_feature": ERROR},
         task="multiclass",
     ),
@@ -297,9 +285,7 @@ def test_a_date_or_a_float_is_no_id():
 
 def test_rows_that_may_not_be_used_are_not_looked_at():
     frame = clean_table(ROWS, 1)
-    leaky = frame.assign(
-        x=np.where(frame.index % 2 == 0, 10.0 * frame["target"], 0.0) + frame["amount"] / 1e3
-    )
+    leaky = frame.assign(x=np.where(frame.index % 2 == 0, 10.0 * frame["target"], 0.0) + frame["amount"] / 1e3)
     even = (frame.index % 2 == 0) & True
     assert "leak.single_feature" not in fired(check_frame(leaky))
     profile = profile_of(leaky)
@@ -313,9 +299,7 @@ def test_text_that_differs_in_every_row_predicts_nothing():
     rng = np.random.default_rng(0)
     classes, numbers = rng.integers(0, 2, 20_000), rng.normal(size=20_000)
     text = pa.chunked_array([pa.array([f"note {number}" for number in range(20_000)], pa.large_string())])
-    pairs = pa.chunked_array(
-        [pa.array([f"note {number // 2}" for number in range(20_000)], pa.large_string())]
-    )
+    pairs = pa.chunked_array([pa.array([f"note {number // 2}" for number in range(20_000)], pa.large_string())])
     for column in (text, pairs):
         assert class_strength(bins_of(column), classes) == pytest.approx(0.5, abs=0.02)
         assert number_strength(bins_of(column), None, numbers) < 0.02

@@ -88,7 +88,7 @@ def test_every_problem_of_a_bundle_is_named(capsys: Capture) -> None:
 
 def test_with_json_nothing_else_reaches_stdout(capsys: Capture) -> None:
     def action() -> Answer:
-        print("chatter of a library")  # noqa: T201
+        print("chatter of a library")
         return Answer({"a": 1}, lambda: None, 7)
 
     assert carry_out(action, as_json=True, debug=False) == 7
@@ -99,5 +99,5 @@ def test_with_json_nothing_else_reaches_stdout(capsys: Capture) -> None:
 
 
 def test_without_json_the_answer_is_shown(capsys: Capture) -> None:
-    assert carry_out(lambda: Answer({}, lambda: print("shown")), as_json=False, debug=False) == 0  # noqa: T201
+    assert carry_out(lambda: Answer({}, lambda: print("shown")), as_json=False, debug=False) == 0
     assert capsys.readouterr().out == "shown\n"

@@ -23,15 +23,11 @@ def test_gives_back_what_was_appended_across_openings(tmp_path: Path) -> None:
     assert path.read_bytes().splitlines()[1] == b'{"trial":2}'
 
 
-def test_each_record_is_on_disk_before_append_returns(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_record_is_on_disk_before_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     settle = os.fsync
     journal = Journal(tmp_path / "journal")
-    monkeypatch.setattr(
-        os, "fsync", lambda fd: (settle(fd), sizes.append((tmp_path / "journal").stat().st_size))
-    )
+    monkeypatch.setattr(os, "fsync", lambda fd: (settle(fd), sizes.append((tmp_path / "journal").stat().st_size)))
     journal.append({"a": 1})
     journal.close()
 

@@ -36,8 +36,7 @@ def odd_table(rows: int = 3_000, seed: int = 0) -> pd.DataFrame:
             "text": rng.choice(["é", "Ωmega", "日本", "", " NA ", "?", "None", "plain"], rows),
             "nothing": pd.Series([None] * rows, dtype="float64"),
             "flag": pd.Series(rng.choice([True, False, None], rows), dtype="boolean"),
-            "when": pd.Timestamp("1969-07-20T20:17:40.000001")
-            + pd.to_timedelta(rng.integers(0, 900, rows), unit="h"),
+            "when": pd.Timestamp("1969-07-20T20:17:40.000001") + pd.to_timedelta(rng.integers(0, 900, rows), unit="h"),
             "target": rng.choice([0.0, 1.0, np.nan], rows, p=[0.5, 0.4, 0.1]),
         }
     )
@@ -85,9 +84,7 @@ def test_sums_are_exact_and_rounded_once():
     assert Fraction(moments.total, 2**1126) == sum(exact)
     assert Fraction(moments.squares, 2**2252) == sum(number * number for number in exact)
     assert moments.mean == float(sum(exact) / len(exact))
-    assert (
-        merge_moments(moments_of(chunk) for chunk in np.array_split(rng.permutation(numbers), 9)) == moments
-    )
+    assert merge_moments(moments_of(chunk) for chunk in np.array_split(rng.permutation(numbers), 9)) == moments
     plain = rng.normal(size=1_000)
     assert moments_of(plain).mean == pytest.approx(math.fsum(plain.tolist()) / 1_000, rel=1e-15)
 
@@ -160,9 +157,7 @@ def test_an_empty_table_has_zeros():
 def test_values_are_dropped_beyond_the_limit_whatever_the_blocks():
     numbers = pa.array(range(MAX_EXACT + 1))
     for array, is_exact in ((numbers.slice(1), True), (numbers, False)):
-        parts = [
-            bounded(*distinct_values(array.slice(start, 4_000))) for start in range(0, len(array), 4_000)
-        ]
+        parts = [bounded(*distinct_values(array.slice(start, 4_000))) for start in range(0, len(array), 4_000)]
         merged, whole = merge_distinct(parts), bounded(*distinct_values(array))
         nested = merge_distinct([merge_distinct(parts[:2]), merge_distinct(parts[1:])])
         assert merged.is_exact == whole.is_exact == nested.is_exact == is_exact

@@ -37,9 +37,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("method", ["put", "put_if_absent"])
-def test_a_full_disk_is_named_with_its_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
+def test_a_full_disk_is_named_with_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     monkeypatch.setattr(os, "fsync", fail_with(errno.ENOSPC))
 
     with pytest.raises(StorageFailed, match=r"store/deep/key: the disk is full; free some space"):
@@ -63,9 +61,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
-def test_a_folder_that_cannot_be_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(Path, "mkdir", fail_with(number))
 
     with pytest.raises(StorageFailed, match=r"(read-only|permission denied).*name another folder"):
@@ -124,9 +120,7 @@ def test_put_if_absent_where_links_are_impossible(tmp_path: Path, monkeypatch: p
     assert files_below(tmp_path) == ["key"]
 
 
-def test_put_if_absent_loses_to_a_writer_who_comes_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_put_if_absent_loses_to_a_writer_who_comes_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key").write_bytes(b"first")
     monkeypatch.setattr(os.path, "lexists", lambda _: False)
 
@@ -144,9 +138,7 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
     LocalStore(tmp_path).put("key", b"")
     (tmp_path / "plain").touch()
 
-    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == stat.S_IMODE(
-        (tmp_path / "plain").stat().st_mode
-    )
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
 
 
 def test_a_relative_folder_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +149,7 @@ def test_a_relative_folder_and_home(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert open_store("~/runs", S3Config()).address() == str(tmp_path / "home" / "runs")
 
 
-@pytest.mark.parametrize(
-    "address", ["", "  ", "gs://bucket/prefix", "file:///tmp", "s3://", "s3:///key", "s3://a b/c"]
-)
+@pytest.mark.parametrize("address", ["", "  ", "gs://bucket/prefix", "file:///tmp", "s3://", "s3:///key", "s3://a b/c"])
 def test_an_address_that_is_no_place(address: str) -> None:
     with pytest.raises(RequestInvalid, match=r"s3://bucket/prefix"):
         open_store(address, S3Config())

@@ -104,9 +104,7 @@ def test_all_attempts_have_one_writer(retrying: Callable[..., RetryingStore]) ->
     assert first
 
 
-def test_a_child_tries_again_too(
-    retrying: Callable[..., RetryingStore], tmp_path: Path, waits: Waits
-) -> None:
+def test_a_child_tries_again_too(retrying: Callable[..., RetryingStore], tmp_path: Path, waits: Waits) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "key").write_bytes(b"deep")
 

@@ -69,9 +69,7 @@ def when_conditional(store: S3Store, code: str, status: int) -> None:
 def test_a_bucket_that_does_not_exist(moto_url: str) -> None:
     store = S3Store("no-such-bucket", "runs", S3Config(endpoint_url=moto_url))
 
-    with pytest.raises(
-        StorageFailed, match=f"s3://no-such-bucket/runs/.* on {moto_url}: the bucket does not exist"
-    ):
+    with pytest.raises(StorageFailed, match=f"s3://no-such-bucket/runs/.* on {moto_url}: the bucket does not exist"):
         store.check_writable()
     with pytest.raises(StorageFailed, match="the bucket does not exist"):
         store.get("key")
@@ -80,9 +78,7 @@ def test_a_bucket_that_does_not_exist(moto_url: str) -> None:
 def test_a_server_that_does_not_answer() -> None:
     endpoint = f"http://127.0.0.1:{closed_port()}"
 
-    with pytest.raises(
-        TransientStorageFailure, match=rf"on {endpoint}: the server does not answer.*endpoint_url"
-    ):
+    with pytest.raises(TransientStorageFailure, match=rf"on {endpoint}: the server does not answer.*endpoint_url"):
         S3Store(BUCKET, "", S3Config(endpoint_url=endpoint)).check_writable()
 
 
@@ -199,9 +195,7 @@ def test_markers_of_folders_are_not_listed(store: S3Store) -> None:
     ],
 )
 def test_each_answer_is_explained(code: str, status: int, kind: type[Exception], words: str) -> None:
-    error = explain_answer(
-        "s3://b/k on http://host", "PutObject", code, status, f"see http://u:{SECRET}@host/"
-    )
+    error = explain_answer("s3://b/k on http://host", "PutObject", code, status, f"see http://u:{SECRET}@host/")
 
     assert type(error) is kind
     assert words in str(error)

@@ -16,9 +16,9 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
+import ray
 import ray.exceptions
 
-import ray
 from raysweep.errors import RayUnavailable
 
 _STORE_SHARE = 0.3

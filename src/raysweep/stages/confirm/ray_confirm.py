@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 import ray
+
 from raysweep.config import SweepConfig
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import LearningTask, Split

@@ -29,6 +29,7 @@ os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
 
 import ray
 from ray import tune
+
 from raysweep.stages.search.ray_schedulers import make_scheduler
 from raysweep.stages.search.ray_searcher import CandidateSearcher, StaysHere
 from raysweep.stages.search.ray_trainable import CandidateTrial, TrialContext

@@ -12,6 +12,7 @@ from typing import Any
 
 import ray
 from ray import tune
+
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.training.evaluate import TrialRules, evaluate

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-
 import ray
+
 from raysweep.config import SweepConfig
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid

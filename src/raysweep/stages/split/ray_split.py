@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-
 import ray
+
 from raysweep.config import SplitConfig
 from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Finding, LearningTask, Part, PartSummary, Severity, Split, Table
