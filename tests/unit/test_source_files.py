@@ -305,3 +305,14 @@ def test_nested_columns_are_known_as_such(tmp_path):
     path = csv(tmp_path, '{"a": [1, 2], "b": {"c": 1}}\n', "t.jsonl")
     assert {column.kind for column in described(path)} == {ColumnKind.NESTED}
     assert read(path, "jsonl").column("a").to_pylist() == ["[1, 2]"]
+
+
+def test_the_nameless_index_of_pandas_is_no_column(tmp_path):
+    frame = pd.DataFrame({"a": [1, 2, 3]}, index=[7, 5, 6])
+    frame.to_parquet(tmp_path / "nameless.parquet")
+    frame.rename_axis("customer").to_parquet(tmp_path / "named.parquet")
+    reach = FileReach()
+    nameless, _ = describe_file(str(tmp_path / "nameless.parquet"), "parquet", reach)
+    named, _ = describe_file(str(tmp_path / "named.parquet"), "parquet", reach)
+    assert [column.name for column in nameless.columns] == ["a"]
+    assert [column.name for column in named.columns] == ["a", "customer"]

@@ -12,7 +12,7 @@ from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Debug, Events, Sets
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import showing_progress
-from raysweep.cli.tables import findings_table, output, suitability_line
+from raysweep.cli.tables import columns_table, findings_table, output, suitability_line
 from raysweep.errors import EXIT_OK, DataUnsuitable
 from raysweep.events import DataChecked, Event, Listener, broadcast
 from raysweep.records.table import Suitability
@@ -90,6 +90,8 @@ def analysis_answer(analysis: Analysis) -> Answer:
         )
         for said in check.task.said if check.task is not None else ():
             console.print(Text(said), soft_wrap=True)
+        console.print()
+        console.print(columns_table(profile))
         console.print()
         console.print(findings_table(check.findings))
         console.print()

@@ -10,8 +10,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.documents import shorten
 from raysweep.records.final_check import FinalCheck, Outcome, Verdict
-from raysweep.records.table import DataCheck, Finding, Severity, Suitability
+from raysweep.records.table import (
+    ColumnKind,
+    ColumnProfile,
+    DataCheck,
+    Finding,
+    Profile,
+    Severity,
+    Suitability,
+)
 from raysweep.report.leaderboard import Row
 from raysweep.report.wording import MARKS, comparison_line, gap_line, score_line
 
@@ -39,6 +48,8 @@ SUITABILITY_STYLES = {
     Suitability.UNSUITABLE: "bold red",
 }
 PIPED_WIDTH = 160
+MAX_COLUMNS_SHOWN = 60
+TYPES_SHOWN = {ColumnKind.NUMBER, ColumnKind.DATETIME, ColumnKind.NESTED}
 
 
 def output() -> Console:
@@ -58,6 +69,36 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         cells = (Text(finding.severity.value, style), Text(finding.check), Text(finding.column or ""), what)
         table.add_row(*cells)
     return table
+
+
+def columns_table(profile: Profile) -> Table:
+    """What each column was read as, and what is in it."""
+    table = _table("column", "read as", "missing", "distinct", "from", "to", "most frequent")
+    for column in profile.columns[:MAX_COLUMNS_SHOWN]:
+        about = "" if column.distinct_exact else "about "
+        table.add_row(
+            Text(shorten(column.name)),
+            Text(f"{column.kind.value} ({column.type})" if column.kind in TYPES_SHOWN else column.kind.value),
+            Text(f"{column.missing_share:.1%}" if column.nulls else ""),
+            Text(f"{about}{column.distinct:,}"),
+            Text(_end(column.minimum)),
+            Text(_end(column.maximum)),
+            Text(_most_frequent(column)),
+        )
+    rest = len(profile.columns) - MAX_COLUMNS_SHOWN
+    if rest > 0:
+        table.add_row(Text(f"… and {rest:,} columns more (--json has them all)"))
+    return table
+
+
+def _end(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _most_frequent(column: ColumnProfile) -> str:
+    if not column.values or column.kind is ColumnKind.NUMBER:
+        return ""
+    return ", ".join(f"{shorten(str(value), 20)} ({count:,})" for value, count in column.values[:3])
 
 
 def suitability_line(check: DataCheck) -> Text:

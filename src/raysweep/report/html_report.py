@@ -24,7 +24,7 @@ header p{color:var(--soft);margin:.2rem 0 1.2rem}
 .verdict.warned{border-color:var(--amber)}.verdict.refused{border-color:var(--red)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line)}
-td,dd,li,h1{overflow-wrap:anywhere}th{color:var(--soft);font-weight:600;white-space:nowrap}
+td,dd,li,h1{overflow-wrap:break-word}th{color:var(--soft);font-weight:600;white-space:nowrap}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}dt{color:var(--soft)}dd{margin:0}
 .passed{color:var(--green)}.warning{color:var(--amber)}.inconclusive{color:var(--amber)}
 .failed,.error{color:var(--red)}.skipped,.information{color:var(--soft)}

@@ -122,18 +122,24 @@ def _open(address: str, reach: FileReach) -> Any:
 
 
 def describe_schema(address: str, schema: pa.Schema) -> FileSchema:
-    """The columns of an Arrow schema.
+    """The columns of an Arrow schema, without a nameless index that pandas has stored beside them.
 
     Raises:
         DataUnsuitable: column names cannot be told apart.
     """
-    names = [str(name) for name in schema.names]
-    check_names(names, address)
+    hidden = _nameless_index(schema)
+    fields = [(str(name), kind) for name, kind in zip(schema.names, schema.types, strict=True) if name not in hidden]
+    check_names([name for name, _ in fields], address)
     columns = [
         Column(name, ColumnKind.NUMBER, "null") if pa.types.is_null(kind) else canonical_column(name, kind)
-        for name, kind in zip(names, schema.types, strict=True)
+        for name, kind in fields
     ]
     return FileSchema(address, tuple(columns))
+
+
+def _nameless_index(schema: pa.Schema) -> set[str]:
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    return {name for name in stored if isinstance(name, str) and name.startswith("__index_level_")}
 
 
 def _csv_blocks(stream: Any) -> Any:
