@@ -1,0 +1,242 @@
+"""Whatever is changed in a bundle, `verify` names it; what is not trusted is not loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import raysweep
+from builders import clean_table
+from raysweep.errors import BundleRefused, NotFound
+from sweep_builders import RANDOM_ONE_SLOT, bundle_files, quick_space, run_quietly, sweep_keys
+
+
+@pytest.fixture(scope="module")
+def good(ray_session: None, tmp_path_factory: pytest.TempPathFactory, plain_folder: Path) -> Path:
+    """A bundle whose model is a skops file."""
+    keys = sweep_keys(
+        tmp_path_factory.mktemp("runs"),
+        search={**RANDOM_ONE_SLOT, "trials": 3, "space": quick_space(["logistic_regression"])},
+        split={"folds": 1},
+        export={"top": 2},
+    )
+    return Path(run_quietly(keys, clean_table(450, 4)).bundle_url)
+
+
+@pytest.fixture
+def bundle(good: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(good, tmp_path / "bundle")
+
+
+def named(bundle: Path) -> set[str]:
+    found = raysweep.verify(bundle)
+    assert not found.ok
+    return {row.path for row in found.rows if not row.ok}
+
+
+def flip(path: Path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 0x20
+    path.write_bytes(content)
+
+
+def reseal(bundle: Path) -> None:
+    """Make the manifest and the sums agree with the files, as somebody who means harm would."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for one in manifest["artifacts"]:
+        content = (bundle / one["path"]).read_bytes()
+        one.update(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    named_files = [one["path"] for one in manifest["artifacts"]] + ["manifest.json"]
+    lines = [f"{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in named_files]
+    (bundle / "SHA256SUMS").write_text("".join(lines))
+
+
+def test_a_good_bundle_verifies(good: Path):
+    assert raysweep.verify(good).ok
+    done = subprocess.run(
+        ["sha256sum", "-c", "--strict", "--quiet", "SHA256SUMS"], cwd=good, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_journal_is_not_looked_at(bundle: Path):
+    (bundle / "journal/trials.jsonl").write_text("torn")
+    (bundle / "journal/more").write_text("")
+    assert raysweep.verify(bundle).ok
+
+
+def test_one_byte_of_any_file_is_named(good: Path, bundle: Path):
+    for name, content in bundle_files(good).items():
+        for position in {0, len(content) // 2, len(content) - 1}:
+            flip(bundle / name, position)
+            assert name in named(bundle), (name, position)
+            (bundle / name).write_bytes(content)
+    assert raysweep.verify(bundle).ok
+
+
+@pytest.mark.parametrize("change", ["delete", "truncate", "grow", "empty"])
+def test_a_file_that_is_gone_or_of_another_size_is_named(change: str, good: Path, bundle: Path):
+    for name, content in bundle_files(good).items():
+        path = bundle / name
+        if change == "delete":
+            path.unlink()
+        else:
+            path.write_bytes({"truncate": content[:-1], "grow": content + b" ", "empty": b""}[change])
+        if name == "manifest.json" and change == "delete":
+            with pytest.raises(NotFound, match=r"manifest\.json"):
+                raysweep.verify(bundle)
+        else:
+            assert name in named(bundle), name
+        path.write_bytes(content)
+    assert raysweep.verify(bundle).ok
+
+
+@pytest.mark.parametrize("name", ["extra.txt", "model/more.ubj", "best/03/params.json", ".hidden", "data/x.json"])
+def test_an_added_file_is_named(name: str, bundle: Path):
+    (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+    (bundle / name).write_text("{}")
+    assert named(bundle) == {name}
+
+
+def test_two_files_that_changed_places_are_named(bundle: Path):
+    first, second = bundle / "best/01/params.json", bundle / "best/02/params.json"
+    (bundle / "x").write_bytes(first.read_bytes())
+    os.replace(second, first)
+    os.replace(bundle / "x", second)
+    assert named(bundle) == {"best/01/params.json", "best/02/params.json"}
+
+
+def test_an_edited_manifest_is_named(bundle: Path):
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["final_check"]["score"] = 0.999
+    path.write_text(json.dumps(manifest))
+    assert named(bundle) == {"manifest.json"}
+
+
+def test_a_manifest_that_forgets_a_file_is_named(bundle: Path):
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["artifacts"] = [one for one in manifest["artifacts"] if one["path"] != "report.html"]
+    path.write_text(json.dumps(manifest))
+    assert named(bundle) >= {"manifest.json", "report.html"}
+
+
+@pytest.mark.parametrize("artifact", ["../outside", "/etc/hostname", "model/../../outside"])
+def test_a_path_out_of_the_bundle_is_refused(artifact: str, bundle: Path):
+    (bundle.parent / "outside").write_text("")
+    path = bundle / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["artifacts"][0]["path"] = artifact
+    path.write_text(json.dumps(manifest))
+    try:
+        assert not raysweep.verify(bundle).ok
+    except (BundleRefused, ValueError) as error:
+        assert artifact in str(error) or "manifest" in str(error)
+
+
+def test_a_digest_edited_in_the_sums_is_named(bundle: Path):
+    path = bundle / "SHA256SUMS"
+    lines = path.read_text().splitlines()
+    lines[0] = "0" * 64 + lines[0][64:]
+    path.write_text("\n".join(lines) + "\n")
+    assert named(bundle) == {"SHA256SUMS"}
+
+
+def test_sums_without_a_line_are_named(bundle: Path):
+    path = bundle / "SHA256SUMS"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    assert named(bundle) == {"SHA256SUMS"}
+
+
+def test_a_folder_without_a_manifest_is_no_bundle(bundle: Path):
+    (bundle / "manifest.json").unlink()
+    for look in (raysweep.verify, raysweep.load_model):
+        with pytest.raises(NotFound, match=r"manifest\.json"):
+            look(bundle)
+
+
+def test_a_changed_model_is_not_loaded(bundle: Path):
+    flip(bundle / "model/estimator.skops", 100)
+    with pytest.raises(BundleRefused, match=r"estimator\.skops"):
+        raysweep.load_model(bundle)
+
+
+@pytest.mark.parametrize("name", ["model/estimator.skops", "model/preprocess.skops"])
+def test_an_untrusted_type_is_refused_and_not_run(name: str, bundle: Path):
+    mark = bundle.parent / "was-run"
+    schema = {
+        "__class__": "system",
+        "__module__": "posix",
+        "__loader__": "FunctionNode",
+        "__id__": 1,
+        "content": "posix.system",
+        "protocol": 2,
+        "_skops_version": "0.14.0",
+    }
+    reduced = {
+        "__class__": "partial",
+        "__module__": "functools",
+        "__loader__": "ReduceNode",
+        "__id__": 2,
+        "content": schema,
+        "reduce": {"args": [f"touch {mark}"]},
+        "protocol": 2,
+        "_skops_version": "0.14.0",
+    }
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("schema.json", json.dumps(reduced))
+    (bundle / name).write_bytes(content.getvalue())
+    reseal(bundle)
+    with pytest.raises(BundleRefused):
+        raysweep.load_model(bundle)
+    found = raysweep.verify(bundle)
+    assert not found.ok
+    assert not mark.exists()
+
+
+def test_a_trusted_file_with_a_stranger_inside_is_refused(bundle: Path):
+    import skops.io
+    from collections import Counter
+    from fractions import Fraction
+
+    skops.io.dump({"harmless": Counter("abc"), "unknown": Fraction(1, 3)}, bundle / "model/estimator.skops")
+    reseal(bundle)
+    with pytest.raises(BundleRefused, match=r"does not trust: .*Fraction"):
+        raysweep.load_model(bundle)
+    assert not raysweep.verify(bundle).ok
+
+
+def test_a_pickle_in_place_of_a_model_is_refused(bundle: Path):
+    import pickle
+
+    (bundle / "model/estimator.skops").write_bytes(pickle.dumps({"a": 1}))
+    reseal(bundle)
+    with pytest.raises(BundleRefused, match=r"estimator\.skops"):
+        raysweep.load_model(bundle)
+
+
+def test_another_model_of_the_same_shape_is_found_by_its_predictions(bundle: Path):
+    shutil.copy(bundle / "best/02/model/estimator.skops", bundle / "model/estimator.skops")
+    reseal(bundle)
+    assert any("golden.parquet" in path for path in named(bundle))
+
+
+def test_the_command_line_refuses_with_8(bundle: Path, command):
+    flip(bundle / "report.html", 50)
+    ran = command("verify", bundle)
+    assert ran.code == 8
+    assert "report.html" in ran.out + ran.err
+    document = json.loads(command("verify", bundle, "--json").out)
+    assert document["ok"] is False
+    assert any("report.html" in problem for problem in document["problems"])
