@@ -39,7 +39,8 @@ from raysweep.stages.validate.features import requested_features
 from raysweep.stages.validate.gate import validate_table
 from raysweep.stages.validate.learning_task import learning_task, read_target
 from raysweep.storage.journal import Journal
-from raysweep.storage.store import Store, open_store
+from raysweep.storage.open_store import open_store
+from raysweep.storage.store import Store
 from raysweep.training.families import check_space, fitting_space
 
 

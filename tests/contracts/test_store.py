@@ -13,7 +13,8 @@ import pytest
 
 from raysweep.config import S3Config
 from raysweep.errors import NotFound, RequestInvalid
-from raysweep.storage.store import Store, open_store
+from raysweep.storage.open_store import open_store
+from raysweep.storage.store import Store
 
 BAD_KEYS = [
     "",

@@ -11,7 +11,8 @@ from raysweep.config import S3Config
 from raysweep.errors import RequestInvalid, StorageFailed
 from raysweep.storage import local
 from raysweep.storage.local import LocalStore, write_whole
-from raysweep.storage.store import TransientStorageFailure, open_store, split_s3_address
+from raysweep.storage.open_store import open_store, split_s3_address
+from raysweep.storage.store import TransientStorageFailure
 
 
 def files_below(folder: Path) -> list[str]:

@@ -221,7 +221,7 @@ def test_credentials_are_taken_out_of_addresses() -> None:
 
 def test_a_folder_does_not_load_boto3(tmp_path: Path) -> None:
     program = (
-        "import sys; from raysweep.config import S3Config; from raysweep.storage.store import open_store\n"
+        "import sys; from raysweep.config import S3Config; from raysweep.storage.open_store import open_store\n"
         f"open_store({str(tmp_path)!r}, S3Config()).check_writable()\n"
         "sys.exit('boto3' in sys.modules or 'botocore' in sys.modules)"
     )

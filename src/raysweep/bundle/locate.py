@@ -8,7 +8,8 @@ from raysweep.config import S3Config
 from raysweep.documents import suggest
 from raysweep.errors import BundleRefused, NotFound
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest
-from raysweep.storage.store import Store, open_store
+from raysweep.storage.open_store import open_store
+from raysweep.storage.store import Store
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 JOURNAL_FILE = f"{JOURNAL_FOLDER}trials.jsonl"

@@ -1,4 +1,4 @@
-"""What a store can do, which keys it takes, and how an address becomes one."""
+"""What a store can do, and which keys it takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from raysweep.config import S3Config
 from raysweep.documents import shorten
 from raysweep.errors import NotFound, RequestInvalid, StorageFailed
 
@@ -72,50 +71,6 @@ class Store(Protocol):
 
     def child(self, prefix: str) -> Store:
         """The same store, narrowed to the keys below `prefix`."""
-
-
-def open_store(address: str, s3: S3Config) -> Store:
-    """The store at `address`, with retries; nothing is touched before its first use.
-
-    Args:
-        address: a folder, or `s3://bucket/prefix`.
-        s3: how to reach an S3-compatible server; not looked at for a folder.
-
-    Raises:
-        RequestInvalid: the address is neither.
-    """
-    from raysweep.storage.retry import RetryingStore
-
-    if address.startswith(S3_SCHEME):
-        from raysweep.storage.s3 import S3Store
-
-        bucket, prefix = split_s3_address(address)
-        return RetryingStore(S3Store(bucket, prefix, s3))
-    if not address.strip():
-        raise RequestInvalid("the address of the store is empty: give a folder or s3://bucket/prefix")
-    if "://" in address:
-        raise RequestInvalid(f"{shorten(address)} is no place to store: give a folder or s3://bucket/prefix")
-
-    from raysweep.storage.local import LocalStore
-
-    return RetryingStore(LocalStore(Path(address).expanduser()))
-
-
-def split_s3_address(address: str) -> tuple[str, str]:
-    """The bucket and the prefix (without slashes at its ends, maybe empty) of `s3://bucket/prefix`.
-
-    Raises:
-        RequestInvalid: there is no bucket in it, it holds credentials, or the prefix is no possible key.
-    """
-    bucket, _, prefix = address.removeprefix(S3_SCHEME).partition("/")
-    if "@" in bucket:
-        raise RequestInvalid("an s3:// address holds credentials: put them into the AWS environment or profile")
-    if not bucket or any(character.isspace() for character in bucket):
-        raise RequestInvalid(f"{shorten(address)!r} names no bucket: write it as s3://bucket/prefix")
-    prefix = prefix.strip("/")
-    if prefix:
-        check_key(prefix)
-    return bucket, prefix
 
 
 def check_key(key: str) -> str:
