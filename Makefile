@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: help setup demo test test-unit test-wheel check format build clean
+.PHONY: help setup demo test test-unit test-wheel proofs check format build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -38,6 +38,9 @@ test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and 
 	"$$work/venv/bin/python" -m pip install --quiet "$$work"/dist/*.whl; \
 	cd "$$work"; \
 	RAYSWEEP_HOME="$$work/home" venv/bin/python $(CURDIR)/tests/wheel_check.py
+
+proofs: $(STAMP)  ## what takes too long for every day: twenty tables of noise (about ten minutes)
+	$(BIN)/python tests/proofs/noise.py
 
 check: $(STAMP)  ## lint, formatting, types, import rules
 	$(BIN)/ruff check

@@ -22,7 +22,7 @@ from raysweep.config import S3Config
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import Manifest
 from raysweep.records.trial import TrialState
-from raysweep.storage.store import open_store
+from raysweep.storage.open_store import open_store
 from raysweep.sweep import Sweep
 from sweep_builders import bundle_files, read_document, roughen, run_quietly, sweep_keys
 
@@ -183,9 +183,7 @@ def test_golden_rows_hold_the_predictions_in_memory(done: Done):
     table = pq.read_table(done.folder / "golden.parquet")
     wanted = np.asarray(table.column("prediction").to_pylist())
     model = open_model(open_store(str(done.folder), S3Config()))
-    features = features_of(
-        pd.DataFrame(table.column("features").to_pylist()).astype(object), model.signature
-    )
+    features = features_of(pd.DataFrame(table.column("features").to_pylist()).astype(object), model.signature)
     assert np.array_equal(model.raw_predictions(features).reshape(wanted.shape), wanted)
 
 

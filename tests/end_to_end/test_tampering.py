@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import subprocess
 import zipfile
@@ -110,8 +109,8 @@ def test_an_added_file_is_named(name: str, bundle: Path):
 def test_two_files_that_changed_places_are_named(bundle: Path):
     first, second = bundle / "best/01/params.json", bundle / "best/02/params.json"
     (bundle / "x").write_bytes(first.read_bytes())
-    os.replace(second, first)
-    os.replace(bundle / "x", second)
+    second.replace(first)
+    (bundle / "x").replace(second)
     assert named(bundle) == {"best/01/params.json", "best/02/params.json"}
 
 
@@ -138,10 +137,7 @@ def test_a_path_out_of_the_bundle_is_refused(artifact: str, bundle: Path):
     manifest = json.loads(path.read_text())
     manifest["artifacts"][0]["path"] = artifact
     path.write_text(json.dumps(manifest))
-    try:
-        assert not raysweep.verify(bundle).ok
-    except (BundleRefused, ValueError) as error:
-        assert artifact in str(error) or "manifest" in str(error)
+    assert named(bundle) >= {artifact}
 
 
 def test_a_digest_edited_in_the_sums_is_named(bundle: Path):
@@ -206,9 +202,10 @@ def test_an_untrusted_type_is_refused_and_not_run(name: str, bundle: Path):
 
 
 def test_a_trusted_file_with_a_stranger_inside_is_refused(bundle: Path):
-    import skops.io
     from collections import Counter
     from fractions import Fraction
+
+    import skops.io
 
     skops.io.dump({"harmless": Counter("abc"), "unknown": Fraction(1, 3)}, bundle / "model/estimator.skops")
     reseal(bundle)

@@ -27,7 +27,7 @@ def main() -> int:
     from raysweep.runtime.ray_session import ray_session
 
     held, adequate = 0, 0
-    print("seed  verdict                 ROC AUC on validation     holds 0.5   seconds", flush=True)  # noqa: T201
+    print("seed  verdict                 ROC AUC on validation     holds 0.5   seconds", flush=True)
     with tempfile.TemporaryDirectory(prefix="raysweep-noise-") as folder:
         os.environ["RAYSWEEP_HOME"] = str(Path(folder) / "home")
         os.chdir(folder)
@@ -42,9 +42,11 @@ def main() -> int:
                 held += holds
                 adequate += check.verdict.allows_use
                 interval = f"{score.value:.4f} [{score.low:.4f}, {score.high:.4f}]"
-                line = f"{seed:>4}  {check.verdict.value:<22}  {interval}   {'yes' if holds else 'no':<9}  {seconds:>6.1f}"
-                print(line, flush=True)  # noqa: T201
-    print(f"called adequate: {adequate} of {len(SEEDS)} (0 allowed); 0.5 in the interval: {held} (at least {MIN_HELD})")  # noqa: T201
+                line = (
+                    f"{seed:>4}  {check.verdict.value:<22}  {interval}   {'yes' if holds else 'no':<9}  {seconds:>6.1f}"
+                )
+                print(line, flush=True)
+    print(f"called adequate: {adequate} of {len(SEEDS)} (0 allowed); 0.5 in the interval: {held} (at least {MIN_HELD})")
     return int(adequate > 0 or held < MIN_HELD)
 
 
