@@ -30,7 +30,7 @@ from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.ray_profile import profile_table
-from raysweep.stages.search.ray_search import SearchRequest, run_search
+from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.search.trial_log import Record, ranked
 from raysweep.stages.source.ray_source import MEMORY, locate, open_table
 from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
@@ -105,13 +105,14 @@ def run(request: SweepRequest) -> Sweep:
     check_space(space)
     if request.data is None:
         locate(config)
-    run_id = request.run_id or new_run_id(config.name, datetime.now(UTC))
+    run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     store = _reserve(config, run_id)
     folder = make_run_folder(run_id)
     with _removed_unless_needed(folder), ray_session(config.cluster.address) as session:
         request.tell(
             Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
         )
+        count_slots(config.search)
         sweep = Sweep(run_id, examine(config, request.data, request.tell))
         if sweep.examined.check.task is None:
             _export(request, sweep, folder, store, space)

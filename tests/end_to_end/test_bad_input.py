@@ -243,7 +243,6 @@ def test_it_is_refused_before_anything_is_published(case: Case, folder: Path, ra
     assert published(folder) == []
 
 
-@pytest.mark.xfail(strict=True, reason="the journal of a search that never began stays, and blocks the run id")
 def test_too_few_cpus_leave_nothing(folder: Path, ray_session: None, command):
     ran = command("run", file_of(TOO_MANY_CPUS, folder))
     check_message(TOO_MANY_CPUS, ran.out, ran.err)
@@ -334,7 +333,6 @@ def test_hard_names_and_values_sweep_and_are_escaped(folder: Path, ray_session: 
     assert {trial.state.value for trial in done.search.trials} == {"complete"}
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="leak.single_feature subtracts infinities")
 def test_infinities_are_a_finding_and_no_obstacle(folder: Path, ray_session: None):
     frame = clean_table(400, 1)
     frame.loc[::40, "balance"] = np.inf

@@ -157,7 +157,6 @@ def test_no_credential_is_published_or_said(exported: Exported, server: S3Server
     assert holding(contents, server) == []
 
 
-@pytest.mark.xfail(strict=True, reason="Tune hands AWS_* to its actors as a runtime env, which Ray's agent logs")
 def test_no_credential_is_in_the_logs_of_ray(exported: Exported, server: S3Server):
     logs = Path(exported.process.stderr.partition("logs are in ")[2].splitlines()[0])
     contents = {str(path): path.read_bytes() for path in logs.rglob("*") if path.is_file()}

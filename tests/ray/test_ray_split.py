@@ -18,7 +18,7 @@ from raysweep.records.metric import metric_for
 from raysweep.records.table import LearningTask, Part
 from raysweep.rows.hashing import digest_of, hash_rows
 from raysweep.stages.confirm.ray_confirm import open_sealed
-from raysweep.stages.split.ray_split import SEALED_FILE, cut_table, plan_assignment
+from raysweep.stages.split.ray_split import cut_table, plan_assignment
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session"),
@@ -68,7 +68,7 @@ def test_the_same_split_for_any_blocks_and_order(tmp_path):
         assert rows.training.features.equals(first.training.features)
         assert rows.testing.y.tolist() == first.testing.y.tolist()
         assert rows.fold_of_row.tolist() == first.fold_of_row.tolist()
-        sealed, again = (pq.read_table(Path(one.sealed) / SEALED_FILE) for one in (split, expected))
+        sealed, again = (pq.read_table(one.sealed) for one in (split, expected))
         assert sealed.equals(again)
 
 
@@ -95,10 +95,10 @@ def test_the_sealed_rows_are_private_and_complete(tmp_path):
     frame = clean_table(300, seed=4)
     task = task_of(frame)
     split = cut(table_in(frame, 3), task, tmp_path)
-    folder = Path(split.sealed)
+    folder = Path(split.sealed).parent
     assert folder.parent == tmp_path
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    sealed = open_sealed(folder, task)
+    sealed = open_sealed(split, task)
     assert sealed.rows == split.parts[Part.VALIDATION].rows
     assert sealed.features.column_names == [column.name for column in task.features]
     names = sealed.features.column_names
@@ -111,7 +111,7 @@ def test_weights_go_with_their_rows(tmp_path):
     task = task_of(frame, weight="weight")
     split = cut(table_in(frame, 5), task, tmp_path)
     rows = search_rows(split)
-    for block in (rows.training, rows.testing, open_sealed(Path(split.sealed), task)):
+    for block in (rows.training, rows.testing, open_sealed(split, task)):
         assert "weight" not in block.features.column_names
         assert block.weight.tolist() == [2 * value for value in block.features.column("amount").to_pylist()]
 
@@ -147,7 +147,7 @@ def test_rows_with_equal_keys_stay_together(tmp_path):
     split = cut(table_in(frame, 9), task_of(frame), tmp_path, key=("person",))
     assert split.key == ("person",)
     rows = search_rows(split)
-    sealed = open_sealed(Path(split.sealed), task_of(frame))
+    sealed = open_sealed(split, task_of(frame))
     people = [set(block.features.column("person").to_pylist()) for block in (rows.training, rows.testing, sealed)]
     assert sum(map(len, people)) == 100
     assert split.keys_shared == 0

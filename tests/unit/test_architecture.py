@@ -33,7 +33,9 @@ DOCUMENTS = below("documents.py", "config.py", "space.py", "records/manifest.py"
 PLACES: dict[str, Place] = {
     "ray": ray_file,
     **dict.fromkeys(["sklearn", "xgboost", "lightgbm", "catboost", "torch"], below("training")),
-    **dict.fromkeys(["skops", "scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools"], below("training")),
+    **dict.fromkeys(
+        ["skops", "scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools", "threadpoolctl"], below("training")
+    ),
     "optuna": below("stages/search", "report"),
     **dict.fromkeys(["boto3", "botocore", "mypy_boto3_s3"], below("storage/s3.py")),
     **dict.fromkeys(["typer", "click", "rich"], below("cli")),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from raysweep.cli.main import main
 from raysweep.cli.published import read_final_check, read_findings
-from raysweep.cli.tables import findings_table, output, verdict_panel
+from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, verdict_panel
 from raysweep.documents import plain_record
 from raysweep.errors import BundleRefused
-from record_builders import HOSTILE, make_final_check, make_view
+from raysweep.report.leaderboard import leaderboard
+from record_builders import HOSTILE, make_final_check, make_trial, make_view
 
 COMMANDS = ("run", "demo", "show", "verify", "spaces", "analyze", "check")
 GOOD = {"version": 1, "name": "small", "data": {"source": "a.csv", "target": "y"}}
@@ -141,6 +145,32 @@ def test_the_verdict_shows_score_interval_and_part(capsys: Capture) -> None:
     assert "roc_auc 0.81 [0.79, 0.83] on validation" in shown
     assert "dummy 0.5 on validation" in shown
     assert "0.82 on testing" in shown
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_leaderboard_folds_no_name_on_a_narrow_terminal(width: int) -> None:
+    trial = make_trial(0, 0.8123456, learning_rate=0.0312, min_child_weight=7.25, encoding="one_hot")
+    long = replace(trial, candidate=replace(trial.candidate, family="logistic_regression"))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(
+        leaderboard_table(leaderboard([long]), "roc_auc", "training+testing, cross-validated in 5 folds", width)
+    )
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+
+    (line,) = (line for line in lines if "logistic_regression" in line)
+    assert "0.812346" in line
+    assert ("…" in line) == (width < 110)
+    assert any("seconds" in line for line in lines) == (width == 160)
+    assert all(len(line) <= width for line in lines)
+    assert "Scores are roc_auc on training+testing, cross-validated in 5 folds." in " ".join(lines)
+
+
+def test_only_a_finished_run_is_to_be_verified() -> None:
+    assert "raysweep verify runs/a" in str(next_steps("runs/a", has_model=False))
+    assert str(next_steps("runs/a", has_model=False, finished=False)).split() == [
+        *["folder", "runs/a", "raysweep", "show", "runs/a"]
+    ]
 
 
 def test_published_records_are_read_back() -> None:

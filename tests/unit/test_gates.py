@@ -42,18 +42,19 @@ def test_beats_the_dummy(comparison, metric, expected):
 
 
 @pytest.mark.parametrize(
-    ("comparison", "is_default", "expected"),
+    ("comparison", "rivals", "expected"),
     [
-        (gain(0.05, 0.01, 0.09), False, Outcome.PASSED),
-        (gain(0.05, -0.01, 0.09), False, Outcome.WARNING),
-        (gain(0.0, 0.0, 0.0), False, Outcome.WARNING),
-        (gain(-0.05, -0.09, -0.01), False, Outcome.FAILED),
-        (None, False, Outcome.WARNING),
-        (None, True, Outcome.WARNING),
+        (gain(0.05, 0.01, 0.09), None, Outcome.PASSED),
+        (gain(0.05, -0.01, 0.09), None, Outcome.WARNING),
+        (gain(0.0, 0.0, 0.0), None, Outcome.WARNING),
+        (gain(-0.05, -0.09, -0.01), None, Outcome.FAILED),
+        (None, None, Outcome.WARNING),
+        (None, 0, Outcome.WARNING),
+        (None, 7, Outcome.WARNING),
     ],
 )
-def test_beats_the_default(comparison, is_default, expected):
-    assert default_gate(comparison, is_default=is_default).outcome is expected
+def test_beats_the_default(comparison, rivals, expected):
+    assert default_gate(comparison, rivals=rivals).outcome is expected
 
 
 @pytest.mark.parametrize(

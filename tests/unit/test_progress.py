@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from raysweep.cli.interrupt import catching_interrupts
+from raysweep.cli.interrupt import _silence, catching_interrupts
 from raysweep.cli.json_values import event_line, to_json
 from raysweep.cli.live_display import LiveDisplay
 from raysweep.cli.progress import JsonLines, PlainLines
@@ -143,6 +143,14 @@ def test_lower_is_better_where_the_plan_says_so() -> None:
     assert state.share_done(1.0) == 0.03
 
 
+def test_no_time_is_left_once_every_planned_trial_is_done() -> None:
+    state = SearchState(make_plan(trials=2), 0.0)
+    for number, expected in enumerate(("0:50 left", "0:10 gone")):
+        for event in lived(make_trial(number, 0.7)):
+            state.update(event)
+        assert state.time(10.0) == expected
+
+
 def test_hours_are_written_as_hours() -> None:
     assert clock_text(7_265) == "2:01:05"
 
@@ -173,3 +181,37 @@ def test_before_the_search_ctrl_c_stops_at_once() -> None:
 
     with pytest.raises(Interrupted):
         once()
+
+
+def test_a_terminal_that_goes_away_asks_to_finish_however_often_it_is_said() -> None:
+    told: list[str] = []
+    before = signal.getsignal(signal.SIGHUP)
+    with catching_interrupts(told.append) as interrupts:
+        interrupts(StageStarted(Stage.SEARCH))
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.asked()
+
+    assert len(told) == 1
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_nohup_stays_in_force() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with catching_interrupts(print):
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_is_written_to_a_terminal_that_is_gone_goes_nowhere() -> None:
+    ours, theirs = os.openpty()
+    os.close(ours)
+    with pytest.raises(OSError, match="Input/output error"):
+        os.write(theirs, b"a")
+
+    _silence([theirs])
+
+    assert os.write(theirs, b"a") == 1
+    os.close(theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -127,8 +128,6 @@ def test_a_search_without_a_score_has_a_report_too(build: Build) -> None:
 
 @BUILDERS
 def test_a_gap_that_was_not_measured_is_said(build: Build) -> None:
-    from dataclasses import replace
-
     assert "not measured" in build(make_view(final_check=replace(make_final_check(), gap=None)))
 
 
@@ -155,3 +154,28 @@ def test_the_leaderboard_shows_the_params_that_differ() -> None:
 
     assert [row.params for row in rows] == ["eta=0.1", "eta=0.2"]
     assert [row.rank for row in rows] == ["1", "2"]
+
+
+def test_where_no_params_differ_the_important_ones_are_shown() -> None:
+    params = {"a": 1, "b": 2, "encoding": "ordinal", "c": 3, "learning_rate": 0.1}
+    expected = "learning_rate=0.1, max_depth=6, encoding=ordinal, a=1"
+
+    assert [row.params for row in leaderboard([make_trial(0, 0.8, **params)])] == [expected]
+    assert {row.params for row in leaderboard([make_trial(n, 0.8, **params) for n in range(2)])} == {expected}
+
+
+def test_one_score_is_no_progress_to_draw() -> None:
+    view = make_view()
+    assert view.search is not None
+    report = html_report(replace(view, search=replace(view.search, trials=view.search.trials[:1])))
+
+    assert "best roc_auc over time" in html_report(view)
+    assert "best roc_auc over time" not in report
+    assert "Fewer than two trials have a score" in report
+
+
+def test_the_heading_is_short_with_cross_validation_and_the_part_is_said_once() -> None:
+    document = leaderboard_html(make_view().ranking, "roc_auc", "training+testing, cross-validated in 5 folds")
+
+    assert ">roc_auc, 5-fold CV</th>" in document
+    assert document.count("Scores are roc_auc on training+testing, cross-validated in 5 folds.") == 1

@@ -245,7 +245,7 @@ class Split:
         keys_shared: row keys that stand in more than one part, counted over all rows; the proof says 0.
         left_out_rows: rows without a target.
         search_data: references to the training and testing rows in Ray's object store; opaque.
-        sealed: folder of the sealed validation rows, on this machine only.
+        sealed: file of the sealed validation rows, on this machine only.
     """
 
     kind: str

@@ -62,8 +62,8 @@ class RungReport:
         seconds: of wall time since the trial began, in the trial's process.
         cpu_seconds: of CPU time of the trial's process since the trial began.
         is_last: more effort would not help, or there is none.
-        is_whole: the score covers all testing rows, and may be compared with any other; a mean over some of the folds
-            does not.
+        is_whole: the score is that of a model that could be shipped, on all testing rows, and may be compared with any
+            other. A fit on some of the rows, or a mean over some of the folds, is not whole.
     """
 
     rung: int
@@ -96,7 +96,7 @@ class Trial:
 
     @property
     def whole_score(self) -> float | None:
-        """The score of the last rung where it covers all testing rows and the trial has not failed."""
+        """The score of the last rung where it is whole and the trial has not failed."""
         counts = self.rungs and self.rungs[-1].is_whole and self.state is not TrialState.FAILED
         return self.rungs[-1].score if counts else None
 

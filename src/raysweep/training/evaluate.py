@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Learner, Matrix
 from raysweep.training.metrics import all_scores
+from raysweep.training.rounds import agreed_rounds
 from raysweep.training.trial_data import PreparedRows
 
 
@@ -41,24 +44,32 @@ def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) ->
     """
     wall, cpu = time.perf_counter(), time.process_time()
     steps = _over_folds(candidate, prepared, rules) if prepared.cuts > 1 else _over_rungs(candidate, prepared, rules)
-    for rung, (effort, scores, rounds, is_last) in enumerate(steps, start=1):
+    for rung, step in enumerate(steps, start=1):
         name = prepared.task.metric.name
-        if name not in scores:
+        if name not in step.scores:
             raise ScoreUndefined(f"{name} is not defined on the rows that the candidate was scored on")
         yield RungReport(
             rung=rung,
-            effort=effort,
-            score=scores[name],
-            metrics=scores,
+            effort=step.effort,
+            score=step.scores[name],
+            metrics=step.scores,
             seconds=time.perf_counter() - wall,
             cpu_seconds=time.process_time() - cpu,
-            rounds=rounds,
-            is_last=is_last,
-            is_whole=prepared.cuts == 1 or is_last,
+            rounds=step.rounds,
+            is_last=step.is_last,
+            # Fewer rounds are a model that can be shipped; a fit on fewer rows, or on some of the folds, is not.
+            is_whole=step.is_last or (prepared.cuts == 1 and step.rounds is not None),
         )
 
 
-Step = tuple[float, dict[str, float], int | None, bool]
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a rung has come to; `is_last` says that more effort would not help, or that there is none."""
+
+    effort: float
+    scores: dict[str, float]
+    rounds: int | None
+    is_last: bool
 
 
 def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, seed: int) -> Learner:
@@ -72,42 +83,52 @@ def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, see
         metric=task.metric.name,
         device=rules.device,
     )
-    return families()[candidate.family].load_learner()(candidate.params, setting)
+    family = families()[candidate.family]
+    made = family.load_learner()(candidate.params, setting)
+    _limit_threads(family.learner, rules.threads)
+    return made
+
+
+@cache
+def _limit_threads(_loaded: str, threads: int) -> None:
+    """Hold BLAS and OpenMP to the threads of a trial; they read the environment when they are loaded, if at all.
+
+    Once for each learner, since a limit holds for libraries that are loaded by then.
+    """
+    threadpool_limits(threads)
 
 
 def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
-    """One cut; each rung is more rounds, or more rows. The best rung so far is the score of a growing family."""
+    """One cut; each rung is more rounds, or more rows."""
     fit, scored = prepared.encoded(0, candidate)
     learner = new_learner(candidate, prepared.task, rules, candidate.seed)
-    best: Step | None = None
     for effort in rules.efforts:
         learner.grow(fit, effort, scored)
-        scores = _scores(learner, prepared, scored)
-        step = (effort, scores, learner.rounds, learner.finished)
-        if best is None or learner.rounds is None or _improves(scores, best[1], prepared):
-            best = step
-        yield effort, best[1], best[2], learner.finished or effort >= 1
-        if learner.finished:
+        is_last = learner.finished or effort >= 1
+        yield Step(effort, _scores(learner, prepared, scored), learner.rounds, is_last)
+        if is_last:
             return
 
 
 def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
     """Full effort in every fold; a rung is a number of folds, its score the mean over them."""
+    grown: list[tuple[Learner, Matrix]] = []
     seen: list[dict[str, float]] = []
-    rounds: list[int] = []
-    wanted = [round(effort * prepared.cuts) for effort in rules.efforts]
     for cut in range(prepared.cuts):
         fit, scored = prepared.encoded(cut, candidate)
         learner = new_learner(candidate, prepared.task, rules, candidate.seed + cut)
         learner.grow(fit, 1.0, scored)
-        seen.append(_scores(learner, prepared, scored))
-        if learner.rounds is not None:
-            rounds.append(learner.rounds)
-        if cut + 1 in wanted:
-            names = set(seen[0]).intersection(*seen)
-            means = {name: float(np.mean([scores[name] for scores in seen])) for name in sorted(names)}
-            mean_rounds = round(float(np.mean(rounds))) if rounds else None
-            yield (cut + 1) / prepared.cuts, means, mean_rounds, cut + 1 == prepared.cuts
+        grown.append((learner, scored))
+        if learner.curve:
+            rounds = agreed_rounds([one.curve for one, _ in grown])
+            for one, _ in grown:
+                one.rounds = rounds
+            seen = [_scores(one, prepared, rows) for one, rows in grown]
+        else:
+            seen.append(_scores(learner, prepared, scored))
+        names = set(seen[0]).intersection(*seen)
+        means = {name: float(np.mean([scores[name] for scores in seen])) for name in sorted(names)}
+        yield Step((cut + 1) / prepared.cuts, means, learner.rounds, cut + 1 == prepared.cuts)
 
 
 def _scores(learner: Learner, prepared: PreparedRows, scored: Matrix) -> dict[str, float]:
@@ -115,10 +136,3 @@ def _scores(learner: Learner, prepared: PreparedRows, scored: Matrix) -> dict[st
     if not np.isfinite(predicted).all():
         raise ScoreUndefined("the candidate predicts values that are not numbers")
     return all_scores(prepared.task.kind, scored.y, predicted, scored.weight)
-
-
-def _improves(scores: dict[str, float], best: dict[str, float], prepared: PreparedRows) -> bool:
-    metric = prepared.task.metric
-    if metric.name not in scores:
-        return True
-    return metric.is_better(scores[metric.name], best[metric.name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,12 +59,14 @@ class Learner(Protocol):
     """One fit of one candidate on one cut of the rows.
 
     Attributes:
-        rounds: the number of rounds with the best score on the watched rows so far (the number grown so far where
-            nothing is watched); None for a family that does not grow in rounds.
+        rounds: how many rounds `predict` uses; None for a family that does not grow in rounds. `grow` sets it to the
+            best number on the watched rows so far, or to all where nothing is watched or more rounds never harm.
+        curve: the score on the watched rows after 1, 2, ... rounds, more is better; empty where rounds are not chosen.
         finished: more effort would not help.
     """
 
     rounds: int | None
+    curve: Sequence[float]
     finished: bool
 
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None: ...

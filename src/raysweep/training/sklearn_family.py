@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -22,10 +23,14 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
+from raysweep.training.rounds import best_rounds, has_stalled
 from raysweep.training.trusted import load_trusted
 
 MODEL_FILE: Final = "estimator.skops"
 MIN_ROWS: Final = 500
+CHUNK_ROUNDS: Final = 25
+CHUNK_GROWTH: Final = 1.6
+SMALLEST: Final = float(np.finfo(np.float64).eps)
 
 
 class SklearnLearner:
@@ -47,7 +52,9 @@ class SklearnLearner:
 
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None:
         self.rounds: int | None = 0 if self.growing else None
+        self.curve: list[float] = []
         self.finished = False
+        self._grown = 0
         self._setting = setting
         self._params = {name: value for name, value in params.items() if name != "encoding"}
         self._model: Any = None
@@ -64,10 +71,13 @@ class SklearnLearner:
         """Numbers, or probabilities with a column for every class of the task."""
         if self._setting.task is TaskKind.REGRESSION:
             return np.asarray(self._model.predict(matrix.values), dtype=np.float64)
-        known = np.asarray(self._model.predict_proba(matrix.values), dtype=np.float64)
+        return self._for_all_classes(self._model.predict_proba(matrix.values))
+
+    def _for_all_classes(self, known: Any) -> Floats:
+        """Probabilities with a column also for classes that the fitted rows lacked."""
         codes = self._model.classes_.astype(int)
         if len(codes) == self._setting.classes:
-            return known
+            return np.asarray(known, dtype=np.float64)
         full = np.zeros((known.shape[0], self._setting.classes))
         full[:, codes] = known
         return full
@@ -101,11 +111,11 @@ class SklearnLearner:
     def _add_rounds(self, training: Matrix, rounds: int) -> None:
         if self._model is None:
             self._model = self._make(training.y.shape[0])
-        elif rounds <= (self.rounds or 0):
+        elif rounds <= self._grown:
             return
         self._model.set_params(**{self.growing: rounds})
         self._model.fit(training.values, training.y, **self._weights(training.weight))
-        self.rounds = rounds
+        self.rounds = self._grown = rounds
 
     def _fit_share(self, training: Matrix, share: float) -> None:
         rows = training.y.shape[0]
@@ -133,13 +143,55 @@ def _first_rows_of_each_class(y: Floats, count: int, classes: int) -> Any:
 
 
 class HistGradientBoostingLearner(SklearnLearner):
-    """Histogram gradient boosting."""
+    """Histogram gradient boosting; watched, it grows in chunks and keeps the number of rounds with the least loss."""
 
     classifier = HistGradientBoostingClassifier
     regressor = HistGradientBoostingRegressor
     growing = "max_iter"
     fixed: ClassVar[Mapping[str, Any]] = {"warm_start": True, "early_stopping": False}
-    threaded = False  # takes OMP_NUM_THREADS, which the trial's process sets
+    threaded = False  # OpenMP is held to the trial's threads
+
+    def grow(self, training: Matrix, share: float, watched: Matrix | None = None) -> None:
+        """Add rounds up to `share` of the full effort; 50 rounds without gain on the watched rows end it."""
+        target = max(1, round(self._setting.rounds * share))
+        while self._grown < target and not self.finished:
+            # Looking at the rounds of a chunk costs a pass over all rounds before it, so chunks grow.
+            chunk = target if watched is None else max(self._grown + CHUNK_ROUNDS, round(self._grown * CHUNK_GROWTH))
+            self._add_rounds(training, min(target, chunk))
+            if watched is not None:
+                self._watch(watched)
+        self.finished = self.finished or share >= 1
+
+    def predict(self, matrix: Matrix) -> Floats:
+        """Predictions of `rounds` rounds."""
+        if (self.rounds or 0) >= self._grown:
+            return super().predict(matrix)
+        return next(islice(self._stages(matrix), (self.rounds or 1) - 1, None))
+
+    def save(self, folder: Path) -> list[str]:
+        """Write the estimator; one that was watched has rounds too many, and is fitted again to be shipped."""
+        if (self.rounds or 0) < self._grown:
+            raise ValueError(f"only {self.rounds} of {self._grown} rounds are used; fit again with that number")
+        return super().save(folder)
+
+    def _watch(self, watched: Matrix) -> None:
+        for predicted in islice(self._stages(watched), len(self.curve), None):
+            self.curve.append(-self._loss(watched, predicted))
+        self.rounds = best_rounds(self.curve)
+        self.finished = has_stalled(self.curve)
+
+    def _stages(self, matrix: Matrix) -> Iterator[Floats]:
+        if self._setting.task is TaskKind.REGRESSION:
+            yield from self._model.staged_predict(matrix.values)
+        else:
+            yield from map(self._for_all_classes, self._model.staged_predict_proba(matrix.values))
+
+    def _loss(self, matrix: Matrix, predicted: Floats) -> float:
+        if self._setting.task is TaskKind.REGRESSION:
+            losses = (matrix.y - predicted) ** 2
+        else:
+            losses = -np.log(np.maximum(predicted[np.arange(len(matrix.y)), matrix.y.astype(int)], SMALLEST))
+        return float(np.average(losses, weights=matrix.weight))
 
 
 class RandomForestLearner(SklearnLearner):

@@ -12,9 +12,9 @@ import xgboost as xgb
 from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
+from raysweep.training.rounds import best_rounds, has_stalled
 
 MODEL_FILE: Final = "model.ubj"
-PATIENCE_ROUNDS: Final = 50
 
 # XGBoost's own metric that is closest to the sweep's: it only chooses the number of rounds.
 _WATCHED_METRIC: Final = {
@@ -47,7 +47,7 @@ class XGBoostLearner:
         self._setting = setting
         self._booster: xgb.Booster | None = None
         self._grown = 0
-        self._best = -np.inf
+        self.curve: list[float] = []
         self._native = params.get("encoding") == "native"
         self._max_bin = int(params.get("max_bin") or 256)
         own = {name: value for name, value in params.items() if name not in {"encoding", "max_cat_to_onehot"}}
@@ -124,11 +124,9 @@ class XGBoostLearner:
         assert self._booster is not None  # noqa: S101 - grow() made it
         text = str(self._booster.eval_set([(test, "testing")], self._grown - 1))
         value = float(text.rsplit(":", 1)[1])
-        score = value if self._params["eval_metric"] in _GROWING_METRICS else -value
-        if score > self._best or self.rounds == 0:
-            self._best, self.rounds = score, self._grown
-        elif self._grown - (self.rounds or 0) >= PATIENCE_ROUNDS:
-            self.finished = True
+        self.curve.append(value if self._params["eval_metric"] in _GROWING_METRICS else -value)
+        self.rounds = best_rounds(self.curve)
+        self.finished = has_stalled(self.curve)
 
     def _prepare(self, matrix: Matrix, reference: xgb.DMatrix | None = None) -> xgb.DMatrix:
         """The binned form of a matrix, kept beside it: building it costs as much as several rounds."""

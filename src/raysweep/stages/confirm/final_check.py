@@ -47,13 +47,14 @@ class Evidence:
         dummy: predictions of the dummy on the same rows.
         default: predictions of the family's default parameters on the same rows, fitted like the winner; None where
             there is none, or the default is the winner.
+        rivals: where the default is the winner, how many other candidates of its family had a score; else None.
         trained_testing, trained_validation: the fit on training rows alone, on testing and on validation rows.
     """
 
     shipped: Scored
     dummy: Floats
     default: Floats | None
-    is_default: bool
+    rivals: int | None
     trained_testing: Scored
     trained_validation: Scored
     fitted_on: str
@@ -113,13 +114,13 @@ def _gates(
     gap: Gap | None,
 ) -> tuple[Gate, ...]:
     by_name = {comparison.against: comparison for comparison in comparisons}
-    codes = evidence.shipped.y.astype(int)
-    counts = np.bincount(codes, minlength=len(task.classes)).tolist() if task.classes else []
+    y = evidence.shipped.y
+    counts = np.bincount(y.astype(int), minlength=len(task.classes)).tolist() if task.classes else []
     gates = [
-        evidence_gate(len(evidence.shipped.y), counts),
+        evidence_gate(len(y), counts),
         seal_gate(evidence.keys_shared),
         dummy_gate(by_name["dummy"], task.metric),
-        default_gate(by_name.get("default"), is_default=evidence.is_default),
+        default_gate(by_name.get("default"), rivals=evidence.rivals),
         gap_gate(gap),
         goal_gate(own, config.gates.score, task.metric),
     ]

@@ -33,11 +33,20 @@ def dummy_gate(comparison: Comparison, metric: Metric) -> Gate:
     return Gate("beats the dummy", Outcome.PASSED, numbers)
 
 
-def default_gate(comparison: Comparison | None, *, is_default: bool) -> Gate:
-    """Not worse than the family's default parameters (the guard against overtuning)?"""
+def default_gate(comparison: Comparison | None, *, rivals: int | None) -> Gate:
+    """Not worse than the family's default parameters (the guard against overtuning)?
+
+    Args:
+        comparison: with the default; None where there is none.
+        rivals: where the default itself won, how many other candidates of its family had a score; else None.
+    """
     name = "beats the default"
-    if is_default:
-        return Gate(name, Outcome.WARNING, "the family's default parameters won: tuning bought nothing")
+    if rivals == 0:
+        words = "the family's default parameters won, and no other candidate of the family was scored"
+        return Gate(name, Outcome.WARNING, f"{words}: give the search more time")
+    if rivals is not None:
+        words = f"the family's default parameters won over {rivals:,} other candidates of the family"
+        return Gate(name, Outcome.WARNING, f"{words}: tuning bought nothing")
     if comparison is None:
         return Gate(name, Outcome.WARNING, "no fit with the family's default parameters to compare with")
     numbers = f"gain over the family's default parameters {_interval(comparison.gain)}"

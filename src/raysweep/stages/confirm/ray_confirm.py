@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
 import ray
 
 from raysweep.config import SweepConfig
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import LearningTask, Split
-from raysweep.records.trial import FittedModel, Trial
+from raysweep.records.trial import FittedModel, Trial, TrialState
 from raysweep.stages.confirm.final_check import Evidence, Scored, check_finally
 from raysweep.training.dummy import dummy_predictions
-from raysweep.training.evaluate import TrialRules
+from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.pipeline import Pipeline, fit_pipeline
-from raysweep.training.trial_data import RowBlock, SearchRows
+from raysweep.training.row_file import read_rows
+from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 
 TRAINING, BOTH = "training", "training+testing"
-SEALED_FILE, TARGET, WEIGHT = "validation.parquet", "target", "weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,21 @@ class Confirmed:
     training: RowBlock
 
 
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What has to be fitted.
+
+    Attributes:
+        on: training, or training+testing.
+        to_its_end: a trial that the scheduler had stopped is run to its end first, since what it gave in a few rounds
+            is no match for the winner.
+    """
+
+    trial: Trial
+    on: str
+    to_its_end: bool = False
+
+
 def confirm_winner(
     ranking: list[Trial], trials: tuple[Trial, ...], task: LearningTask, split: Split, config: SweepConfig
 ) -> Confirmed:
@@ -50,30 +65,30 @@ def confirm_winner(
         ranking: trials with a score, best first; not empty.
         trials: all trials, among them the winner's family's default.
         task: what was learned.
-        split: holds the search's rows and the folder of the sealed ones.
+        split: holds the search's rows and the file of the sealed ones.
         config: the whole sweep.
     """
     winner = ranking[0]
     default = _default_of(winner, trials)
-    best = ranking[: config.export.top]
-    fits = [(trial, TRAINING) for trial in best]
-    fits += [(winner, BOTH)] if config.confirm.refit == BOTH else []
-    fits += [(default, config.confirm.refit)] if default is not None and default is not winner else []
-    fitted = dict(zip([(t.candidate.number, on) for t, on in fits], _fit_all(fits, task, split, config), strict=True))
-    shipped = fitted[winner.candidate.number, config.confirm.refit]
-    compared = None if default is None else fitted.get((default.candidate.number, config.confirm.refit))
+    best = [f"best {rank}" for rank in range(1, min(len(ranking), config.export.top) + 1)]
+    fits = {name: _Fit(trial, TRAINING) for name, trial in zip(best, ranking, strict=False)}
+    if config.confirm.refit == BOTH:
+        fits["shipped"] = _Fit(winner, BOTH)
+    if default is not None and default is not winner:
+        fits["default"] = _Fit(default, config.confirm.refit, to_its_end=True)
+    fitted = _fit_all(fits, task, split, config)
+    shipped = fitted.get("shipped", fitted["best 1"])
     evidence = _gather(
         task,
         split,
         shipped=shipped,
-        trained=fitted[winner.candidate.number, TRAINING],
-        default=None if compared is shipped else compared,
-        is_default=winner.candidate.origin == "default",
+        trained=fitted["best 1"],
+        default=fitted.get("default"),
+        rivals=_rivals(winner, trials) if winner is default else None,
     )
     check = check_finally(evidence, task, config.confirm, config.split.seed)
     rows: SearchRows = ray.get(split.search_data)
-    own = tuple(fitted[trial.candidate.number, TRAINING] for trial in best)
-    return Confirmed(check, shipped, own, rows.training)
+    return Confirmed(check, shipped, tuple(fitted[name] for name in best), rows.training)
 
 
 def _default_of(winner: Trial, trials: tuple[Trial, ...]) -> Trial | None:
@@ -83,22 +98,29 @@ def _default_of(winner: Trial, trials: tuple[Trial, ...]) -> Trial | None:
     return None
 
 
-def _fit_all(fits: list[tuple[Trial, str]], task: LearningTask, split: Split, config: SweepConfig) -> list[FittedModel]:
-    rules = TrialRules((1.0,), config.search.trial.cpus, "cuda" if config.search.trial.gpus else "cpu")
-    fit = ray.remote(_fit).options(num_cpus=config.search.trial.cpus, num_gpus=config.search.trial.gpus)
-    return list(
-        ray.get([fit.remote(trial, on, split.search_data, task, rules, config.search.seed) for trial, on in fits])
-    )
+def _rivals(default: Trial, trials: tuple[Trial, ...]) -> int:
+    family = default.candidate.family
+    return sum(one.candidate.family == family and one.score is not None for one in trials) - 1
 
 
-def _fit(trial: Trial, on: str, rows: SearchRows, task: LearningTask, rules: TrialRules, seed: int) -> FittedModel:
-    import warnings
+def _fit_all(fits: dict[str, _Fit], task: LearningTask, split: Split, config: SweepConfig) -> dict[str, FittedModel]:
+    trial = config.search.trial
+    rules = TrialRules((1.0,), trial.cpus, "cuda" if trial.gpus else "cpu")
+    carry_out = ray.remote(_carry_out).options(num_cpus=trial.cpus, num_gpus=trial.gpus)
+    running = [carry_out.remote(fit, split.search_data, task, rules, config.search.seed) for fit in fits.values()]
+    return dict(zip(fits, ray.get(running), strict=True))
 
+
+def _carry_out(fit: _Fit, rows: SearchRows, task: LearningTask, rules: TrialRules, seed: int) -> FittedModel:
     warnings.simplefilter("ignore")  # a worker process of ours: learners warn about what is merely unusual
     started = time.perf_counter()
-    block = rows.training if on == TRAINING else rows.training.joined(rows.testing)
-    pipeline = fit_pipeline(trial.candidate, task, block, rules, rounds=_rounds_for(trial, block.rows, rows), seed=seed)
-    return FittedModel(trial, pipeline, on, block.rows, time.perf_counter() - started)
+    block = rows.training if fit.on == TRAINING else rows.training.joined(rows.testing)
+    trial = fit.trial
+    if fit.to_its_end and trial.state is not TrialState.COMPLETE:
+        trial = replace(trial, rungs=tuple(evaluate(trial.candidate, PreparedRows(task, rows, seed), rules)))
+    rounds = _rounds_for(trial, block.rows, rows)
+    pipeline = fit_pipeline(trial.candidate, task, block, rules, rounds=rounds, seed=seed)
+    return FittedModel(fit.trial, pipeline, fit.on, block.rows, time.perf_counter() - started)
 
 
 def _rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
@@ -119,16 +141,21 @@ def _gather(
     shipped: FittedModel,
     trained: FittedModel,
     default: FittedModel | None,
-    is_default: bool,
+    rivals: int | None,
 ) -> Evidence:
     rows: SearchRows = ray.get(split.search_data)
-    sealed = open_sealed(Path(split.sealed), task)
-    fitted_on = rows.training if shipped.fitted_on == TRAINING else rows.training.joined(rows.testing)
+    sealed = open_sealed(split, task)
+    y, weight = rows.training.y, rows.training.weight
+    if shipped.fitted_on == BOTH:
+        y = np.concatenate([y, rows.testing.y])
+        weight = (
+            None if weight is None or rows.testing.weight is None else np.concatenate([weight, rows.testing.weight])
+        )
     return Evidence(
         shipped=_score_on(shipped, sealed),
-        dummy=dummy_predictions(task, fitted_on.y, fitted_on.weight, sealed.rows),
+        dummy=dummy_predictions(task, y, weight, sealed.rows),
         default=None if default is None else _pipeline(default).predict(sealed.features),
-        is_default=is_default,
+        rivals=rivals,
         trained_testing=_score_on(trained, rows.testing),
         trained_validation=_score_on(trained, sealed),
         fitted_on=shipped.fitted_on,
@@ -136,12 +163,9 @@ def _gather(
     )
 
 
-def open_sealed(folder: Path, task: LearningTask) -> RowBlock:
+def open_sealed(split: Split, task: LearningTask) -> RowBlock:
     """The validation rows. Called once a sweep, after the search has ended."""
-    table = pq.read_table(folder / SEALED_FILE)
-    features = pa.table({column.name: table.column(str(n)) for n, column in enumerate(task.features)})
-    weight = table.column(WEIGHT).to_numpy() if WEIGHT in table.column_names else None
-    return RowBlock(features, table.column(TARGET).to_numpy(), weight)
+    return read_rows(Path(split.sealed), [column.name for column in task.features])
 
 
 def _score_on(model: FittedModel, block: RowBlock) -> Scored:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 
 from raysweep.stages.search.ray_schedulers import make_scheduler
 from raysweep.stages.search.ray_searcher import CandidateSearcher, StaysHere
@@ -178,7 +180,25 @@ def _run_trials(
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             ),
         )
-        tuner.fit()
+        with _plain_actors():
+            tuner.fit()
+
+
+@contextlib.contextmanager
+def _plain_actors() -> Iterator[None]:
+    """Trial actors without Tune's own environment variables.
+
+    Tune would hand them the driver's AWS keys in a runtime environment, which Ray's agent writes into its log in clear
+    text; trials need none. Without a runtime environment they also start in worker processes that are already there.
+    """
+    handed, fixed = set(class_cache.ENV_VARS_TO_PROPAGATE), dict(class_cache.DEFAULT_ENV_VARS)
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
+    class_cache.DEFAULT_ENV_VARS.clear()
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE.update(handed)
+        class_cache.DEFAULT_ENV_VARS.update(fixed)
 
 
 def _short_name(trial: Any) -> str:

@@ -45,7 +45,6 @@ class CandidateTrial(tune.Trainable):  # type: ignore[misc]
         """Once per actor: get hold of the rows."""
         if context is None:
             raise ValueError("a trial needs its context")
-        os.environ["OMP_NUM_THREADS"] = str(context.rules.threads)
         self._context = context
         self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
         self._begin(config)

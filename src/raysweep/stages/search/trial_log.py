@@ -110,8 +110,8 @@ class TrialLog:
 def ranked(trials: tuple[Trial, ...], metric: Metric) -> list[Trial]:
     """Trials with a score, best first; ties go to the earlier proposal.
 
-    With one testing part every score counts: a trial that ended early has a score for the rounds that it had, and
-    those rounds are what would be shipped. With folds, a mean over fewer of them is no match for one over all.
+    Whole scores come first. That of a trial which ended early is whole where it had fewer rounds, since those
+    rounds are what would be shipped; not where it had fewer rows or folds.
     """
     scored = [trial for trial in trials if trial.score is not None and trial.state is not TrialState.FAILED]
     return sorted(

@@ -6,13 +6,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import ray
 
 from raysweep.config import SplitConfig
@@ -29,9 +28,9 @@ from raysweep.stages.split.assign import (
 )
 from raysweep.stages.split.targets import target_codes
 from raysweep.training.learner import Floats
+from raysweep.training.row_file import write_rows
 from raysweep.training.trial_data import RowBlock, SearchRows
 
-SEALED_FILE: Final = "validation.parquet"
 _KEY, _ROW, _PART, _TARGET, _WEIGHT = "key", "row", "part", "target", "weight"
 
 
@@ -172,14 +171,10 @@ def _count_shared(parts: Mapping[Part, _Cut]) -> int:
 
 
 def _seal(validation: _Cut, work_folder: Path) -> str:
-    folder = Path(tempfile.mkdtemp(prefix="sealed-", dir=work_folder))  # mode 0700
-    block = validation.block
-    columns = {str(position): block.features.column(position) for position in range(block.features.num_columns)}
-    columns[_TARGET] = pa.array(block.y)
-    if block.weight is not None:
-        columns[_WEIGHT] = pa.array(block.weight)
-    pq.write_table(pa.table(columns), folder / SEALED_FILE)
-    return str(folder)
+    """Put the validation rows into a folder of their own (mode 0700); returns the file's path."""
+    path = Path(tempfile.mkdtemp(prefix="sealed-", dir=work_folder)) / "validation.parquet"
+    write_rows(path, validation.block)
+    return str(path)
 
 
 def _empty_part(part: Part) -> DataUnsuitable:

@@ -50,11 +50,12 @@ def rare_class(_profile: Profile, context: Context, target: TargetReading) -> li
     share = min(parts.testing, parts.validation)
     error, warn = context.limit(check, "error"), context.limit(check, "warn")
     counted = sorted(zip(target.class_counts, map(label_text, target.classes), strict=True))
-    rare = [(count, label) for count, label in counted if count < error or count * share < warn]
+    too_rare = [(count, label) for count, label in counted if count < error]
+    is_error = bool(too_rare)
+    rare = too_rare or [(count, label) for count, label in counted if count * share < warn]
     if not rare:
         return []
-    is_error = rare[0][0] < error
-    shown = ", ".join(f"{label} ({count:,} rows)" for count, label in rare[:MAX_SHOWN])
+    shown = ", ".join(f"{label} ({count:,} row{'s' if count != 1 else ''})" for count, label in rare[:MAX_SHOWN])
     why = (
         f"fewer than {error:g} rows cannot be in all three parts"
         if is_error

@@ -46,7 +46,7 @@ def bins_of(column: pa.ChunkedArray) -> Codes:
         return np.where(counts[codes + 1] == 1, 1, np.where(codes < 0, 0, codes + 2))
     numbers = numbers_of(column)
     present = np.sort(numbers[~np.isnan(numbers)])
-    edges = present[np.append(True, np.diff(present) > 0)] if len(present) else present
+    edges = np.unique(present)
     if len(edges) > _BINS:
         edges = np.unique(present[(np.arange(1, _BINS) * len(present)) // _BINS])
     bins = np.searchsorted(edges, numbers, side="left") + 1
