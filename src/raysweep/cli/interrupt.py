@@ -1,7 +1,11 @@
-"""Ctrl-C: the first one during the search asks it to finish with what there is, the next one stops at once."""
+"""Ctrl-C: the first one during the search asks it to finish with what there is, the next one stops at once.
+
+SIGTERM does the same, and so does SIGHUP, which comes when the terminal goes away.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +16,8 @@ from raysweep.events import Event, Stage, StageStarted
 
 FINISHING = "finishing with what there is; Ctrl-C again stops now"
 STOPPED = "stopped by the user"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+OUTPUTS = (1, 2)
 
 
 class Interrupts:
@@ -22,6 +27,8 @@ class Interrupts:
         self._notify = notify
         self._asked = False
         self._has_candidates = False
+        self._terminals = [number for number in OUTPUTS if os.isatty(number)]
+        self.signals = _signals()
 
     def asked(self) -> bool:
         """Whether to finish with what there is."""
@@ -35,10 +42,14 @@ class Interrupts:
 
     def listen(self) -> None:
         """Catch the signals from now on."""
-        for number in SIGNALS:
+        for number in self.signals:
             signal.signal(number, self._on_signal)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == HANGUP:
+            _silence(self._terminals)
+            if self._asked:
+                return  # the shell repeats the hangup of the terminal to its jobs: nobody has asked twice
         if self._asked or not self._has_candidates:
             # No Exception: between here and the command, nothing that retries or logs may swallow it.
             raise KeyboardInterrupt
@@ -48,7 +59,7 @@ class Interrupts:
 
 @contextmanager
 def catching_interrupts(notify: Callable[[str], None]) -> Iterator[Interrupts]:
-    """Catch Ctrl-C and SIGTERM in the main thread while the block runs.
+    """Catch Ctrl-C, SIGTERM and SIGHUP in the main thread while the block runs.
 
     Args:
         notify: tells the user that the first one was understood; called from within a signal handler.
@@ -56,8 +67,8 @@ def catching_interrupts(notify: Callable[[str], None]) -> Iterator[Interrupts]:
     Raises:
         Interrupted: the user wants to stop now.
     """
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     interrupts = Interrupts(notify)
+    before = {number: signal.getsignal(number) for number in interrupts.signals}
     try:
         interrupts.listen()
         yield interrupts
@@ -66,3 +77,19 @@ def catching_interrupts(notify: Callable[[str], None]) -> Iterator[Interrupts]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signals() -> tuple[signal.Signals, ...]:
+    """Those to catch: not SIGHUP where nohup had it ignored."""
+    if HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    return signal.SIGINT, signal.SIGTERM, HANGUP
+
+
+def _silence(terminals: list[int]) -> None:
+    """Send what is written to terminals that are gone nowhere: the sweep shall not fail for it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in terminals:
+        if not os.isatty(number):
+            os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -17,6 +17,7 @@ from raysweep.cli.search_state import SearchState
 from raysweep.events import DataChecked, Event, Said, SearchPlanned, Stage, StageFinished, StageStarted
 from raysweep.records.table import DataCheck, Severity
 from raysweep.report.leaderboard import leaderboard
+from raysweep.report.wording import score_heading
 
 LEADERS = 5
 REFRESHES_PER_SECOND = 4
@@ -122,7 +123,7 @@ class LiveDisplay:
             return []
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("family")
-        table.add_column(Text(f"{search.plan.metric} on {search.plan.part}"), justify="right")
+        table.add_column(Text(score_heading(search.plan.metric, search.plan.part)), justify="right")
         table.add_column("state")
         table.add_column("params", overflow="ellipsis", no_wrap=True)
         for row in rows:

@@ -58,15 +58,15 @@ class SearchState:
         return f"{running * each:,} of {self.plan.slots * each:,} cores busy"
 
     def time(self, now: float) -> str:
-        """The time left where the search has a limit, else the time gone."""
+        """The time left where the search has a limit and trials to come, else the time gone."""
         gone = now - self._started
-        if self.plan.seconds is None:
+        if self.plan.seconds is None or self._ended() >= self.plan.trials:
             return f"{clock_text(gone)} gone"
         return f"{clock_text(max(0.0, self.plan.seconds - gone))} left"
 
     def share_done(self, now: float) -> float:
         """How much of the search is over, 0 to 1, by the limit that is closest."""
-        by_trials = sum(trial.state.has_ended for trial in self._trials.values()) / self.plan.trials
+        by_trials = self._ended() / self.plan.trials
         by_time = 0.0 if self.plan.seconds is None else (now - self._started) / self.plan.seconds
         return min(1.0, max(by_trials, by_time))
 
@@ -77,6 +77,9 @@ class SearchState:
             return f"no {self.plan.metric} on {self.plan.part} yet"
         who = f"{best.candidate.family}, trial {best.candidate.number}"
         return f"best {self.plan.metric} {best.score:.6g} on {self.plan.part} ({who})"
+
+    def _ended(self) -> int:
+        return sum(trial.state.has_ended for trial in self._trials.values())
 
     def _beats_best(self, trial: Trial) -> bool:
         score, best = trial.whole_score, self._best.whole_score if self._best is not None else None

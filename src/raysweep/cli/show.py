@@ -50,12 +50,14 @@ def _print(view: RunView, top: int) -> None:
     if ranked:
         rows = leaderboard_rows([_entry(trial) for trial in ranked[:top]])
         console.print()
-        console.print(leaderboard_table(rows, ranked[0]["metric"] or "score", ranked[0]["part"] or "testing"))
+        metric, part = ranked[0]["metric"] or "score", ranked[0]["part"] or "testing"
+        console.print(leaderboard_table(rows, metric, part, console.width))
     console.print(Text(_counts(view, len(ranked), top)))
     console.print()
     if view.final_check is not None:
         console.print(verdict_panel(read_final_check(view.final_check)))
-    console.print(next_steps(view.url, has_model=view.final_check is not None), soft_wrap=True)
+    steps = next_steps(view.url, has_model=view.final_check is not None, finished=view.finished)
+    console.print(steps, soft_wrap=True)
 
 
 def _counts(view: RunView, ranked: int, top: int) -> str:

@@ -22,7 +22,7 @@ from raysweep.records.table import (
     Suitability,
 )
 from raysweep.report.leaderboard import Row
-from raysweep.report.wording import MARKS, comparison_line, gap_line, score_line
+from raysweep.report.wording import MARKS, comparison_line, gap_line, heading_note, score_heading, score_line
 
 SEVERITY_STYLES = {
     Severity.ERROR: "bold red",
@@ -48,6 +48,7 @@ SUITABILITY_STYLES = {
     Suitability.UNSUITABLE: "bold red",
 }
 PIPED_WIDTH = 160
+NARROW_WIDTH = 110
 MAX_COLUMNS_SHOWN = 60
 TYPES_SHOWN = {ColumnKind.NUMBER, ColumnKind.DATETIME, ColumnKind.NESTED}
 
@@ -106,13 +107,47 @@ def suitability_line(check: DataCheck) -> Text:
     return Text.assemble("The data are ", (check.suitability.value, SUITABILITY_STYLES[check.suitability]))
 
 
-def leaderboard_table(rows: Iterable[Row], metric: str, part: str) -> Table:
-    """The trials, best first."""
-    table = _table("#", "family", f"{metric} on {part}", "effort", "seconds", "state", "params", "trial")
+def leaderboard_table(rows: Iterable[Row], metric: str, part: str, width: int) -> Group:
+    """The trials, best first; below them what was scored, where the heading is too short for it.
+
+    Args:
+        rows: the lines.
+        metric: its name.
+        part: what the scores were measured on.
+        width: of the console; a narrow one gets fewer columns and shortened params.
+    """
+    score = score_heading(metric, part)
+    table = _narrow_leaderboard(rows, score) if width < NARROW_WIDTH else _wide_leaderboard(rows, score)
+    note = heading_note(metric, part)
+    return Group(table, *([Text(note, style="dim")] if note else []))
+
+
+def _wide_leaderboard(rows: Iterable[Row], score: str) -> Table:
+    table = _table("#", "family", score, "effort", "seconds", "state", "params", "trial")
+    _keep_whole(table, "family", score, "state")
     for row in rows:
         cells = (row.rank, row.family, row.score, row.effort, row.seconds, row.state, row.params, row.trial)
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _narrow_leaderboard(rows: Iterable[Row], score: str) -> Table:
+    metric, _, rest = score.partition(" ")
+    folded = f"{metric}\n{rest}"
+    table = _table("#", "family", folded, "effort", "state", "params")
+    _keep_whole(table, "family", folded, "state", "params")
+    table.expand = True
+    table.columns[-1].ratio = 1  # params get what the others leave
+    for row in rows:
+        cells = (row.rank, row.family, row.score, row.effort, row.state, row.params)
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _keep_whole(table: Table, *headings: str) -> None:
+    for column in table.columns:
+        if str(column.header) in headings:
+            column.no_wrap, column.overflow = True, "ellipsis"
 
 
 def verdict_panel(check: FinalCheck) -> Panel:
@@ -132,9 +167,11 @@ def verdict_panel(check: FinalCheck) -> Panel:
     return Panel(Group(*lines, gates), title="verdict", title_align="left", border_style=style)
 
 
-def next_steps(url: str, *, has_model: bool) -> Text:
-    """Where the bundle is, and what to do with it."""
+def next_steps(url: str, *, has_model: bool, finished: bool = True) -> Text:
+    """Where the bundle is, and what to do with it; a run that is not finished can only be looked at again."""
     quoted = shlex.quote(url)
+    if not finished:
+        return Text(f"folder  {url}\n        raysweep show {quoted}", no_wrap=True, overflow="ignore")
     lines = [f"bundle  {url}", f"        raysweep show {quoted}", f"        raysweep verify {quoted}"]
     if has_model:
         lines += [

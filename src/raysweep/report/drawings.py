@@ -13,6 +13,7 @@ from raysweep.report.wording import score_text
 
 WIDTH, ROW, LABELS, MARGIN = 640, 34, 150, 70
 HEIGHT = 200
+MIN_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ def _score_row(number: int, name: str, score: float, scale: _Scale, interval: tu
 
 
 def draw_progress(trials: Sequence[Trial], metric: Metric) -> Html | None:
-    """The best score after each trial over the seconds of the search; None where there is none."""
+    """The best score after each trial over the seconds of the search; None where fewer than two have a score."""
     steps = best_over_time(trials, metric)
-    if not steps:
+    if len(steps) < MIN_STEPS:
         return None
     scores = [score for _, score in steps]
     across = _Scale(0.0, max(second for second, _ in steps), MARGIN, WIDTH - 20)

@@ -8,18 +8,19 @@ from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import Finding
 from raysweep.records.trial import Trial
 from raysweep.report.leaderboard import leaderboard
-from raysweep.report.markup import Html, table, tag
-from raysweep.report.wording import MARKS, comparison_line, gap_line, score_line
+from raysweep.report.markup import Html, join, table, tag
+from raysweep.report.wording import MARKS, comparison_line, gap_line, heading_note, score_heading, score_line
 
 
 def leaderboard_table(ranking: Sequence[Trial], metric: str, part: str) -> Html:
-    """The trials, best first."""
-    head = ("#", "family", f"{metric} on {part}", "effort", "seconds", "state", "params", "trial")
-    rows = leaderboard(ranking)
-    return table(
-        head,
-        ((row.rank, row.family, row.score, row.effort, row.seconds, row.state, row.params, row.trial) for row in rows),
+    """The trials, best first; below them what was scored, where the heading is too short for it."""
+    head = ("#", "family", score_heading(metric, part), "effort", "seconds", "state", "params", "trial")
+    rows = (
+        (row.rank, row.family, row.score, row.effort, row.seconds, row.state, row.params, row.trial)
+        for row in leaderboard(ranking)
     )
+    note = heading_note(metric, part)
+    return join((table(head, rows), *([tag("p", note)] if note else [])))
 
 
 def verdict_lines(check: FinalCheck) -> Html:

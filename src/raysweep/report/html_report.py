@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from raysweep.records.table import PartSummary, Profile
+from raysweep.records.table import LearningTask, PartSummary, Profile
+from raysweep.records.trial import SearchOutcome
 from raysweep.report.drawings import draw_progress, draw_scores
 from raysweep.report.fragments import findings_table, gates_table, leaderboard_table, verdict_lines
 from raysweep.report.markup import Html, definitions, join, table, tag
@@ -98,7 +99,6 @@ def _search(view: ReportInput) -> Html:
     asked = view.config.get("search", {})
     space = asked.get("space", "auto")
     families = space if isinstance(space, str) else ", ".join(space.get("families", {}))
-    drawing = draw_progress(search.trials, view.task.metric) if view.task is not None else None
     facts = (
         ("space", families),
         ("algorithm", asked.get("algorithm", "")),
@@ -108,8 +108,16 @@ def _search(view: ReportInput) -> Html:
         ("ended because", search.stopped_by),
         ("took", f"{search.seconds:,.1f} s, {search.slots:,} trials at a time"),
     )
-    plot = () if drawing is None else (tag("p", f"Best score on {search.part} over time"), drawing)
-    return _section("Search", definitions(facts), *plot)
+    return _section("Search", definitions(facts), _progress(search, view.task))
+
+
+def _progress(search: SearchOutcome, task: LearningTask | None) -> Html:
+    if task is None:
+        return Html()
+    drawing = draw_progress(search.trials, task.metric)
+    if drawing is None:
+        return tag("p", "Fewer than two trials have a score: there is no progress to draw.")
+    return join((tag("p", f"Best score on {search.part} over time"), drawing))
 
 
 def _data(view: ReportInput) -> Html:

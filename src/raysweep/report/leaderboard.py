@@ -9,6 +9,17 @@ from raysweep.records.trial import Trial
 from raysweep.report.wording import params_text, score_text
 
 SHOWN_PARAMS = 4
+IMPORTANT_PARAMS = (
+    "learning_rate",
+    "max_depth",
+    "max_leaf_nodes",
+    "min_child_weight",
+    "min_samples_leaf",
+    "C",
+    "alpha",
+    "n_neighbors",
+    "encoding",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the leaderboard; `params` holds the few that tell the trials of a family apart."""
+    """A line of the leaderboard; `params` holds the few that tell the trials of a family apart, or matter most."""
 
     rank: str
     family: str
@@ -80,15 +91,17 @@ def _entry(trial: Trial) -> Entry:
 
 
 def _telling_params(all_params: Iterable[Mapping[str, object]]) -> list[str]:
-    """The first few names whose values differ; where nothing differs, the first few names."""
+    """The first few names whose values differ; where none does, the first few of all. The important ones come first."""
     values: dict[str, set[str]] = {}
-    count = 0
     for params in all_params:
-        count += 1
         for name, value in params.items():
             values.setdefault(name, set()).add(repr(value))
     differing = [name for name, seen in values.items() if len(seen) > 1]
-    return (differing if count > 1 else list(values))[:SHOWN_PARAMS]
+    return sorted(differing or values, key=_importance)[:SHOWN_PARAMS]
+
+
+def _importance(name: str) -> int:
+    return IMPORTANT_PARAMS.index(name) if name in IMPORTANT_PARAMS else len(IMPORTANT_PARAMS)
 
 
 def _effort_text(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
@@ -14,6 +15,20 @@ MARKS = {
     Outcome.INCONCLUSIVE: "?",
     Outcome.FAILED: "✗",
 }
+
+_CROSS_VALIDATED = re.compile(r"cross-validated in (\d+) folds$")
+
+
+def score_heading(metric: str, part: str) -> str:
+    """`roc_auc on testing`, or `roc_auc, 5-fold CV`: short, for the heading of a column."""
+    found = _CROSS_VALIDATED.search(part)
+    return f"{metric}, {found[1]}-fold CV" if found else f"{metric} on {part}"
+
+
+def heading_note(metric: str, part: str) -> str:
+    """What the heading of the scores left out, to stand beside the table once; empty where it says all."""
+    full = f"{metric} on {part}"
+    return "" if score_heading(metric, part) == full else f"Scores are {full}."
 
 
 def score_text(value: float | None) -> str:
