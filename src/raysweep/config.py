@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -238,6 +239,8 @@ def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, override
     space = load_space(config.search.space, base=base)
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["data"]["source"] = _resolve_source(config.data.source, base)
+    if "://" not in config.export.to:
+        resolved["export"]["to"] = os.path.expanduser(config.export.to)  # noqa: PTH111 - Path drops a last /
     if not isinstance(config.search.space, str) or config.search.space not in shipped_spaces():
         resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True)
     return parse_document(SweepConfig, resolved, place=place)

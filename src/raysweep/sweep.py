@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from raysweep.bundle.locate import JOURNAL_FILE
 from raysweep.config import SweepConfig, require_target
-from raysweep.documents import plain_record
-from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished, RequestInvalid, StorageFailed
+from raysweep.documents import canonical_json, plain_record
+from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished, RaysweepError, RequestInvalid, StorageFailed
 from raysweep.events import DataChecked, Listener, Said, Stage, StageFinished, StageStarted
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Outcome
 from raysweep.records.metric import check_metric_name
@@ -42,6 +43,8 @@ from raysweep.storage.journal import Journal
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
 from raysweep.training.families import check_space, fitting_space
+
+OWNER_FILE: Final = f"{JOURNAL_FOLDER}owner.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,13 @@ def run(request: SweepRequest) -> Sweep:
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     store = _reserve(config, run_id)
     folder = make_run_folder(run_id)
-    with _removed_unless_needed(folder), ray_session(config.cluster.address) as session:
+    with _cleared(folder), ray_session(config.cluster.address) as session:
         request.tell(
             Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
         )
         count_slots(config.search)
         sweep = Sweep(run_id, examine(config, request.data, request.tell))
+        _claim(store, run_id)
         if sweep.examined.check.task is None:
             _export(request, sweep, folder, store, space)
             raise _unsuitable(sweep.examined.check, store)
@@ -194,6 +198,8 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
     if sweep.split is None or sweep.search is None:
         raise ValueError("a final check needs a split and a search")
     with _stage(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
+        best = min(len(sweep.ranking), request.config.export.top)
+        request.tell(Said(f"fitting the {best} best again, the one that ships, and what it is compared with"))
         confirmed = confirm_winner(list(sweep.ranking), sweep.search.trials, task, sweep.split, request.config)
         check = confirmed.check
         done(f"{check.verdict}: {check.metric} {check.score.value:.4g} on validation ({check.rows:,} rows)")
@@ -202,12 +208,8 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
 
 def _export(request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store, space: SearchSpace) -> str:
     with _stage(request.tell, Stage.EXPORT) as done:
-        contents = _contents(request.config, sweep, space)
-        try:
-            url = export_bundle(contents, folder.outgoing, store)
-            _put_journal(store, folder)
-        except StorageFailed as error:
-            raise StorageFailed(f"{error}. The bundle's files are kept in {folder.outgoing}") from error
+        url = export_bundle(_contents(request.config, sweep, space), folder.outgoing, store)
+        _put_journal(store, folder)
         done(url)
     return url
 
@@ -264,27 +266,39 @@ def _reserve(config: SweepConfig, run_id: str) -> Store:
     store = place.child(run_id)
     if store.exists(MANIFEST_FILE):
         raise RequestInvalid(f"{store.address()} is published already: choose another run id (--run)")
-    if store.list(JOURNAL_FOLDER):
-        raise RequestInvalid(
-            f"{store.address()} holds the journal of a run that did not finish: choose another run id (--run); "
-            f"its trials can be looked at with `raysweep show {store.address()}`"
-        )
     return store
 
 
+def _claim(store: Store, run_id: str) -> None:
+    """Mark the run's place as ours, so that no other process writes there."""
+    owner = {"run_id": run_id, "host": os.uname().nodename, "pid": os.getpid(), "at": datetime.now(UTC).isoformat()}
+    if not store.put_if_absent(OWNER_FILE, canonical_json(owner)):
+        raise RequestInvalid(
+            f"{store.address()} belongs to a run that is going on or did not finish: choose another run id (--run). "
+            f"`raysweep show {store.address()}` shows its trials"
+        )
+
+
 @contextlib.contextmanager
-def _removed_unless_needed(folder: RunFolder) -> Iterator[None]:
-    """Delete the working folder at the end, but keep it where it holds the only copy of a finished bundle."""
+def _cleared(folder: RunFolder) -> Iterator[None]:
+    """Delete the working folder at the end; after a failure, keep in it what would be lost, and say so."""
     try:
         yield
-    except StorageFailed:
-        for sealed in folder.path.glob("sealed-*/*"):
-            sealed.unlink()
-        raise
-    except BaseException:
-        folder.remove()
+    except BaseException as error:
+        kept = folder.remove_what_is_private()
+        if isinstance(error, OSError) and not isinstance(error, RaysweepError):
+            what = f"{error.filename or folder.path}: {error.strerror or error}"
+            raise StorageFailed(f"{what}{_where(folder, kept)}") from error
+        if isinstance(error, StorageFailed):
+            raise StorageFailed(f"{error}{_where(folder, kept)}") from error
         raise
     folder.remove()
+
+
+def _where(folder: RunFolder, kept: bool) -> str:
+    if (folder.outgoing / MANIFEST_FILE).exists():
+        return f". The finished bundle is kept in {folder.outgoing}: copy it to where it belongs"
+    return f". The trials are kept in {folder.path / JOURNAL_FOLDER}" if kept else ""
 
 
 @contextlib.contextmanager
@@ -331,7 +345,7 @@ def _split_summary(split: Split | None) -> str:
 
 def _unsuitable(check: DataCheck, store: Store) -> DataUnsuitable:
     errors = [finding for finding in check.findings if finding.severity.value == "error"]
-    listed = "".join(f"\n  {one.check}: {one.message}. {one.advice}" for one in errors[:10])
+    listed = "".join(f"\n  {one.check}: {one.message}\n    {one.advice}" for one in errors[:10])
     return DataUnsuitable(
         f"the data are {Suitability.UNSUITABLE.value}, no trial was started:{listed}",
         findings=check.findings,

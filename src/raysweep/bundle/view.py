@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,11 @@ from raysweep.errors import NotFound
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.records.metric import METRICS
 from raysweep.storage.store import Store
+
+_SHOWN: Final = (
+    *("trial", "family", "origin", "state", "score", "metric", "part"),
+    *("effort", "rounds", "is_whole", "seconds", "reason"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def view_run(store: Store) -> RunView:
     read_manifest(store)
     final = json.loads(store.get("final_check.json")) if "final_check.json" in present else None
     findings = json.loads(store.get("data/findings.json")) if "data/findings.json" in present else {}
-    trials = _trials(store, (manifest.get("split") or {}).get("folds", 1)) if "trials.parquet" in present else []
+    trials = _trials(store) if "trials.parquet" in present else []
     return RunView(
         manifest["run_id"],
         store.address(),
@@ -73,26 +78,25 @@ def view_run(store: Store) -> RunView:
     )
 
 
-def _trials(store: Store, folds: int) -> list[dict[str, Any]]:
+def _trials(store: Store) -> list[dict[str, Any]]:
     rows = pq.read_table(pa.BufferReader(store.get("trials.parquet"))).to_pylist()
     rungs: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         rungs.setdefault(row["trial"], []).append(row)
     shown = [_shown(reports[-1], len(reports)) for reports in rungs.values()]
-    return sorted(shown, key=lambda trial: _rank(trial, folds))
+    return sorted(shown, key=_rank)
 
 
-def _rank(trial: Mapping[str, Any], folds: int) -> tuple[bool, float, float, int]:
-    """Best first, as `raysweep.records.trial.ranked` has it; without a score last."""
-    if trial["score"] is None or trial["state"] == "failed":
-        return True, 0.0, 0.0, trial["trial"]
-    effort = -trial["effort"] if folds > 1 else 0.0
-    return False, effort, -METRICS[trial["metric"]].sign * trial["score"], trial["trial"]
+def _rank(trial: Mapping[str, Any]) -> tuple[int, float, float, int]:
+    """Best first, as the leaderboard has it: whole scores, then others by effort, then trials without a score."""
+    if trial["score"] is None or trial["state"] == "failed" or trial["metric"] not in METRICS:
+        return 2, 0.0, 0.0, trial["trial"]
+    score = -METRICS[trial["metric"]].sign * trial["score"]
+    return (0, 0.0, score, trial["trial"]) if trial["is_whole"] else (1, -trial["effort"], score, trial["trial"])
 
 
 def _shown(row: dict[str, Any], rungs: int) -> dict[str, Any]:
-    names = ("trial", "family", "origin", "state", "score", "metric", "part", "effort", "rounds", "seconds", "reason")
-    shown = {name: row[name] for name in names}
+    shown = {name: row[name] for name in _SHOWN}
     return shown | {"rungs": rungs if row["rung"] is not None else 0, "params": json.loads(row["params"])}
 
 
@@ -107,7 +111,8 @@ def _unfinished(store: Store, present: set[str]) -> RunView:
             break  # the line that was being written when the run died
         _replay(record, trials)
     run_id = store.address().rstrip("/").rpartition("/")[2]
-    return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=list(trials.values()))
+    ordered = sorted(trials.values(), key=_rank)
+    return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=ordered)
 
 
 def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]]) -> None:
@@ -130,7 +135,7 @@ def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]]) -> Non
     elif kind == "rung" and record["candidate"] in trials:
         report = record["report"]
         trial = trials[record["candidate"]]
-        trial |= {"score": report["score"], "effort": report["effort"], "rounds": report["rounds"]}
+        trial |= {name: report[name] for name in ("score", "effort", "rounds", "is_whole")}
         trial |= {"seconds": report["seconds"], "rungs": report["rung"]}
     elif kind == "ended" and record["candidate"] in trials:
         trials[record["candidate"]] |= {"state": record["state"], "reason": record["reason"]}

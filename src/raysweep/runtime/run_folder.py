@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from raysweep.errors import RequestInvalid, StorageFailed
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE
 
 HOME_VARIABLE: Final = "RAYSWEEP_HOME"
+KEPT_FILES: Final = (f"{JOURNAL_FOLDER}trials.jsonl", f"outgoing/{MANIFEST_FILE}")
+_PID_FILE: Final = "pid"
 _RUN_ID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where a run works on this machine.
-
-    Attributes:
-        path: of the folder.
-        outgoing: files of the bundle.
-    """
+    """Where a run works on this machine."""
 
     path: Path
 
@@ -36,6 +34,19 @@ class RunFolder:
     def remove(self) -> None:
         """Delete it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def remove_what_is_private(self) -> bool:
+        """Delete sealed rows, and the whole folder where it holds nothing that would be lost.
+
+        Returns:
+            Whether something is kept: trials of a search, or a whole bundle that could not be put.
+        """
+        for sealed in self.path.glob("sealed-*"):
+            shutil.rmtree(sealed, ignore_errors=True)
+        if any((self.path / kept).exists() for kept in KEPT_FILES):
+            return True
+        self.remove()
+        return False
 
 
 def new_run_id(name: str, now: datetime) -> str:
@@ -64,7 +75,9 @@ def make_run_folder(run_id: str) -> RunFolder:
     path = home / "runs" / run_id
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _clear_after_the_dead(path.parent)
         path.mkdir(mode=0o700)
+        (path / _PID_FILE).write_text(str(os.getpid()))
         folder = RunFolder(path)
         folder.outgoing.mkdir(mode=0o700)
     except FileExistsError as error:
@@ -75,3 +88,14 @@ def make_run_folder(run_id: str) -> RunFolder:
     except OSError as error:
         raise StorageFailed(f"the working folder {path} cannot be created: {error.strerror}") from error
     return folder
+
+
+def _clear_after_the_dead(runs: Path) -> None:
+    """Delete the sealed rows of runs that were killed, and their folders where nothing of worth is in them."""
+    for file in runs.glob(f"*/{_PID_FILE}"):
+        try:
+            os.kill(int(file.read_text()), 0)
+        except ProcessLookupError:
+            RunFolder(file.parent).remove_what_is_private()
+        except (OSError, ValueError):
+            continue  # alive and somebody else's, or just being made

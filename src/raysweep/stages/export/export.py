@@ -25,7 +25,7 @@ from raysweep.records.table import LearningTask, Severity, Split
 from raysweep.records.trial import FittedModel, SearchOutcome
 from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, pipeline_of, write_contents
 from raysweep.stages.export.environment import environment
-from raysweep.stages.export.publish import list_artifacts, publish
+from raysweep.stages.export.publish import list_artifacts, publish, seal
 from raysweep.storage.store import Store
 from raysweep.training.trusted import TRUSTED_TYPES
 
@@ -39,11 +39,11 @@ def export_bundle(contents: BundleContents, folder: Path, store: Store) -> str:
         store: the run's own place.
 
     Raises:
-        StorageFailed: the store refuses; the files stay in `folder`.
+        StorageFailed: the store refuses; `folder` then holds the whole bundle.
     """
     write_contents(contents, folder)
-    artifacts = list_artifacts(folder)
-    publish(make_manifest(contents, artifacts), folder, store)
+    seal(make_manifest(contents, list_artifacts(folder)), folder)
+    publish(folder, store)
     return store.address()
 
 

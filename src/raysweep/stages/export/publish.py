@@ -36,30 +36,40 @@ def list_artifacts(folder: Path) -> tuple[Artifact, ...]:
     return tuple(artifact for artifact in artifacts if not artifact.path.startswith(JOURNAL_FOLDER))
 
 
-def publish(manifest: Manifest, folder: Path, store: Store) -> None:
-    """Put every file of `folder`, then the sums, then the manifest.
-
-    Args:
-        manifest: naming the artifacts in `folder`.
-        folder: with the files.
-        store: the run's own place.
+def seal(manifest: Manifest, folder: Path) -> None:
+    """Write the manifest and the sums beside the files that it names: the folder is then a whole bundle.
 
     Raises:
-        RaysweepError: a file holds a secret of this process; nothing was put.
-        RequestInvalid: the run is published already.
-        StorageFailed: the store refuses; without a manifest, what was put is no bundle.
+        RaysweepError: a file holds a secret of this process.
     """
     content = canonical_json(manifest.model_dump(mode="json"))
-    _refuse_secrets([*folder.rglob("*")], os.environ)
     sums = [(artifact.path, artifact.sha256) for artifact in manifest.artifacts]
     sums.append((MANIFEST_FILE, hashlib.sha256(content).hexdigest()))
+    (folder / SUMS_FILE).write_text("".join(f"{digest}  {path}\n" for path, digest in sums), encoding="utf-8")
+    (folder / MANIFEST_FILE).write_bytes(content)
+    _refuse_secrets(folder.rglob("*"), os.environ)
+
+
+def publish(folder: Path, store: Store) -> None:
+    """Put every file of a whole bundle, the sums and the manifest last.
+
+    Raises:
+        RequestInvalid: the run is published already; nothing was put.
+        StorageFailed: the store refuses; without a manifest, what was put is no bundle.
+    """
+    if store.exists(MANIFEST_FILE):
+        raise _published_already(store)
+    last = (SUMS_FILE, MANIFEST_FILE)
     for path in sorted(folder.rglob("*")):
-        key = path.relative_to(folder).as_posix()
-        if path.is_file():
-            store.put(key, path)
-    store.put(SUMS_FILE, "".join(f"{digest}  {path}\n" for path, digest in sums).encode())
-    if not store.put_if_absent(MANIFEST_FILE, content):
-        raise RequestInvalid(f"{store.address(MANIFEST_FILE)} is there already: choose another run id (--run)")
+        if path.is_file() and path.relative_to(folder).as_posix() not in last:
+            store.put(path.relative_to(folder).as_posix(), path)
+    store.put(SUMS_FILE, folder / SUMS_FILE)
+    if not store.put_if_absent(MANIFEST_FILE, folder / MANIFEST_FILE):
+        raise _published_already(store)
+
+
+def _published_already(store: Store) -> RequestInvalid:
+    return RequestInvalid(f"{store.address(MANIFEST_FILE)} is there already: choose another run id (--run)")
 
 
 def _artifact(path: Path, name: str) -> Artifact:
@@ -79,7 +89,9 @@ def _refuse_secrets(paths: Iterable[Path], environment: Mapping[str, str]) -> No
     secrets = {
         name: value.encode()
         for name, value in environment.items()
-        if any(mark in name.upper() for mark in _SECRET_NAMES) and len(value) >= _MIN_SECRET_LENGTH
+        if any(mark in name.upper() for mark in _SECRET_NAMES)
+        and len(value) >= _MIN_SECRET_LENGTH
+        and not Path(value).exists()  # MY_TOKEN_FOLDER names a place
     }
     for path in paths:
         if not path.is_file() or not secrets:
@@ -88,6 +100,6 @@ def _refuse_secrets(paths: Iterable[Path], environment: Mapping[str, str]) -> No
         for name, value in secrets.items():
             if value in content:
                 raise RaysweepError(
-                    f"the value of the environment variable {name} stands in {path.name}: nothing was published. "
-                    "Take it out of the data, the sweep file or the uncommitted changes"
+                    f"the value of the environment variable {name} stands in {path.name}: nothing was "
+                    "published. Take it out of the data, the sweep file or the uncommitted changes"
                 )
