@@ -39,9 +39,7 @@ def clean_table(rows: int, seed: int, task: str = "binary") -> pd.DataFrame:
         }
     )
     signal = (frame["amount"] - 100) / 20 + (frame["age"] - 49) / 18 + np.where(frame["member"], 0.8, -0.4)
-    signal = (
-        signal.to_numpy() + np.where(frame["plan"].to_numpy() == "pro", 0.7, 0.0) + rng.normal(0, 1, rows)
-    )
+    signal = signal.to_numpy() + np.where(frame["plan"].to_numpy() == "pro", 0.7, 0.0) + rng.normal(0, 1, rows)
     if task == "regression":
         return frame.assign(target=signal)
     if task == "multiclass":
@@ -71,6 +69,4 @@ def profile_of(frame: pd.DataFrame, target: str | None = "target") -> Profile:
 def sweep_config(target: str | None = "target", **data: Any) -> SweepConfig:
     """A sweep over a table in memory; sections other than `data` are given as `split={...}` and the like."""
     sections = {name: data.pop(name) for name in ("checks", "split", "search") if name in data}
-    return load_config(
-        {"version": 1, "data": {"source": "memory:test", "target": target, **data}, **sections}
-    )
+    return load_config({"version": 1, "data": {"source": "memory:test", "target": target, **data}, **sections})

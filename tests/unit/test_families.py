@@ -218,6 +218,27 @@ def test_a_smaller_effort_is_fewer_rows_where_nothing_grows(monkeypatch):
     assert len(reports) == 3
     assert len({report.score for report in reports}) > 1
     assert [report.rounds for report in reports] == [None] * 3
+    assert [report.is_whole for report in reports] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", ["xgboost", "random_forest"])
+def test_fewer_rounds_are_a_model_that_could_ship(name):
+    reports = list(evaluate(candidate_of(name), prepared_rows(TaskKind.BINARY), RULES))
+    assert [report.is_whole for report in reports] == [True] * 3
+
+
+def test_a_forest_is_scored_with_all_its_trees():
+    reports = list(evaluate(candidate_of("random_forest"), prepared_rows(TaskKind.BINARY), RULES))
+    assert [report.rounds for report in reports] == [1, 3, 9]
+
+
+@pytest.mark.parametrize("name", ["xgboost", "hist_gradient_boosting"])
+def test_boosting_stops_by_itself_and_folds_agree_on_its_rounds(name):
+    prepared = prepared_rows(TaskKind.BINARY, folds=3, rows=240)
+    candidate = replace(candidate_of(name, learning_rate=0.5), rounds=1_000)
+    reports = list(evaluate(candidate, prepared, RULES))
+    assert reports[-1].rounds < 200
+    assert [report.is_whole for report in reports] == [False, False, True]
 
 
 def test_types_that_are_not_trusted_are_refused(tmp_path):

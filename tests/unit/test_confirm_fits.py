@@ -1,0 +1,56 @@
+"""What the winner is compared with: a default that was stopped early is run to its end first."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from builders import arrow_of, clean_table
+from raysweep.config import TaskKind
+from raysweep.records.metric import metric_for
+from raysweep.records.table import LearningTask
+from raysweep.records.trial import Candidate, Trial, TrialState
+from raysweep.stages.confirm.ray_confirm import BOTH, TRAINING, _carry_out, _Fit, _rounds_for
+from raysweep.training.evaluate import TrialRules, evaluate
+from raysweep.training.families import families
+from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
+
+RULES = TrialRules((0.1, 1.0), threads=1)
+
+
+@pytest.fixture
+def search():
+    arrow, columns = arrow_of(clean_table(300, seed=0))
+    features = tuple(column for column in columns if column.name != "target")
+    y = np.asarray(arrow.column("target").to_pylist()).astype(float)
+    task = LearningTask(TaskKind.BINARY, "target", metric_for(None, TaskKind.BINARY), features, (False, True), (1, 1))
+    block = RowBlock(arrow.select([column.name for column in features]), y, None)
+    rows = SearchRows(block.take(slice(0, 200)), block.take(slice(200, 300)), np.zeros(0, dtype=np.int64), 1)
+    return task, rows
+
+
+def pruned_default(task, rows):
+    candidate = Candidate(0, "random_forest", families()["random_forest"].defaults, "d", "default", seed=1, rounds=40)
+    first = next(evaluate(candidate, PreparedRows(task, rows, 0), RULES))
+    assert first.rounds == 4
+    return Trial(candidate, TrialState.PRUNED, (first,))
+
+
+@pytest.mark.parametrize(("to_its_end", "trees"), [(False, 4), (True, 40)])
+def test_a_pruned_default_is_compared_at_its_full_effort(search, to_its_end, trees):
+    task, rows = search
+    with warnings.catch_warnings():
+        fit = _Fit(pruned_default(task, rows), TRAINING, to_its_end=to_its_end)
+        fitted = _carry_out(fit, rows, task, TrialRules((1.0,), threads=1), 0)
+    assert fitted.learner.learner.rounds == trees
+    assert fitted.rows == 200
+
+
+def test_more_rows_carry_more_rounds(search):
+    task, rows = search
+    trial = pruned_default(task, rows)
+    assert _rounds_for(trial, 200, rows) == 4
+    assert _rounds_for(trial, 300, rows) == 6
+    with warnings.catch_warnings():
+        fitted = _carry_out(_Fit(trial, BOTH), rows, task, RULES, 0)
+    assert (fitted.rows, fitted.learner.learner.rounds) == (300, 6)
