@@ -210,6 +210,7 @@ def _export(request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store
     with _stage(request.tell, Stage.EXPORT) as done:
         url = export_bundle(_contents(request.config, sweep, space), folder.outgoing, store)
         _put_journal(store, folder)
+        folder.remove()
         done(url)
     return url
 

@@ -21,6 +21,7 @@ import raysweep
 from builders import clean_table
 from raysweep.bundle.locate import JOURNAL_FILE
 from raysweep.storage.journal import read_journal
+from raysweep.sweep import OWNER_FILE
 from sweep_builders import quick_space, sweep_keys
 
 RUN = "long"
@@ -137,7 +138,7 @@ def test_ctrl_c_twice_stops_now(tmp_path: Path, command):
         assert run.end() == 130, run.err
         assert "raysweep: stopped by the user" in run.err
         assert "Traceback" not in run.err
-        assert files_below(run.bundle) == [JOURNAL_FILE]
+        assert files_below(run.bundle) == [OWNER_FILE, JOURNAL_FILE]
         assert files_below(run.home) == []
         check_journal_is_shown(run, command)
 
@@ -159,7 +160,7 @@ def test_a_killed_driver_leaves_its_journal_and_nothing_that_looks_whole(
         run.wait_for_trials()
         run.process.kill()
         assert run.end() == -signal.SIGKILL
-    assert files_below(run.bundle) == [JOURNAL_FILE]
+    assert files_below(run.bundle) == [OWNER_FILE, JOURNAL_FILE]
     check_journal_is_shown(run, command)
     assert command("verify", run.bundle).code == 2
     working = run.home / "runs" / RUN
