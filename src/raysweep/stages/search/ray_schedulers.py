@@ -54,6 +54,11 @@ def make_scheduler(name: str, mode: str, max_units: int, seed: int) -> TrialSche
         return SeededBrackets(seed, brackets=brackets, **halving)
     if name == "median":
         return MedianStoppingRule(
-            **_OPTIONS, mode=mode, grace_period=1, min_samples_required=_MEDIAN_STARTUP, hard_stop=True
+            **_OPTIONS,
+            mode=mode,
+            grace_period=1,
+            min_samples_required=_MEDIAN_STARTUP,
+            hard_stop=True,
+            min_time_slice=float("inf"),  # never pause a trial: that would need a checkpoint
         )
     return FIFOScheduler()
