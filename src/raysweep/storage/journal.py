@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from raysweep.documents import canonical_json
 from raysweep.errors import NotFound, RaysweepError, StorageFailed
+from raysweep.storage.local import settle_folder
 
 
 class Journal:
@@ -29,7 +30,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             self._end = _cut_torn_line(path, self._descriptor)
-            _settle_folder(path.parent)
+            settle_folder(path.parent)
         except OSError as error:
             raise _failed(path, error) from error
 
@@ -115,16 +116,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
-
-
-def _settle_folder(folder: Path) -> None:
-    """Make the file's name durable too; some file systems cannot, which loses nothing but the promise."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _failed(path: Path, error: OSError) -> StorageFailed:

@@ -104,7 +104,7 @@ class LocalStore:
         path = self._path(key)
         with _translated(path), suppress(*MISSING):
             path.unlink()
-            _settle_folder(path.parent)
+            settle_folder(path.parent)
 
     def address(self, key: str = "") -> str:
         """See `Store.address`."""
@@ -146,7 +146,7 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
             yield file
             _settle(file)
             temporary.replace(path)
-            _settle_folder(path.parent)
+            settle_folder(path.parent)
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def _settle(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-def _settle_folder(folder: Path) -> None:
+def settle_folder(folder: Path) -> None:
     """Make a new name durable; some file systems cannot, which loses nothing but the promise."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -184,7 +184,7 @@ def _link_or_copy(temporary: Path, path: Path) -> bool:
         if error.errno not in NO_LINKS_ERRORS:
             raise
         return _copy_if_absent(temporary, path)
-    _settle_folder(path.parent)
+    settle_folder(path.parent)
     return True
 
 
@@ -201,7 +201,7 @@ def _copy_if_absent(temporary: Path, path: Path) -> bool:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    _settle_folder(path.parent)
+    settle_folder(path.parent)
     return True
 
 
