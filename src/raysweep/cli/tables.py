@@ -27,6 +27,7 @@ from raysweep.report.wording import MARKS, comparison_line, gap_line, heading_no
 SEVERITY_STYLES = {
     Severity.ERROR: "bold red",
     Severity.WARNING: "yellow",
+    Severity.WAIVED: "magenta",
     Severity.INFORMATION: "cyan",
     Severity.SKIPPED: "dim",
 }

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from raysweep.config import TaskKind
 from raysweep.records.metric import Metric
 
 Label = bool | int | float | str
+
+# Beside the table's own columns every block says where its rows come from: the position of the file in `Table.files`
+# (int32, -1 for a table in memory), and the row's number in it, from 0 (int64). No column can be called so.
+FILE_OF_ROW: Final = "\x00file"
+NUMBER_OF_ROW: Final = "\x00row"
 
 
 class ColumnKind(StrEnum):
@@ -46,8 +51,10 @@ class Table:
     """The source as it will be read.
 
     Attributes:
-        dataset: a `ray.data.Dataset` of Arrow blocks with exactly these columns in canonical types (see
-            `raysweep.rows.canonical`); opaque outside `ray_*.py` files.
+        rows: how many, where that is known before the rows are read.
+        dataset: a `ray.data.Dataset` of Arrow blocks with these columns in canonical types (see
+            `raysweep.rows.canonical`), then `FILE_OF_ROW` and `NUMBER_OF_ROW`. It may be read anew each time that it
+            is used; opaque outside `ray_*.py` files.
     """
 
     address: str
@@ -55,6 +62,7 @@ class Table:
     columns: tuple[Column, ...]
     files: tuple[SourceFile, ...]
     dataset: Any = field(repr=False, compare=False)
+    rows: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,6 +78,30 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands: the position of its file in `Table.files` (-1: in memory), and its number there, from 0."""
+
+    file: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelConflicts:
+    """Rows that the features cannot tell apart though their targets differ; counted over all rows with a target.
+
+    Attributes:
+        combinations: different combinations of feature values.
+        rows: rows whose combination occurs with more than one value of the target.
+        minority_rows: of these, the rows that do not have their combination's most frequent value: no model that
+            sees these features alone can be right about them.
+    """
+
+    combinations: int
+    rows: int
+    minority_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnProfile:
     """Statistics of one column over the whole table; exact unless said.
 
@@ -82,7 +114,9 @@ class ColumnProfile:
         minimum, maximum: of the finite values; dates as ISO text; None for text, and where there is no value.
         mean, std: of the finite values (numbers, booleans); std with n - 1; rounded once from exact sums.
         quantiles: 1, 5, 25, 50, 75, 95, 99 % of the numbers in the sample.
+        beyond_float32: finite numbers that float32 cannot hold (they would become infinite).
         nulls_with_target_missing: rows in which this column and the target are both null.
+        odd_places: the first five rows with an infinite value or one beyond float32; not published.
     """
 
     name: str
@@ -102,8 +136,9 @@ class ColumnProfile:
     std: float | None = None
     quantiles: Mapping[str, float] | None = None
     integral: bool = False
-    monotone: bool = False
+    beyond_float32: int = 0
     nulls_with_target_missing: int | None = None
+    odd_places: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def missing_share(self) -> float:
@@ -119,7 +154,13 @@ class Profile:
         rows: number of rows.
         duplicate_rows: rows that repeat an earlier one exactly.
         row_digest: sha256 over the sorted hashes of all rows: the table's content, whatever the order of rows.
-        sample: an Arrow table of up to 100,000 rows, the same for the same rows in any order; not published.
+        sample: an Arrow table of up to 100,000 rows, the same for the same rows in any order; rows with equal features
+            stand together; not published.
+        sample_keys: the key hash of each row of the sample (uint64), by which the split deals it out.
+        sample_places: where each row of the sample stands: an Arrow table of `FILE_OF_ROW` and `NUMBER_OF_ROW`.
+        conflicts: equal features with different targets; None without a target.
+        increasing: columns whose values grow (or fall) strictly from row to row, without a null. That depends on the
+            order of the rows, so it is no part of the published profile.
     """
 
     rows: int
@@ -128,6 +169,10 @@ class Profile:
     columns: tuple[ColumnProfile, ...]
     target: str | None
     sample: Any = field(repr=False, compare=False)
+    sample_keys: Any = field(default=None, repr=False, compare=False)
+    sample_places: Any = field(default=None, repr=False, compare=False)
+    conflicts: LabelConflicts | None = None
+    increasing: tuple[str, ...] = field(default=(), compare=False)
 
     def column(self, name: str) -> ColumnProfile:
         """The profile of the column called `name`; KeyError where there is none."""
@@ -142,6 +187,7 @@ class Severity(StrEnum):
 
     ERROR = "error"  # the data are unsuitable, no trial is started
     WARNING = "warning"  # recorded, shown, in the manifest and on the model card
+    WAIVED = "waived"  # accepted by the sweep file, with a reason and a bound
     INFORMATION = "information"
     SKIPPED = "skipped"  # the check had nothing to look at
 
@@ -158,8 +204,11 @@ class Finding:
         count: rows concerned.
         share: of the rows, 0 to 1.
         threshold: the one that was crossed.
+        measured: what was compared with the threshold, where that is not `share`; a waiver's bound is held against it.
         examples: at most five, each shortened.
+        places: where example rows stand, such as `flights.csv row 1,204`; at most five.
         leaves_out: the column is not learned from because of this finding.
+        waived: why it was accepted (`checks.accept`); None where it was not.
     """
 
     check: str
@@ -170,8 +219,16 @@ class Finding:
     count: int | None = None
     share: float | None = None
     threshold: float | None = None
+    measured: float | None = None
     examples: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
     leaves_out: bool = False
+    waived: str | None = None
+
+    @property
+    def amount(self) -> float | None:
+        """What a waiver's bound is held against: what was measured, else the share."""
+        return self.share if self.measured is None else self.measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
         "std": column.std,
         "quantiles": None if column.quantiles is None else dict(column.quantiles),
         "integral": column.integral,
-        "monotone": column.monotone,
+        "beyond_float32": column.beyond_float32,
         "nulls_with_target_missing": column.nulls_with_target_missing,
     }
 
