@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from raysweep.space import load_space, shipped_spaces
 Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ColumnName = Annotated[str, Field(min_length=1)]
+ChecksPreset = Literal["strict", "default", "lenient"]
 
 
 _NO_CREDENTIALS = "an address holds a user name or password; credentials belong in the AWS environment or profile"
@@ -98,10 +100,34 @@ class DataConfig(Document):
         return self
 
 
-class ChecksConfig(Document):
-    """The data gate: thresholds by the id of the check, such as `{col.missing: {warn: 0.4}}`."""
+class Waiver(Document):
+    """A finding that is accepted, while it is no worse than `max` and not after the day `until`.
 
+    Attributes:
+        check: the id of the check.
+        column: the column whose finding is meant; any where absent.
+        max: the bound: of the share of the rows, or of what the check measures, such as an AUC.
+        reason: why; it is published in the manifest and on the model card.
+    """
+
+    check: str
+    column: ColumnName | None = None
+    max: Annotated[float, Field(ge=0)]
+    reason: Annotated[str, Field(min_length=1)]
+    until: date | None = None
+
+
+class ChecksConfig(Document):
+    """The data gate: thresholds by the id of the check, such as `{col.missing: {warn: 0.4}}`, and what is accepted.
+
+    Attributes:
+        schema_file: a YAML file with rules of your own, which pandera reads.
+    """
+
+    preset: ChecksPreset = "default"
     set: Mapping[str, Mapping[str, Annotated[float, Field(ge=0)]]] = {}
+    accept: tuple[Waiver, ...] = ()
+    schema_file: str | None = Field(default=None, alias="schema")
 
 
 class PartsConfig(Document):
@@ -239,6 +265,8 @@ def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, override
     space = load_space(config.search.space, base=base)
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["data"]["source"] = _resolve_source(config.data.source, base)
+    if config.checks.schema_file is not None:
+        resolved["checks"]["schema"] = str((base / config.checks.schema_file).absolute())
     if "://" not in config.export.to:
         resolved["export"]["to"] = os.path.expanduser(config.export.to)  # noqa: PTH111 - Path drops a last /
     if not isinstance(config.search.space, str) or config.search.space not in shipped_spaces():
