@@ -13,11 +13,10 @@ from pydantic import Field, field_validator, model_validator
 
 from raysweep.documents import Document, parse_document, read_yaml_file, set_path
 from raysweep.errors import RequestInvalid
+from raysweep.prepare_rules import ColumnName, PrepareRule, Share
 from raysweep.space import load_space, shipped_spaces
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-ColumnName = Annotated[str, Field(min_length=1)]
 ChecksPreset = Literal["strict", "default", "lenient"]
 
 
@@ -81,6 +80,7 @@ class DataConfig(Document):
     weight: ColumnName | None = None
     positive: bool | int | float | str | None = None
     s3: S3Config | None = None
+    prepare: tuple[PrepareRule, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -89,6 +89,11 @@ class DataConfig(Document):
 
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
+        for role, name in (("target", self.target), ("weight", self.weight)):
+            touching = [position for position, rule in enumerate(self.prepare) if name in rule.columns]
+            if name is not None and touching:
+                what = "it is what the score is measured by" if role == "target" else "it is no feature"
+                raise ValueError(f"prepare[{touching[0]}] changes the {role} {name!r}: {what}; mend it in the source")
         for source in self.sources:
             _refuse_credentials(source)
         if self.target is None:

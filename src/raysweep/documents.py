@@ -12,7 +12,7 @@ from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -256,6 +256,8 @@ def _describe(problem: Any, model: type[BaseModel]) -> str:
         return f"{path}: unknown key{suggest(str(problem['loc'][-1]), known) or listed}"
     if kind == "missing":
         return f"{path}: is missing"
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        return _describe_tag(path, problem, model)
     message = str(problem["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return f"{path}: {message}" if path else message
@@ -263,6 +265,17 @@ def _describe(problem: Any, model: type[BaseModel]) -> str:
     value = shorten(json.dumps(problem["input"], default=repr, ensure_ascii=False))
     hint = suggest(problem["input"], _quoted(message)) if isinstance(problem["input"], str) else ""
     return f"{path}: {message}, not {value}{hint}"
+
+
+def _describe_tag(path: str, problem: Any, model: type[BaseModel]) -> str:
+    """Which of several models is meant stands in one of their keys, and that is absent or names none of them."""
+    key = problem["ctx"]["discriminator"].strip("'")
+    known = [tag for kind in _follow(model, problem["loc"])[1] for tag in _tags(kind, key)]
+    listed = f" (known: {', '.join(known)})"
+    if problem["type"] == "union_tag_not_found":
+        return f"{path}.{key}: is missing{listed}"
+    tag = str(problem["ctx"]["tag"])
+    return f"{path}.{key}: there is no {tag!r}{suggest(tag, known) or listed}"
 
 
 def _quoted(message: str) -> list[str]:
@@ -300,11 +313,20 @@ def _follow(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list
     for step in location:
         if len(kinds) > 1 and not branch_named:
             branch_named = True
+            kinds = [kind for kind in kinds if step in _tags(kind)] or kinds
             continue
         known.append(step)
         kinds = [below for kind in kinds for below in _below(kind, step)]
         branch_named = False
     return known, kinds
+
+
+def _tags(kind: Any, key: str | None = None) -> tuple[Any, ...]:
+    """The words that tell this model from others: the values of its field `key` (default: any) that is a Literal."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return ()
+    literals = [field.annotation for name, field in kind.model_fields.items() if key in {None, name}]
+    return tuple(word for literal in literals if get_origin(literal) is Literal for word in get_args(literal))
 
 
 def _below(kind: Any, step: int | str) -> list[Any]:
