@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from raysweep.config import SweepConfig, load_config
 from raysweep.records.table import Column, Profile, Table
-from raysweep.rows.canonical import canonical_column, canonical_table
+from raysweep.rows.canonical import canonical_column, canonical_table, placed
+from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.statistics import block_statistics
 from raysweep.stages.profile.summary import summarize
 
@@ -62,8 +63,15 @@ def table_of(frame: pd.DataFrame, dataset: Any = None) -> Table:
 def profile_of(frame: pd.DataFrame, target: str | None = "target") -> Profile:
     """The profile of the frame, taken in one block without Ray."""
     arrow, columns = arrow_of(frame)
-    present = target if target in arrow.column_names else None
-    return summarize(block_statistics(arrow, present), columns, present)
+    request = request_of(frame, target)
+    return summarize(block_statistics(placed(arrow, -1, 0), request), columns, request)
+
+
+def request_of(frame: pd.DataFrame, target: str | None = "target") -> ProfileRequest:
+    """What a sweep over the frame asks of the profile: all columns but the target are features and key."""
+    present = target if target in frame.columns else None
+    features = tuple(str(name) for name in frame.columns if name != present)
+    return ProfileRequest(present, features, features)
 
 
 def sweep_config(target: str | None = "target", **data: Any) -> SweepConfig:

@@ -31,6 +31,7 @@ from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.ray_profile import profile_table
+from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.search.trial_log import Record, ranked
 from raysweep.stages.source.ray_source import MEMORY, locate, open_table
@@ -138,10 +139,10 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
     """The first three stages: read, profile, validate."""
     with _stage(tell, Stage.SOURCE) as done, ray_errors_translated("reading the table"):
         table = open_table(config, data)
-        requested_features(table, config)
+        request = _profile_request(table, config)
         done(_source_summary(table))
     with _stage(tell, Stage.PROFILE) as done, ray_errors_translated("profiling the table"):
-        profile = profile_table(table, config.data.target)
+        profile = profile_table(table, request)
         if table.address == MEMORY:
             table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")
         done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
@@ -154,6 +155,14 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
     return Examined(table, profile, check)
 
 
+def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
+    return ProfileRequest(
+        target=config.data.target,
+        features=tuple(column.name for column in requested_features(table, config)),
+        key=key_columns(table, config.split, config.data.target),
+    )
+
+
 def _usable(config: SweepConfig, table: Table, profile: Profile) -> Any:
     """The rows of the sample that will not be validation rows; None (all) where there is nothing to learn."""
     if config.data.target not in table.names or not profile.rows:
@@ -162,7 +171,7 @@ def _usable(config: SweepConfig, table: Table, profile: Profile) -> Any:
     if reading.kind is None:
         return None
     assignment = plan_assignment(table, config.split, learning_task(reading, (), config))
-    return usable_rows(assignment, profile.sample, key_columns(table, config.split, config.data.target))
+    return usable_rows(assignment, profile.sample_keys)
 
 
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:

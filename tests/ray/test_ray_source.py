@@ -15,6 +15,7 @@ import pytest
 from builders import clean_table, sweep_config
 from raysweep.config import load_config
 from raysweep.errors import DataUnsuitable, RequestInvalid
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW
 from raysweep.rows.hashing import hash_rows
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.stages.source import ray_source
@@ -48,9 +49,10 @@ def rows_of(table):
 
 def identity(table):
     rows = rows_of(table)
+    assert rows.num_rows == table.rows
     kinds = {column.name: str(column.kind) for column in table.columns}
-    assert rows.column_names == list(table.names)
-    return kinds, sorted(hash_rows(rows, rows.column_names).tolist())
+    assert rows.column_names == [*table.names, FILE_OF_ROW, NUMBER_OF_ROW]
+    return kinds, sorted(hash_rows(rows, table.names).tolist())
 
 
 def write_as(frame, kind, folder: Path):
@@ -132,7 +134,7 @@ def test_a_frame_of_every_type():
     rows = rows_of(table).to_pylist()
     assert rows[0]["zoned"] == dt.datetime(2024, 1, 1, 9, 0)  # noqa: DTZ001 - an instant in UTC, without zone
     assert rows[0]["decimal"] == 1.5
-    assert all(value is None for name, value in rows[1].items() if name != "codes")
+    assert all(value is None for name, value in rows[1].items() if name in table.names and name != "codes")
 
 
 def test_frames_that_are_refused():

@@ -11,13 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from builders import arrow_of, clean_table, profile_of, table_of
+from builders import arrow_of, clean_table, profile_of, request_of, table_of
 from raysweep.documents import canonical_json
-from raysweep.records.table import Profile
-from raysweep.stages.profile import statistics as statistics_module
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, LabelConflicts, Place, Profile
+from raysweep.rows.canonical import placed
+from raysweep.rows.hashing import hash_rows
+from raysweep.stages.profile import sample as sample_module
 from raysweep.stages.profile.distinct import MAX_EXACT, bounded, distinct_values, estimate, merge_distinct
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.moments import merge_moments, moments_of
+from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.statistics import block_statistics, merge_statistics
 from raysweep.stages.profile.summary import summarize
 
@@ -45,22 +48,22 @@ def odd_table(rows: int = 3_000, seed: int = 0) -> pd.DataFrame:
 def profile_in_blocks(frame: pd.DataFrame, blocks: int, seed: int) -> Profile:
     arrow, columns = arrow_of(frame)
     rng = np.random.default_rng(seed)
-    arrow = arrow.take(rng.permutation(arrow.num_rows))
+    arrow = placed(arrow, 0, 0).take(rng.permutation(arrow.num_rows))
     cuts = np.sort(rng.integers(0, arrow.num_rows + 1, blocks - 1)).tolist()
     bounds = [0, *cuts, arrow.num_rows]
-    parts = [block_statistics(arrow.slice(start, end - start), "target") for start, end in pairwise(bounds)]
+    parts = [block_statistics(arrow.slice(start, end - start), request_of(frame)) for start, end in pairwise(bounds)]
     merged = [parts[0]]
     for part in parts[1:]:
         merged.append(part)
         if len(merged) > 5:
             merged = [merge_statistics(merged)]
-    return summarize(merge_statistics(merged), columns, "target")
+    return summarize(merge_statistics(merged), columns, request_of(frame))
 
 
 @pytest.mark.parametrize("blocks", [1, 7, 64])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_blocks_and_order_do_not_matter(monkeypatch, blocks, seed):
-    monkeypatch.setattr(statistics_module, "SAMPLE_ROWS", 500)
+    monkeypatch.setattr(sample_module, "SAMPLE_ROWS", 500)
     frame = odd_table()
     whole, cut = profile_of(frame), profile_in_blocks(frame, blocks, seed)
     assert whole == cut
@@ -188,3 +191,86 @@ def test_the_document_is_bounded_and_has_no_nan():
     assert len(by_name["text"]["most_frequent"]) == 20
     assert all(len(shown["value"]) <= 60 for shown in by_name["text"]["most_frequent"])
     assert "inf" in [shown["value"] for shown in by_name["extreme"]["most_frequent"]]
+
+
+def test_conflicting_targets_are_counted_exactly():
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"a": rng.integers(0, 40, 3_000), "b": rng.choice(["x", "y", None], 3_000)})
+    frame["noise"] = rng.random(3_000)
+    frame["target"] = rng.choice(["p", "q", "r", None], 3_000)
+    request = ProfileRequest("target", ("a", "b"), ("a", "b", "noise"))
+    arrow, columns = arrow_of(frame)
+    block = placed(arrow, 0, 0)
+    parts = [block_statistics(block.slice(start, 700), request) for start in range(0, 3_000, 700)]
+    found = summarize(merge_statistics(parts), columns, request).conflicts
+    known = frame.dropna(subset="target")
+    groups = known.groupby(["a", "b"], dropna=False)["target"]
+    torn = groups.nunique() > 1  # noqa: PD101 - of each group
+    assert found.combinations == groups.ngroups
+    assert found.rows == groups.size()[torn].sum()
+    assert found.minority_rows == (groups.size() - groups.agg(lambda of: of.value_counts().max()))[torn].sum()
+
+
+def test_conflicts_are_not_counted_for_a_target_of_many_values_or_none():
+    frame = pd.DataFrame({"a": [0] * 12_000, "target": range(12_000)})
+    assert profile_of(frame).conflicts is None
+    assert profile_of(frame.head(9_000)).conflicts == LabelConflicts(1, 9_000, 8_999)
+    assert profile_of(frame.head(9_000), None).conflicts is None
+
+
+def test_rows_with_equal_features_stand_together_in_the_sample():
+    frame = clean_table(600, seed=4)
+    twice = pd.concat([frame, frame.assign(target=1 - frame["target"])])
+    sample = profile_of(twice).sample
+    features = hash_rows(sample, [name for name in frame.columns if name != "target"])
+    assert features[::2].tolist() == features[1::2].tolist()
+    assert np.all(np.diff(features[::2].astype(float)) > 0)
+
+
+def test_each_row_of_the_sample_has_its_key_and_its_place(monkeypatch):
+    monkeypatch.setattr(sample_module, "SAMPLE_ROWS", 100)
+    frame = pd.concat([clean_table(300, seed=6)] * 2, ignore_index=True)
+    request = ProfileRequest("target", ("age",), ("city", "plan"))
+    arrow, columns = arrow_of(frame)
+    halves = [placed(arrow.slice(0, 200), 1, 0), placed(arrow.slice(200), 0, 0)]
+    for order in (halves, halves[::-1]):
+        profile = summarize(merge_statistics([block_statistics(half, request) for half in order]), columns, request)
+        assert profile.sample_keys.tolist() == hash_rows(profile.sample, ("city", "plan")).tolist()
+        files, rows = (profile.sample_places.column(name).to_numpy() for name in (FILE_OF_ROW, NUMBER_OF_ROW))
+        assert profile.sample.equals(arrow.take(np.where(files == 1, rows, 200 + rows)))
+        twins = profile.sample_places.to_pylist()
+        assert [tuple(place.values()) for place in twins[::2]] < [tuple(place.values()) for place in twins[1::2]]
+
+
+def test_odd_numbers_are_found_where_they_stand():
+    frame = pd.DataFrame({"a": [1.0, np.inf, np.nan, 1e39, 3.4e38] * 4, "b": 0})
+    arrow, columns = arrow_of(frame)
+    request = ProfileRequest()
+    parts = [block_statistics(placed(arrow.slice(10), 0, 10), request)]
+    parts.append(block_statistics(placed(arrow.slice(0, 10), 0, 0), request))
+    found = summarize(merge_statistics(parts), columns, request).column("a")
+    assert (found.infinite, found.beyond_float32) == (4, 4)
+    assert found.odd_places == tuple(Place(0, row) for row in (1, 3, 6, 8, 11))
+
+
+def test_columns_that_grow_with_the_rows_are_found_over_blocks_and_files():
+    rows = 30
+    frame = pd.DataFrame(
+        {
+            "up": np.arange(rows),
+            "down": -np.arange(rows) / 7,
+            "step": np.arange(rows) // 2,
+            "turns": np.abs(np.arange(rows) - 10),
+            "gap": pd.Series(range(rows)).where(lambda of: of != 12),
+            "text": [f"{number:03}" for number in range(rows)],
+        }
+    )
+    arrow, columns = arrow_of(frame)
+    blocks = [placed(arrow.slice(first, 5), first // 10, first % 10) for first in range(0, rows, 5)]
+    single = [placed(arrow.slice(first, 1), 0, first) for first in range(rows)]
+    shuffled = placed(arrow, 0, 0).take(np.random.default_rng(0).permutation(rows))
+    for parts in (blocks, blocks[::-1], single, [shuffled]):
+        statistics = merge_statistics([block_statistics(part, ProfileRequest()) for part in parts])
+        assert summarize(statistics, columns, ProfileRequest()).increasing == ("up", "down")
+    assert profile_of(frame.head(1), None).increasing == ()
+    assert profile_of(frame.head(0), None).increasing == ()

@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raysweep.records.table import Column, ColumnKind
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Column, ColumnKind
 
 TEXT = pa.large_string()
 INSTANT = pa.timestamp("us")
+PLACE_FIELDS = (pa.field(FILE_OF_ROW, pa.int32()), pa.field(NUMBER_OF_ROW, pa.int64()))
 
 
 def kind_of(arrow_type: pa.DataType) -> ColumnKind:
@@ -49,6 +51,13 @@ def arrow_type_of(column: Column) -> pa.DataType:
     return {ColumnKind.BOOLEAN: pa.bool_(), ColumnKind.DATETIME: INSTANT}.get(column.kind, TEXT)
 
 
+def type_name(kind: ColumnKind, stored: str) -> str:
+    """One name for what a column holds, whatever format it was stored in; nested types keep their own."""
+    if kind is ColumnKind.STRING:
+        return "string"
+    return stored if kind is ColumnKind.NESTED else str(arrow_type_of(Column("", kind, stored)))
+
+
 def canonical_column(name: str, arrow_type: pa.DataType) -> Column:
     """The column record for a column that was stored with this Arrow type."""
     kind = kind_of(arrow_type)
@@ -75,6 +84,15 @@ def empty_table(columns: Sequence[Column]) -> pa.Table:
 def canonical_schema(columns: Sequence[Column]) -> pa.Schema:
     """The Arrow schema of these columns in canonical types."""
     return pa.schema([(column.name, arrow_type_of(column)) for column in columns])
+
+
+def placed(table: pa.Table, file: int, first_row: int) -> pa.Table:
+    """The table with two columns more: the number of its file, and of each row in it, the first being `first_row`."""
+    files = pa.array(np.full(table.num_rows, file, np.int32))
+    numbers = pa.array(np.arange(first_row, first_row + table.num_rows, dtype=np.int64))
+    for place, values in zip(PLACE_FIELDS, (files, numbers), strict=True):
+        table = table.append_column(place, values)
+    return table
 
 
 def canonical_array(values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

@@ -42,10 +42,20 @@ def hash_rows(table: pa.Table, columns: Sequence[str]) -> Hashes:
     Returns:
         uint64 array of shape (rows,).
     """
-    total = np.zeros(table.num_rows, dtype=np.uint64)
-    for name in columns:
-        total += mix(hash_values(table.column(name)) ^ _name_hash(name))
-    return mix(total)
+    return hash_rows_over(table, [columns])[0]
+
+
+def hash_rows_over(table: pa.Table, groups: Sequence[Sequence[str]]) -> list[Hashes]:
+    """One hash a row over each group of columns, as `hash_rows` makes it; each column is hashed once."""
+    members = [frozenset(group) for group in groups]
+    totals = {group: np.zeros(table.num_rows, dtype=np.uint64) for group in members}
+    for name in frozenset().union(*members):
+        hashed = mix(hash_values(table.column(name)) ^ _name_hash(name))
+        for group, total in totals.items():
+            if name in group:
+                np.add(total, hashed, out=total)
+    hashes = {group: mix(total) for group, total in totals.items()}
+    return [hashes[group] for group in members]
 
 
 def hash_values(values: pa.ChunkedArray) -> Hashes:

@@ -6,7 +6,8 @@ import math
 from typing import Any, Final
 
 from raysweep.documents import shorten
-from raysweep.records.table import ColumnProfile, Label, Profile, SourceFile, Table
+from raysweep.records.table import ColumnProfile, Label, LabelConflicts, Profile, SourceFile, Table
+from raysweep.rows.canonical import type_name
 
 SCHEMA_VERSION: Final = 1
 _SHOWN_VALUES: Final = 20
@@ -25,6 +26,7 @@ def profile_document(profile: Profile, table: Table) -> dict[str, Any]:
         "duplicate_rows": profile.duplicate_rows,
         "row_digest": profile.row_digest,
         "target": profile.target,
+        "label_conflicts": _conflicts(profile.conflicts),
         "sample_rows": profile.sample.num_rows,
         "columns": [_column(column) for column in profile.columns],
     }
@@ -34,6 +36,12 @@ def _file(file: SourceFile) -> dict[str, Any]:
     return {"address": file.address, "size_bytes": file.size_bytes, "version": file.version}
 
 
+def _conflicts(found: LabelConflicts | None) -> dict[str, int] | None:
+    if found is None:
+        return None
+    return {"combinations": found.combinations, "rows": found.rows, "minority_rows": found.minority_rows}
+
+
 def _column(column: ColumnProfile) -> dict[str, Any]:
     values = None
     if column.values is not None:
@@ -41,7 +49,7 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
     return {
         "name": column.name,
         "kind": column.kind.value,
-        "type": column.type,
+        "type": type_name(column.kind, column.type),
         "count": column.count,
         "nulls": column.nulls,
         "empty_like": column.empty_like,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
 
 from raysweep.records.table import Profile, Table
-from raysweep.rows.canonical import arrow_type_of
+from raysweep.rows.canonical import empty_table, placed
+from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.statistics import TableStatistics, block_statistics, merge_statistics
 from raysweep.stages.profile.summary import summarize
 
@@ -16,30 +18,28 @@ _PARTIAL: Final = "partial"
 _MERGED_AT_ONCE: Final = 8  # bounds the driver's memory: each partial holds up to 100,000 rows of sample
 
 
-def profile_table(table: Table, target: str | None) -> Profile:
+def profile_table(table: Table, request: ProfileRequest) -> Profile:
     """Profile every column and row in one pass, the same for the same rows in any order and blocks.
 
     Args:
         table: its dataset holds Arrow blocks in canonical types.
-        target: the target's name; the profile has none where the table lacks that column.
+        request: what to count; the profile has no target where the table lacks that column.
     """
-    present = target if target in table.names else None
-    names = list(table.names)
+    request = request if request.target in table.names else replace(request, target=None)
 
     def count_block(block: pa.Table) -> pa.Table:
         partials = []
         if block.num_rows:
-            partials = [pickle.dumps(block_statistics(block.select(names), present), protocol=5)]
+            partials = [pickle.dumps(block_statistics(block, request), protocol=5)]
         return pa.table({_PARTIAL: pa.array(partials, pa.large_binary())})
 
     partials = table.dataset.map_batches(count_block, batch_format="pyarrow", batch_size=None)
-    schema = pa.schema([(column.name, arrow_type_of(column)) for column in table.columns])
-    merged = [block_statistics(schema.empty_table(), present)]
+    merged = [block_statistics(placed(empty_table(table.columns), 0, 0), request)]
     for batch in partials.iter_batches(batch_format="pyarrow", batch_size=None):
         merged.extend(_read_partials(batch))
         if len(merged) > _MERGED_AT_ONCE:
             merged = [merge_statistics(merged)]
-    return summarize(merge_statistics(merged), table.columns, present)
+    return summarize(merge_statistics(merged), table.columns, request)
 
 
 def _read_partials(batch: pa.Table) -> list[TableStatistics]:

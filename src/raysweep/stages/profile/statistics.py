@@ -4,43 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from raysweep.rows.hashing import Hashes, hash_rows
-from raysweep.stages.profile.distinct import DistinctValues, bounded, distinct_values, merge_distinct
-from raysweep.stages.profile.moments import Moments, merge_moments, moments_of
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW
+from raysweep.rows.hashing import Hashes, hash_rows_over, hash_values
+from raysweep.stages.profile.columns import ColumnStatistics, Mask, column_statistics, is_null, merge_columns
+from raysweep.stages.profile.conflicts import LabelledRows, labelled_rows, merge_labelled
+from raysweep.stages.profile.request import ProfileRequest
+from raysweep.stages.profile.row_order import Run, run_of
+from raysweep.stages.profile.sample import RowHashes, Sample, merge_samples, sample_of
 
-SAMPLE_ROWS: Final = 100_000
-_EMPTY_LIKE: Final = ("", "na", "n/a", "nan", "?", "null", "none")
-
-Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnStatistics:
-    """What is counted of a column.
-
-    Attributes:
-        fractional: finite numbers that are not whole.
-        smallest, largest: of the finite numbers; instants in microseconds; None for text.
-        nulls_with_target_missing: rows in which this column and the target are both null.
-    """
-
-    nulls: int
-    empty_like: int
-    infinite: int
-    zeros: int
-    fractional: int
-    smallest: float | None
-    largest: float | None
-    moments: Moments
-    distinct: DistinctValues
-    nulls_with_target_missing: int
+_PLACE: tuple[str, ...] = (FILE_OF_ROW, NUMBER_OF_ROW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,112 +26,66 @@ class TableStatistics:
     Attributes:
         columns: by name.
         hashes: one a row, over all columns.
-        sample: Arrow table of the rows with the smallest hashes, in the order of their hashes.
-        sample_hashes: the hash of each row of the sample.
+        labelled: the rows with a target; None where conflicts are not counted, or there are too many targets.
+        runs: pieces of the table's order of rows.
     """
 
     rows: int
     columns: Mapping[str, ColumnStatistics]
     hashes: Hashes
-    sample: Any
-    sample_hashes: Hashes
+    sample: Sample
+    labelled: LabelledRows | None
+    runs: tuple[Run, ...]
 
 
-def block_statistics(block: pa.Table, target: str | None) -> TableStatistics:
+def block_statistics(block: pa.Table, request: ProfileRequest) -> TableStatistics:
     """Count everything in one block.
 
     Args:
-        block: in canonical types.
-        target: the column whose nulls are compared with the others', if any.
+        block: in canonical types, with the place of each row beside the table's columns.
+        request: what to count; its columns must be there, but for the target.
     """
     block = block.combine_chunks()
-    target_missing = np.zeros(block.num_rows, np.bool_)
-    if target is not None:
-        target_missing = _is_null(block.column(target))
-    columns = {name: _column_statistics(block.column(name), target_missing) for name in block.column_names}
-    hashes = hash_rows(block, block.column_names)
-    sample, sample_hashes = _bottom(block, hashes)
-    return TableStatistics(block.num_rows, columns, hashes, sample, sample_hashes)
+    names = [name for name in block.column_names if name not in _PLACE]
+    table, places = block.select(names), block.select(_PLACE)
+    target = request.target if request.target in names else None
+    hashes, of_features = _hash(table, request, target)
+    missing = np.zeros(block.num_rows, np.bool_) if target is None else is_null(block.column(target))
+    numbers = [name for name in names if _is_number(block.column(name).type)]
+    return TableStatistics(
+        rows=block.num_rows,
+        columns={name: column_statistics(table.column(name), missing, places) for name in names},
+        hashes=hashes.rows,
+        sample=sample_of(table, places, hashes),
+        labelled=_labelled(table, target, of_features, ~missing) if request.features else None,
+        runs=(run_of(block, numbers),) if block.num_rows else (),
+    )
 
 
 def merge_statistics(parts: Sequence[TableStatistics]) -> TableStatistics:
     """The statistics of all rows behind `parts` (at least one), which have the same columns."""
-    columns = {name: _merge_columns([part.columns[name] for part in parts]) for name in parts[0].columns}
-    sample, sample_hashes = _bottom(
-        pa.concat_tables([part.sample for part in parts]),
-        np.concatenate([part.sample_hashes for part in parts]),
-    )
-    hashes = np.concatenate([part.hashes for part in parts])
-    return TableStatistics(sum(part.rows for part in parts), columns, hashes, sample, sample_hashes)
-
-
-def plain_numbers(values: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Numbers, booleans or instants without nulls as int64 or float64, with 0.0 for -0.0."""
-    present = values.drop_null()
-    if pa.types.is_boolean(present.type):
-        present = present.cast(pa.int64())
-    numbers = present.to_numpy()
-    if pa.types.is_timestamp(present.type):
-        return np.asarray(numbers.astype("datetime64[us]").astype(np.int64))
-    return np.asarray(numbers + 0.0 if numbers.dtype.kind == "f" else numbers)
-
-
-def _column_statistics(column: pa.ChunkedArray, target_missing: Mask) -> ColumnStatistics:
-    is_text = pa.types.is_large_string(column.type)
-    is_instant = pa.types.is_timestamp(column.type)
-    numbers = np.zeros(0, np.int64) if is_text else plain_numbers(column)
-    finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers
-    present = column.drop_null()
-    if pa.types.is_floating(column.type):
-        present = pa.chunked_array([pa.array(numbers)])
-    values, counts = distinct_values(present.combine_chunks())
-    missing = _is_null(column)
-    is_number = not (is_text or is_instant or pa.types.is_boolean(column.type))
-    return ColumnStatistics(
-        nulls=int(missing.sum()),
-        empty_like=_empty_like(values, counts) if is_text else 0,
-        infinite=len(numbers) - len(finite),
-        zeros=int((finite == 0).sum()) if is_number else 0,
-        fractional=int((np.floor(finite) != finite).sum()) if finite.dtype.kind == "f" else 0,
-        smallest=finite.min().item() if len(finite) else None,
-        largest=finite.max().item() if len(finite) else None,
-        moments=Moments() if is_instant else moments_of(finite),
-        distinct=bounded(values, counts),
-        nulls_with_target_missing=int((missing & target_missing).sum()),
+    return TableStatistics(
+        rows=sum(part.rows for part in parts),
+        columns={name: merge_columns([part.columns[name] for part in parts]) for name in parts[0].columns},
+        hashes=np.concatenate([part.hashes for part in parts]),
+        sample=merge_samples([part.sample for part in parts]),
+        labelled=merge_labelled([part.labelled for part in parts]),
+        runs=tuple(run for part in parts for run in part.runs),
     )
 
 
-def _merge_columns(parts: Sequence[ColumnStatistics]) -> ColumnStatistics:
-    smallest = [part.smallest for part in parts if part.smallest is not None]
-    largest = [part.largest for part in parts if part.largest is not None]
-    return ColumnStatistics(
-        nulls=sum(part.nulls for part in parts),
-        empty_like=sum(part.empty_like for part in parts),
-        infinite=sum(part.infinite for part in parts),
-        zeros=sum(part.zeros for part in parts),
-        fractional=sum(part.fractional for part in parts),
-        smallest=min(smallest, default=None),
-        largest=max(largest, default=None),
-        moments=merge_moments(part.moments for part in parts),
-        distinct=merge_distinct([part.distinct for part in parts]),
-        nulls_with_target_missing=sum(part.nulls_with_target_missing for part in parts),
-    )
+def _hash(table: pa.Table, request: ProfileRequest, target: str | None) -> tuple[RowHashes, Hashes]:
+    names = table.column_names
+    features = [name for name in names if name != target]
+    by_features, by_row, by_key, requested = hash_rows_over(table, [features, names, request.key, request.features])
+    return RowHashes(by_features, by_row, by_key), requested
 
 
-def _bottom(table: pa.Table, hashes: Hashes) -> tuple[pa.Table, Hashes]:
-    """The rows with the smallest hashes, sorted; equal hashes are equal rows, so ties do not matter."""
-    chosen = np.arange(len(hashes))
-    if len(hashes) > SAMPLE_ROWS:
-        chosen = np.argpartition(hashes, SAMPLE_ROWS)[:SAMPLE_ROWS]
-    order = chosen[np.argsort(hashes[chosen], kind="stable")]
-    return table.take(order), hashes[order]
+def _labelled(table: pa.Table, target: str | None, features: Hashes, known: Mask) -> LabelledRows | None:
+    if target is None:
+        return None
+    return labelled_rows(features[known], hash_values(table.column(target))[known])
 
 
-def _is_null(column: pa.ChunkedArray) -> Mask:
-    return np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
-
-
-def _empty_like(values: pa.Array, counts: pa.Array) -> int:
-    plain = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    found = pc.is_in(plain, value_set=pa.array(_EMPTY_LIKE, values.type))
-    return int(pc.sum(counts.filter(found)).as_py() or 0)
+def _is_number(arrow_type: pa.DataType) -> bool:
+    return bool(pa.types.is_int64(arrow_type) or pa.types.is_float64(arrow_type))

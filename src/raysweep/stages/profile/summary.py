@@ -11,19 +11,24 @@ import pyarrow.compute as pc
 
 from raysweep.records.table import Column, ColumnKind, ColumnProfile, Label, Profile
 from raysweep.rows.hashing import Hashes, digest_of
-from raysweep.stages.profile.statistics import ColumnStatistics, TableStatistics, plain_numbers
+from raysweep.stages.profile.columns import ColumnStatistics, plain_numbers
+from raysweep.stages.profile.conflicts import count_conflicts
+from raysweep.stages.profile.request import ProfileRequest
+from raysweep.stages.profile.row_order import increasing_columns
+from raysweep.stages.profile.statistics import TableStatistics
 
 _QUANTILES: Final = (1, 5, 25, 50, 75, 95, 99)
 
 
-def summarize(statistics: TableStatistics, columns: Sequence[Column], target: str | None) -> Profile:
+def summarize(statistics: TableStatistics, columns: Sequence[Column], request: ProfileRequest) -> Profile:
     """The profile of a table.
 
     Args:
         statistics: of all its rows.
         columns: in the source's order.
-        target: the target's name, where the table has it.
+        request: what was counted; its target is there, or None.
     """
+    target = request.target
     profiles = tuple(_column_profile(column, statistics, target) for column in columns)
     return Profile(
         rows=statistics.rows,
@@ -31,7 +36,11 @@ def summarize(statistics: TableStatistics, columns: Sequence[Column], target: st
         row_digest=digest_of(statistics.hashes),
         columns=profiles,
         target=target,
-        sample=statistics.sample,
+        sample=statistics.sample.table,
+        sample_keys=statistics.sample.hashes.keys,
+        sample_places=statistics.sample.places,
+        conflicts=None if statistics.labelled is None else count_conflicts(statistics.labelled),
+        increasing=increasing_columns(statistics.runs, columns),
     )
 
 
@@ -55,9 +64,11 @@ def _column_profile(column: Column, statistics: TableStatistics, target: str | N
         maximum=_bound(found.largest, column.kind),
         mean=found.moments.mean,
         std=found.moments.std,
-        quantiles=_quantiles(statistics.sample.column(column.name)) if is_number else None,
+        quantiles=_quantiles(statistics.sample.table.column(column.name)) if is_number else None,
         integral=is_number and found.moments.count > 0 and found.fractional == 0,
+        beyond_float32=found.beyond_float32,
         nulls_with_target_missing=None if target is None else found.nulls_with_target_missing,
+        odd_places=found.odd_places,
     )
 
 
@@ -66,8 +77,8 @@ def _count_distinct(name: str, statistics: TableStatistics) -> tuple[int, bool]:
     found = statistics.columns[name]
     if found.distinct.is_exact:
         return found.distinct.count, True
-    if statistics.sample.num_rows == statistics.rows:
-        return int(pc.count_distinct(statistics.sample.column(name), mode="only_valid").as_py()), True
+    if statistics.sample.table.num_rows == statistics.rows:
+        return int(pc.count_distinct(statistics.sample.table.column(name), mode="only_valid").as_py()), True
     return min(found.distinct.count, statistics.rows - found.nulls), False
 
 

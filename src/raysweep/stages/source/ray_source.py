@@ -14,12 +14,13 @@ from raysweep.config import SweepConfig
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import Column, SourceFile, Table
-from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema
+from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema, placed
 from raysweep.stages.source.addresses import FileReach, find_files, infer_format
 from raysweep.stages.source.file_schema import FileSchema, check_names, reconcile, refuse
-from raysweep.stages.source.readers import ReadPiece, describe_file, describe_schema, read_piece
+from raysweep.stages.source.readers import Extent, ReadPiece, describe_file, describe_schema, read_placed
 
 MEMORY = "memory:"
+_IN_MEMORY = -1
 _DESCRIBE_HERE_BYTES = 32 * 1024 * 1024
 
 
@@ -40,10 +41,11 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
     reach = FileReach.from_config(config.data_s3)
     files = find_files(config.data.sources, reach, config.data.format)
     file_format = infer_format(files, config.data.format)
-    schemas, groups = _describe(files, file_format, reach)
+    schemas, extents = _describe(files, file_format, reach)
     columns = reconcile(schemas)
-    dataset = _read(_pieces(files, file_format, groups), columns, reach)
-    return Table(", ".join(config.data.sources), file_format, columns, files, dataset)
+    dataset = _read(_pieces(files, file_format, extents), columns, reach)
+    rows = sum(extent.rows for of_file in extents for extent in of_file)
+    return Table(", ".join(config.data.sources), file_format, columns, files, dataset, rows)
 
 
 def locate(config: SweepConfig) -> tuple[tuple[SourceFile, ...], str, FileReach]:
@@ -59,7 +61,9 @@ def locate(config: SweepConfig) -> tuple[tuple[SourceFile, ...], str, FileReach]
     return files, infer_format(files, config.data.format), reach
 
 
-def _describe(files: Sequence[SourceFile], file_format: str, reach: FileReach) -> tuple[list[FileSchema], list[int]]:
+def _describe(
+    files: Sequence[SourceFile], file_format: str, reach: FileReach
+) -> tuple[list[FileSchema], list[tuple[Extent, ...]]]:
     """Footers and small files are looked at in threads here; large texts are parsed by Ray tasks."""
     addresses = [file.address for file in files]
     total_bytes = sum(file.size_bytes for file in files)
@@ -69,17 +73,20 @@ def _describe(files: Sequence[SourceFile], file_format: str, reach: FileReach) -
     else:
         task = ray.remote(describe_file)
         described = ray.get([task.remote(address, file_format, reach) for address in addresses])
-    return [schema for schema, _ in described], [count for _, count in described]
+    return [schema for schema, _ in described], [extents for _, extents in described]
 
 
-def _pieces(files: Sequence[SourceFile], file_format: str, groups: Sequence[int]) -> list[ReadPiece]:
-    if file_format != "parquet":
-        return [ReadPiece(file.address, file_format) for file in files]
-    return [
-        ReadPiece(file.address, file_format, (group,) if count > 1 else None)
-        for file, count in zip(files, groups, strict=True)
-        for group in range(max(1, count))
-    ]
+def _pieces(files: Sequence[SourceFile], file_format: str, extents: Sequence[tuple[Extent, ...]]) -> list[ReadPiece]:
+    pieces = []
+    for number, (file, of_file) in enumerate(zip(files, extents, strict=True)):
+        if len(of_file) <= 1:
+            pieces.append(ReadPiece(file.address, file_format, file=number))
+            continue
+        first = 0
+        for group, extent in enumerate(of_file):
+            pieces.append(ReadPiece(file.address, file_format, (group,), number, first))
+            first += extent.rows
+    return pieces
 
 
 def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Any:
@@ -88,7 +95,7 @@ def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileR
 
     def read(batch: pa.Table) -> Iterator[pa.Table]:
         for number in batch.column("piece").to_pylist():
-            yield from read_piece(wanted[number], columns, reach)
+            yield from read_placed(wanted[number], columns, reach)
 
     return listed.map_batches(read, batch_format="pyarrow", batch_size=None).materialize()
 
@@ -126,28 +133,39 @@ def _frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 def _from_arrow(table: pa.Table, label: str) -> Table:
     columns = reconcile([describe_schema(f"the {label} table", table.schema)])
-    canonical = _canonical_or_refused(table, columns, f"the {label} table")
+    canonical = placed(_canonical_or_refused(table, columns, f"the {label} table"), _IN_MEMORY, 0)
     slots = max(1, min(8, canonical.num_rows // 50_000))
     size = -(-max(1, canonical.num_rows) // slots)
     blocks = [canonical.slice(start, size) for start in range(0, max(1, canonical.num_rows), size)]
-    return Table(MEMORY, label, columns, (), ray.data.from_arrow(blocks))
+    return Table(MEMORY, label, columns, (), ray.data.from_arrow(blocks), canonical.num_rows)
 
 
 def _from_dataset(dataset: Any) -> Table:
-    held = dataset.materialize()
+    blocks = dataset.materialize().to_arrow_refs()
+    describe, convert = ray.remote(_describe_block), ray.remote(_convert_block)
+    described = ray.get([describe.remote(block) for block in blocks])
     schemas = [
         describe_schema(f"block {number} of the Ray Dataset", schema)
-        for number, schema in enumerate(_block_schemas(held))
+        for number, (schema, rows) in enumerate(described)
+        if schema.names or rows
     ]
     if not schemas:
         raise refuse("rows.too_few", "the Ray Dataset has no rows", "Give a table with rows")
     columns = reconcile(schemas)
+    held, first = [], 0
+    for block, (schema, rows) in zip(blocks, described, strict=True):
+        if schema.names:
+            held.append(convert.remote(block, columns, first))
+        first += rows
+    return Table(MEMORY, "ray", columns, (), ray.data.from_arrow_refs(held), first)
 
-    def convert(batch: pa.Table) -> pa.Table:
-        return _canonical_or_refused(batch, columns, "the Ray Dataset")
 
-    blocks = held.map_batches(convert, batch_format="pyarrow", batch_size=None).materialize()
-    return Table(MEMORY, "ray", columns, (), blocks)
+def _describe_block(block: pa.Table) -> tuple[pa.Schema, int]:
+    return block.schema, block.num_rows
+
+
+def _convert_block(block: pa.Table, columns: tuple[Column, ...], first_row: int) -> pa.Table:
+    return placed(_canonical_or_refused(block, columns, "the Ray Dataset"), _IN_MEMORY, first_row)
 
 
 def _canonical_or_refused(table: pa.Table, columns: Sequence[Column], place: str) -> pa.Table:
@@ -163,11 +181,3 @@ def _canonical_or_refused(table: pa.Table, columns: Sequence[Column], place: str
                 column=column.name,
             ) from error
     return pa.Table.from_arrays(arrays, schema=canonical_schema(columns))
-
-
-def _block_schemas(dataset: Any) -> list[pa.Schema]:
-    def schema_of(batch: pa.Table) -> pa.Table:
-        return pa.table({"schema": [batch.schema.serialize().to_pybytes()]})
-
-    rows = dataset.map_batches(schema_of, batch_format="pyarrow", batch_size=None).take_all()
-    return [pa.ipc.read_schema(pa.py_buffer(row["schema"])) for row in rows]

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from raysweep.documents import shorten
 from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Column, ColumnKind
-from raysweep.rows.canonical import TEXT, canonical_column, canonical_table, empty_table
+from raysweep.rows.canonical import TEXT, canonical_column, canonical_table, empty_table, placed
 from raysweep.stages.source.addresses import FileReach
 from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
@@ -48,15 +48,29 @@ CSV_NULLS: Final = [
 
 @dataclass(frozen=True, slots=True)
 class ReadPiece:
-    """A file, or some row groups of a parquet file, as one task reads it."""
+    """A file, or some row groups of a parquet file, as one task reads it.
+
+    Attributes:
+        file: the position of the file in the source.
+        first_row: the number of the piece's first row in the file.
+    """
 
     address: str
     format: str
     row_groups: tuple[int, ...] | None = None
+    file: int = 0
+    first_row: int = 0
 
 
-def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[FileSchema, int]:
-    """The columns of a file, and its number of parquet row groups (1 for the other formats).
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much there is in what can be read by itself: a row group of a parquet file, or a whole file."""
+
+    rows: int
+
+
+def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[FileSchema, tuple[Extent, ...]]:
+    """The columns of a file, and the extent of each of its parquet row groups (of the file, for other formats).
 
     Raises:
         DataUnsuitable: the file cannot be read, or its column names cannot be told apart.
@@ -64,10 +78,9 @@ def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[Fil
     with _naming(address), _open(address, reach) as stream:
         if file_format == "parquet":
             parquet = pq.ParquetFile(stream)
-            return describe_schema(address, parquet.schema_arrow), parquet.num_row_groups
-        if file_format == "csv":
-            return _describe_csv(address, stream), 1
-        return _describe_json(address, stream), 1
+            groups = (parquet.metadata.row_group(number) for number in range(parquet.num_row_groups))
+            return describe_schema(address, parquet.schema_arrow), tuple(Extent(group.num_rows) for group in groups)
+        return _describe_csv(address, stream) if file_format == "csv" else _describe_json(address, stream)
 
 
 def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) -> Iterator[pa.Table]:
@@ -83,6 +96,14 @@ def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) 
             yield canonical_table(table, columns)
     if not found:
         yield empty_table(columns)
+
+
+def read_placed(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) -> Iterator[pa.Table]:
+    """The tables of `read_piece` with the place of each row beside them."""
+    first = piece.first_row
+    for table in read_piece(piece, columns, reach):
+        yield placed(table, piece.file, first)
+        first += table.num_rows
 
 
 def _read(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
@@ -152,7 +173,7 @@ def _csv_blocks(stream: Any) -> Any:
     )
 
 
-def _describe_csv(address: str, stream: Any) -> FileSchema:
+def _describe_csv(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, ...]]:
     blocks = _csv_blocks(stream)
     names = list(blocks.schema.names)
     check_names(names, address)
@@ -162,12 +183,12 @@ def _describe_csv(address: str, stream: Any) -> FileSchema:
             f"{address} has one column, {shorten(names[0])!r}: its values are not separated by commas",
             "Write it with commas between the values",
         )
-    types = [TextTypes() for _ in names]
+    types, rows = [TextTypes() for _ in names], 0
     for batch in blocks:
+        rows += batch.num_rows
         types = [known.narrowed(values) for known, values in zip(types, batch.columns, strict=True)]
-    return FileSchema(
-        address, tuple(kind.column(name) for name, kind in zip(names, types, strict=True)), from_text=True
-    )
+    columns = tuple(kind.column(name) for name, kind in zip(names, types, strict=True))
+    return FileSchema(address, columns, from_text=True), (Extent(rows),)
 
 
 def _read_csv(stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
@@ -184,8 +205,9 @@ def _json_table(stream: Any) -> pa.Table:
     return pajson.read_json(pa.BufferReader(content), read_options=options)
 
 
-def _describe_json(address: str, stream: Any) -> FileSchema:
-    return describe_schema(address, _json_table(stream).schema)
+def _describe_json(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, ...]]:
+    table = _json_table(stream)
+    return describe_schema(address, table.schema), (Extent(table.num_rows),)
 
 
 def _read_parquet(stream: Any, row_groups: Sequence[int] | None) -> Iterator[pa.Table]:

@@ -47,9 +47,14 @@ def key_columns(table: Table, config: SplitConfig, target: str | None) -> tuple[
     return config.key or tuple(name for name in table.names if name != target)
 
 
-def usable_rows(assignment: Assignment, sample: pa.Table, key: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Rows of a sample that checks may look at closely: those that will not be validation rows."""
-    return np.asarray(assignment.part_of(hash_rows(sample, key)) != PARTS.index(Part.VALIDATION))
+def usable_rows(assignment: Assignment, keys: Hashes) -> npt.NDArray[np.bool_]:
+    """Rows of a sample that checks may look at closely: those that will not be validation rows.
+
+    Args:
+        assignment: from `plan_assignment`.
+        keys: the hash of each row's key columns, as `Profile.sample_keys` has it.
+    """
+    return np.asarray(assignment.part_of(keys) != PARTS.index(Part.VALIDATION))
 
 
 def plan_assignment(table: Table, config: SplitConfig, task: LearningTask) -> Assignment:
@@ -118,7 +123,7 @@ def _deal(table: Table, key: Sequence[str], task: LearningTask, assignment: Assi
         keys = hash_rows(batch, key)
         columns: dict[str, Any] = {str(position): batch.column(name) for position, name in enumerate(names)}
         columns[_KEY] = keys
-        columns[_ROW] = hash_rows(batch, batch.column_names)
+        columns[_ROW] = hash_rows(batch, table.names)
         columns[_PART] = assignment.part_of(keys)
         columns[_TARGET] = target_codes(batch.column(task.target), task)
         if task.weight is not None:

@@ -1,0 +1,76 @@
+"""Rows with equal features and different targets, counted over the whole table by hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from raysweep.records.table import LabelConflicts
+from raysweep.rows.hashing import Hashes
+
+MAX_LABELS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """The rows with a target.
+
+    Attributes:
+        features: the hash of each row's features.
+        codes: the position of each row's target in `labels`.
+        labels: the hashes of the targets, sorted.
+    """
+
+    features: Hashes
+    codes: npt.NDArray[np.uint16]
+    labels: Hashes
+
+
+def labelled_rows(features: Hashes, targets: Hashes) -> LabelledRows | None:
+    """The rows by these hashes of features and target; None where there are more than 10,000 different targets."""
+    labels, codes = np.unique(targets, return_inverse=True)
+    return LabelledRows(features, codes.astype(np.uint16), labels) if len(labels) <= MAX_LABELS else None
+
+
+def merge_labelled(parts: Sequence[LabelledRows | None]) -> LabelledRows | None:
+    """All rows behind `parts`; None where they have more than 10,000 different targets."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    labels = np.unique(np.concatenate([part.labels for part in known]))
+    if len(labels) > MAX_LABELS:
+        return None
+    codes = [np.searchsorted(labels, part.labels).astype(np.uint16)[part.codes] for part in known]
+    return LabelledRows(np.concatenate([part.features for part in known]), np.concatenate(codes), labels)
+
+
+def count_conflicts(labelled: LabelledRows) -> LabelConflicts:
+    """How many rows share their features with a row of another target."""
+    ordered = np.sort(labelled.features)
+    again = ordered[1:] == ordered[:-1]
+    combinations = len(ordered) - int(again.sum())
+    repeated = np.unique(ordered[1:][again])
+    del ordered, again
+    if not len(repeated):
+        return LabelConflicts(combinations, 0, 0)
+    rows, most, labels = _by_combination(repeated, labelled)
+    torn = labels > 1
+    return LabelConflicts(combinations, int(rows[torn].sum()), int((rows - most)[torn].sum()))
+
+
+def _by_combination(repeated: Hashes, labelled: LabelledRows) -> tuple[npt.NDArray[np.int64], ...]:
+    """Of each repeated combination: its rows, the rows of its most frequent target, its number of targets."""
+    position = np.minimum(np.searchsorted(repeated, labelled.features), len(repeated) - 1)
+    inside = repeated[position] == labelled.features
+    pairs = position[inside] * np.int64(MAX_LABELS) + labelled.codes[inside]
+    pairs, counts = np.unique(pairs, return_counts=True)
+    starts = np.flatnonzero(np.diff(pairs // MAX_LABELS, prepend=-1))
+    return (
+        np.add.reduceat(counts, starts),
+        np.maximum.reduceat(counts, starts),
+        np.diff(np.append(starts, len(pairs))),
+    )
