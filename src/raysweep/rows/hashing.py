@@ -89,6 +89,11 @@ def digest_of(hashes: Hashes) -> str:
     return hashlib.sha256(np.sort(hashes).astype("<u8").tobytes()).hexdigest()
 
 
+def digest_in_order(hashes: Hashes) -> str:
+    """sha256 (hex) over the hashes as they stand: the identity of a column of values."""
+    return hashlib.sha256(hashes.astype("<u8").tobytes()).hexdigest()
+
+
 def _name_hash(name: str) -> np.uint64:
     return np.uint64(int.from_bytes(hashlib.blake2b(name.encode("utf-8"), digest_size=8).digest(), "little"))
 
