@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW
 from raysweep.rows.hashing import Hashes, hash_rows_over, hash_values
+from raysweep.rows.label_conflicts import LabelledRows, labelled_rows, merge_labelled
 from raysweep.stages.profile.columns import ColumnStatistics, Mask, column_statistics, is_null, merge_columns
-from raysweep.stages.profile.conflicts import LabelledRows, labelled_rows, merge_labelled
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.row_order import Run, run_of
 from raysweep.stages.profile.sample import RowHashes, Sample, merge_samples, sample_of

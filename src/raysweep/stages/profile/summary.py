@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from raysweep.records.table import Column, ColumnKind, ColumnProfile, Label, Profile
 from raysweep.rows.hashing import Hashes, digest_of
+from raysweep.rows.label_conflicts import count_conflicts
 from raysweep.stages.profile.columns import ColumnStatistics, plain_numbers
-from raysweep.stages.profile.conflicts import count_conflicts
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.row_order import increasing_columns
 from raysweep.stages.profile.statistics import TableStatistics

@@ -1,0 +1,145 @@
+"""Carrying out the rules of `data.prepare` on a table: fitted on some rows, and applied to any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import pyarrow as pa
+
+from raysweep.documents import shorten
+from raysweep.errors import DataUnsuitable
+from raysweep.prepare_rules import (
+    Clip,
+    DateParts,
+    Drop,
+    GroupRare,
+    NormalizeText,
+    Rule,
+    RuleState,
+    ToDate,
+    ToNull,
+    ToNumber,
+)
+from raysweep.records.table import Finding, Severity
+from raysweep.rows.canonical import kind_of
+from raysweep.rows.prepare_columns import part_name
+from raysweep.rows.prepare_values import (
+    clipped,
+    date_part,
+    dates_from,
+    frequent,
+    grouped,
+    normalized,
+    numbers_from,
+    quantiles,
+    unread,
+    values_of_kind,
+    without_values,
+)
+
+
+def fit_rules(table: pa.Table, rules: Sequence[Rule]) -> tuple[tuple[RuleState, ...], pa.Table]:
+    """Learn what the rules need from these rows, one after the other; returns their states and the rows prepared.
+
+    Args:
+        table: in canonical types; columns that no rule names pass through.
+        rules: in their order, without problems for these columns (`raysweep.rows.prepare_columns.rule_problems`).
+
+    Raises:
+        DataUnsuitable: a text cannot be read as the number or date that it is declared to be.
+    """
+    states = []
+    for rule in rules:
+        states.append(_fit(table, rule))
+        table = _applied(table, rule, states[-1])
+    return tuple(states), table
+
+
+def apply_rules(table: pa.Table, rules: Sequence[Rule], states: Sequence[RuleState]) -> pa.Table:
+    """The rows after the rules, with the states that `fit_rules` learned.
+
+    Raises:
+        DataUnsuitable: as `fit_rules`.
+    """
+    for rule, state in zip(rules, states, strict=True):
+        table = _applied(table, rule, state)
+    return table
+
+
+def apply_unfitted(table: pa.Table, rules: Sequence[Rule]) -> pa.Table:
+    """The rows after those rules that learn nothing; they have the columns that all rules would leave.
+
+    Raises:
+        DataUnsuitable: as `fit_rules`.
+    """
+    for rule in rules:
+        # A clip that is fitted still turns whole numbers into floats.
+        table = _applied(table, rule, RuleState()) if not isinstance(rule, GroupRare) else table
+    return table
+
+
+def _fit(table: pa.Table, rule: Rule) -> RuleState:
+    if isinstance(rule, GroupRare):
+        return RuleState(kept={name: frequent(table.column(name), rule.below) for name in rule.columns})
+    if isinstance(rule, Clip) and rule.is_fitted:
+        shares = (rule.low_quantile, rule.high_quantile)
+        found = {name: quantiles(table.column(name), shares) for name in rule.columns}
+        return RuleState(bounds={name: (low, high) for name, (low, high) in found.items()})
+    return RuleState()
+
+
+def _applied(table: pa.Table, rule: Rule, state: RuleState) -> pa.Table:
+    if isinstance(rule, Drop):
+        return table.drop_columns(list(rule.columns))
+    for name in rule.columns:
+        position = table.column_names.index(name)
+        values = table.column(position)
+        if isinstance(rule, DateParts):
+            table = table.remove_column(position)
+            for offset, part in enumerate(rule.parts):
+                table = table.add_column(position + offset, part_name(name, part), date_part(values, part))
+        else:
+            table = table.set_column(position, name, _converted(values, name, rule, state))
+    return table
+
+
+def _converted(
+    values: pa.ChunkedArray,
+    name: str,
+    rule: ToNull | Clip | GroupRare | ToDate | ToNumber | NormalizeText,
+    state: RuleState,
+) -> pa.ChunkedArray:
+    match rule:
+        case ToNull():
+            return without_values(values, values_of_kind(rule.values, kind_of(values.type)))
+        case Clip():
+            low, high = state.bounds.get(name, (None, None))
+            return clipped(values, rule.low if low is None else low, rule.high if high is None else high)
+        case GroupRare():
+            return grouped(values, state.kept[name], rule.into)
+        case NormalizeText():
+            return normalized(values, rule)
+        case ToDate():
+            return _read(values, dates_from(values, rule), name, rule)
+        case ToNumber():
+            return _read(values, numbers_from(values, rule), name, rule)
+        case _:
+            assert_never(rule)
+
+
+def _read(values: pa.ChunkedArray, read: pa.ChunkedArray, name: str, rule: ToDate | ToNumber) -> pa.ChunkedArray:
+    """What was read, unless a text came to nothing and the rule says that this must not be."""
+    if rule.errors == "coerce":
+        return read
+    lost = unread(values, read)
+    if not len(lost):
+        return read
+    what = "a number" if isinstance(rule, ToNumber) else f"a date of the format {rule.format}"
+    message = (
+        f"{rule.rule}: the column {shorten(name)!r} holds {shorten(repr(lost[0].as_py()))}, which cannot be read as "
+        f"{what} ({len(lost):,} such values in the {len(values):,} rows that were looked at)"
+    )
+    advice = "mend the source, put a to_null rule before it, or set errors: coerce to make such values missing"
+    finding = Finding(f"prepare.{rule.rule}", Severity.ERROR, message, advice, column=name, count=len(lost))
+    raise DataUnsuitable(f"{message}; {advice}", findings=[finding])
