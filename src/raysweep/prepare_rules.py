@@ -17,6 +17,7 @@ OneCharacter = Annotated[str, Field(min_length=1, max_length=1)]
 DatePart = Literal[
     "year", "quarter", "month", "week", "day", "weekday", "day_of_year", "hour", "minute", "second", "days"
 ]
+PlainValue = bool | int | float | str
 OnError = Literal["raise", "coerce"]
 
 _PART_OF_A_NUMBER: Final = frozenset("0123456789+-eE")
@@ -46,7 +47,14 @@ class ToNull(_Rule):
     """Values that stand for a missing one become missing: numbers, texts, booleans; dates as ISO text."""
 
     rule: Literal["to_null"]
-    values: Annotated[tuple[bool | int | float | str, ...], Field(min_length=1)]
+    values: Annotated[tuple[PlainValue, ...], Field(min_length=1)]
+
+    @field_validator("values")
+    @classmethod
+    def _fit_into_columns(cls, values: tuple[PlainValue, ...]) -> tuple[PlainValue, ...]:
+        if any(isinstance(value, int) and abs(value) > 2**64 for value in values):
+            raise ValueError("a value is beyond 2**64: no column holds it")
+        return values
 
 
 class Clip(_Rule):
