@@ -26,9 +26,9 @@ from raysweep.stages.split.assign import (
     count_folds,
     make_assignment,
 )
-from raysweep.stages.split.targets import target_codes
 from raysweep.training.learner import Floats
 from raysweep.training.row_file import write_rows
+from raysweep.training.targets import target_codes
 from raysweep.training.trial_data import RowBlock, SearchRows
 
 _KEY, _ROW, _PART, _TARGET, _WEIGHT = "key", "row", "part", "target", "weight"
