@@ -37,7 +37,7 @@ from raysweep.stages.search.trial_log import Record, ranked
 from raysweep.stages.source.ray_source import MEMORY, locate, open_table
 from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
 from raysweep.stages.validate.document import findings_document
-from raysweep.stages.validate.features import requested_features
+from raysweep.stages.validate.features import requested_inputs
 from raysweep.stages.validate.gate import validate_table
 from raysweep.stages.validate.learning_task import learning_task, read_target
 from raysweep.storage.journal import Journal
@@ -158,8 +158,9 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
 def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
     return ProfileRequest(
         target=config.data.target,
-        features=tuple(column.name for column in requested_features(table, config)),
+        features=tuple(column.name for column in requested_inputs(table, config)),
         key=key_columns(table, config.split, config.data.target),
+        prepare=config.data.prepare,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pyarrow as pa
 from raysweep.bundle.locate import read_manifest
 from raysweep.config import TaskKind
 from raysweep.documents import shorten, suggest
-from raysweep.errors import BundleRefused, RequestInvalid
+from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
 from raysweep.records.manifest import MODEL_FOLDER, Manifest, Signature
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import arrow_type_of, canonical_array
@@ -25,6 +26,7 @@ from raysweep.storage.store import Store
 from raysweep.training.learner import FitSetting, Floats
 from raysweep.training.metrics import predicted_codes
 from raysweep.training.pipeline import Pipeline, load_pipeline
+from raysweep.training.preparation import PREPARE_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,13 @@ class Model:
         """Class labels, or numbers.
 
         Args:
-            data: with the columns of the signature, in any order; other columns are ignored.
+            data: with the columns of the signature as they were in the source, in any order; other columns are ignored.
 
         Returns:
             Array of shape (rows,).
 
         Raises:
-            RequestInvalid: a column is missing, or its values are of another kind.
+            RequestInvalid: a column is missing, its values are of another kind, or cannot be prepared as declared.
         """
         raw = self.raw_predictions(self._features(data))
         if self.signature.task is TaskKind.REGRESSION:
@@ -63,19 +65,24 @@ class Model:
         """Probabilities of shape (rows, classes), in the order of `signature.classes`.
 
         Raises:
-            RequestInvalid: it is a regression model, or a column is missing or of another kind.
+            RequestInvalid: it is a regression model, or as for `predict`.
         """
         if self.signature.task is TaskKind.REGRESSION:
             raise RequestInvalid("predict_proba: a regression model has no probabilities; use predict")
         return self.raw_predictions(self._features(data))
 
     def unseen_categories(self, data: pd.DataFrame | pa.Table) -> dict[str, int]:
-        """For each text column with values that the model has never seen: how many rows hold one."""
-        return self._pipeline.preprocessor.unseen(self._features(data))
+        """For each text column with values that the model has never seen: how many rows hold one.
+
+        Values are looked at as the model gets them: a new one that is grouped with the rare ones is not unseen.
+        """
+        with _said_of_the_request():
+            return self._pipeline.unseen(self._features(data))
 
     def raw_predictions(self, features: pa.Table) -> Floats:
-        """Probabilities or numbers for features in canonical types."""
-        return self._pipeline.predict(features)
+        """Probabilities or numbers for the columns of the signature in canonical types."""
+        with _said_of_the_request():
+            return self._pipeline.predict(features)
 
     def _features(self, data: pd.DataFrame | pa.Table) -> pa.Table:
         return features_of(data, self.signature)
@@ -106,8 +113,21 @@ def open_model(store: Store) -> Model:
             metric=manifest.final_check.metric if manifest.final_check else "",
         )
         pipeline = load_pipeline(Path(folder), manifest.model.family, setting)
+        if pipeline.preparation.digest != manifest.model.prepare_sha256:
+            raise BundleRefused(
+                f"{store.address()}: {PREPARE_FILE} does not hold the preparation that the manifest says"
+            )
     verdict = manifest.final_check.verdict if manifest.final_check else "not checked"
     return Model(store.address(), manifest.signature, verdict, pipeline)
+
+
+@contextmanager
+def _said_of_the_request() -> Iterator[None]:
+    """What the rules of the model cannot prepare is the fault of the rows that were handed in."""
+    try:
+        yield
+    except DataUnsuitable as error:
+        raise RequestInvalid(str(error), problems=[str(error)]) from error
 
 
 def features_of(data: pd.DataFrame | pa.Table, signature: Signature) -> pa.Table:

@@ -28,7 +28,7 @@ class Artifact(Document):
 
 
 class InputColumn(Document):
-    """A column that the model wants."""
+    """A column of the source that the model wants, before any preparation."""
 
     name: str
     kind: ColumnKind
@@ -50,6 +50,7 @@ class ModelRecord(Document):
     Attributes:
         fitted_on: training, or training+testing.
         rounds: trees or boosting rounds, for a family that grows in rounds.
+        prepare_sha256: over the canonical JSON of `model/prepare.json`; None where the columns are not prepared.
         trusted_types: what its skops files may hold.
     """
 
@@ -62,10 +63,11 @@ class ModelRecord(Document):
     trial: int
     files: tuple[str, ...]
     trusted_types: tuple[str, ...]
+    prepare_sha256: str | None = None
 
 
 class DataRecord(Document):
-    """The table: where it was, and what identifies it."""
+    """The table: where it was, what identifies it, and the rules of `data.prepare`."""
 
     address: str
     format: str
@@ -75,6 +77,7 @@ class DataRecord(Document):
     files: tuple[Mapping[str, Any], ...]
     suitability: str
     warnings: tuple[str, ...]
+    prepare: tuple[Mapping[str, Any], ...] = ()
 
 
 class PartRecord(Document):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from raysweep.config import TaskKind
+from raysweep.prepare_rules import Rule
 from raysweep.records.metric import Metric
 
 Label = bool | int | float | str
@@ -226,9 +227,19 @@ class Finding:
     waived: str | None = None
 
     @property
-    def amount(self) -> float | None:
-        """What a waiver's bound is held against: what was measured, else the share."""
-        return self.share if self.measured is None else self.measured
+    def amount(self) -> float:
+        """What a waiver's bound is held against; 1 for a finding that only is or is not."""
+        if self.measured is not None:
+            return self.measured
+        return 1.0 if self.share is None else self.share
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """From the source's columns to the features: the columns that are read, in the source's order, and the rules."""
+
+    inputs: tuple[Column, ...]
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +249,9 @@ class LearningTask:
     Attributes:
         classes: the labels in the order of their codes 0, 1, ...; for a binary task the last one is positive.
         class_counts: rows of each class.
-        features: the columns that are learned from, in the source's order.
+        features: the columns that are learned from, after the preparation, in the source's order.
         said: how what was not declared has been inferred, one sentence each.
+        preparation: how the features come about; None where they are the source's own columns.
     """
 
     kind: TaskKind
@@ -250,6 +262,17 @@ class LearningTask:
     class_counts: tuple[int, ...] = ()
     weight: str | None = None
     said: tuple[str, ...] = ()
+    preparation: Preparation | None = None
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        """The source's columns that a model wants."""
+        return self.features if self.preparation is None else self.preparation.inputs
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What is done to the inputs before anything is learned."""
+        return () if self.preparation is None else self.preparation.rules
 
     @property
     def positive(self) -> Label | None:

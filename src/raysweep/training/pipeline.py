@@ -1,4 +1,4 @@
-"""A fitted candidate that takes a table: preprocessing and learner together, written and read without pickle."""
+"""A fitted candidate that takes a table: preparation, preprocessing and learner, written and read without pickle."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from raysweep.records.trial import Candidate
 from raysweep.training.evaluate import TrialRules, new_learner
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
+from raysweep.training.preparation import FittedPreparation
 from raysweep.training.preprocess import Preprocessor
 from raysweep.training.trial_data import RowBlock, encode
 from raysweep.training.trusted import load_trusted
@@ -25,9 +26,10 @@ PREPROCESS_FILE: Final = "preprocess.skops"
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Preprocessing and learner of one fitted candidate."""
+    """Preparation, preprocessing and learner of one fitted candidate."""
 
     family: str
+    preparation: FittedPreparation
     preprocessor: Preprocessor
     learner: Learner
 
@@ -35,19 +37,26 @@ class Pipeline:
         """Numbers of shape (rows,), or class probabilities of shape (rows, classes).
 
         Args:
-            features: the feature columns in canonical types.
+            features: the task's inputs in canonical types, before any preparation.
+
+        Raises:
+            DataUnsuitable: a value cannot be prepared as the rules say.
         """
         return self.learner.predict(self.matrix(features))
 
     def matrix(self, features: pa.Table) -> Matrix:
         """The rows as the learner takes them."""
-        values = self.preprocessor.transform(features)
+        values = self.preprocessor.transform(self.preparation.apply(features))
         return Matrix(values, np.zeros(features.num_rows), None, self.preprocessor.categorical, {})
+
+    def unseen(self, features: pa.Table) -> dict[str, int]:
+        """For each text column with values that training did not have, after preparation: how many rows."""
+        return self.preprocessor.unseen(self.preparation.apply(features))
 
     def save(self, folder: Path) -> list[str]:
         """Write it into an existing folder; returns the names of the files."""
         skops.io.dump(self.preprocessor, folder / PREPROCESS_FILE)
-        return [PREPROCESS_FILE, *self.learner.save(folder)]
+        return [*self.preparation.save(folder), PREPROCESS_FILE, *self.learner.save(folder)]
 
 
 def load_pipeline(folder: Path, family: str, setting: FitSetting) -> Pipeline:
@@ -62,7 +71,7 @@ def load_pipeline(folder: Path, family: str, setting: FitSetting) -> Pipeline:
     if not isinstance(preprocessor, Preprocessor):
         raise BundleRefused(f"{PREPROCESS_FILE} holds a {type(preprocessor).__name__}, not the preprocessing")
     learner = families()[family].load_learner().load(folder, setting)
-    return Pipeline(family, preprocessor, learner)
+    return Pipeline(family, FittedPreparation.load(folder), preprocessor, learner)
 
 
 def fit_pipeline(
@@ -86,7 +95,7 @@ def fit_pipeline(
     """
     family = families()[candidate.family]
     encoding = str(candidate.params.get("encoding", "ordinal"))
-    matrix, _, preprocessor = encode(task, rows, None, encoding, scaled=family.scaled, seed=seed)
+    encoded = encode(task, rows, None, encoding, scaled=family.scaled, seed=seed)
     learner = new_learner(replace(candidate, rounds=rounds), task, rules, candidate.seed)
-    learner.grow(matrix, 1.0)
-    return Pipeline(candidate.family, preprocessor, learner)
+    learner.grow(encoded.fit, 1.0)
+    return Pipeline(candidate.family, encoded.preparation, encoded.preprocessor, learner)

@@ -15,7 +15,7 @@ _WEIGHT: Final = "weight"
 
 
 def write_rows(path: Path, block: RowBlock) -> None:
-    """Write the rows; feature columns are called by their position, so that no name can clash with ours."""
+    """Write the rows; the inputs are called by their position, so that no name can clash with ours."""
     features = block.features
     columns = {str(position): features.column(position) for position in range(features.num_columns)}
     columns[_TARGET] = pa.array(block.y)
@@ -25,7 +25,7 @@ def write_rows(path: Path, block: RowBlock) -> None:
 
 
 def read_rows(path: Path, names: list[str]) -> RowBlock:
-    """The rows that `write_rows` wrote, with these feature names."""
+    """The rows that `write_rows` wrote, with these names of inputs."""
     table = pq.read_table(path)
     features = pa.table({name: table.column(str(position)) for position, name in enumerate(names)})
     weight = table.column(_WEIGHT).to_numpy() if _WEIGHT in table.column_names else None

@@ -13,6 +13,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
 from raysweep.training.families import families
 from raysweep.training.learner import Floats, Matrix
+from raysweep.training.preparation import FittedPreparation
 from raysweep.training.preprocess import Preprocessor
 
 Rows = slice | npt.NDArray[np.int64]
@@ -21,7 +22,11 @@ _MAX_KEPT_ENCODINGS: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Feature columns of some rows with their targets and weights, in the order of the rows' keys."""
+    """What a model takes of some rows, with their targets and weights, in the order of the rows' keys.
+
+    Attributes:
+        features: the task's inputs: the source's columns before any preparation.
+    """
 
     features: pa.Table
     y: Floats
@@ -74,7 +79,7 @@ class PreparedRows:
     task: LearningTask
     rows: SearchRows
     seed: int
-    _encoded: dict[Any, tuple[Matrix, Matrix, Preprocessor]] = field(default_factory=dict)
+    _encoded: dict[Any, Encoded] = field(default_factory=dict)
 
     @property
     def cuts(self) -> int:
@@ -91,8 +96,8 @@ class PreparedRows:
                 self._encoded.pop(next(iter(self._encoded)))
             fitting, scoring = self._cut(cut)
             self._encoded[key] = encode(self.task, fitting, scoring, encoding, scaled=family.scaled, seed=self.seed)
-        fit, scored, _ = self._encoded[key]
-        return fit, scored
+        found = self._encoded[key]
+        return found.fit, found.scored
 
     def _cut(self, cut: int) -> tuple[RowBlock, RowBlock]:
         if self.rows.folds == 1:
@@ -102,14 +107,26 @@ class PreparedRows:
         return every.take(np.flatnonzero(~held_out)), every.take(np.flatnonzero(held_out))
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Rows to fit on and rows to score on as matrices, with what was fitted on the former."""
+
+    fit: Matrix
+    scored: Matrix
+    preparation: FittedPreparation
+    preprocessor: Preprocessor
+
+
 def encode(
     task: LearningTask, fitting: RowBlock, scoring: RowBlock | None, encoding: str, *, scaled: bool, seed: int
-) -> tuple[Matrix, Matrix, Preprocessor]:
-    """Fit the preprocessing on `fitting`; returns both matrices and it. Without `scoring`, its matrix is the first."""
+) -> Encoded:
+    """Fit preparation and preprocessing on `fitting`. Without `scoring`, its matrix is that of `fitting`."""
+    preparation, prepared = FittedPreparation.fit(task.rules, fitting.features)
     preprocessor = Preprocessor(task.features, encoding, scaled=scaled)
-    values = preprocessor.fit_transform(fitting.features, fitting.y, task.kind, seed)
+    values = preprocessor.fit_transform(prepared, fitting.y, task.kind, seed)
     fit = Matrix(values, fitting.y, fitting.weight, preprocessor.categorical, {})
     if scoring is None:
-        return fit, fit, preprocessor
-    scored = Matrix(preprocessor.transform(scoring.features), scoring.y, scoring.weight, preprocessor.categorical, {})
-    return fit, scored, preprocessor
+        return Encoded(fit, fit, preparation, preprocessor)
+    values = preprocessor.transform(preparation.apply(scoring.features))
+    scored = Matrix(values, scoring.y, scoring.weight, preprocessor.categorical, {})
+    return Encoded(fit, scored, preparation, preprocessor)

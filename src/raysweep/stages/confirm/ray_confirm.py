@@ -165,7 +165,7 @@ def _gather(
 
 def open_sealed(split: Split, task: LearningTask) -> RowBlock:
     """The validation rows. Called once a sweep, after the search has ended."""
-    return read_rows(Path(split.sealed), [column.name for column in task.features])
+    return read_rows(Path(split.sealed), [column.name for column in task.inputs])
 
 
 def _score_on(model: FittedModel, block: RowBlock) -> Scored:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raysweep.config import SweepConfig
 from raysweep.documents import digest, plain_record
+from raysweep.prepare_rules import rule_documents
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.manifest import (
     MODEL_FOLDER,
@@ -71,7 +72,7 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
 
 
 def _signature(task: LearningTask) -> Signature:
-    inputs = tuple(InputColumn(name=one.name, kind=one.kind, type=one.type) for one in task.features)
+    inputs = tuple(InputColumn(name=one.name, kind=one.kind, type=one.type) for one in task.inputs)
     return Signature(inputs=inputs, target=task.target, task=task.kind, classes=task.classes)
 
 
@@ -80,6 +81,7 @@ def _model(shipped: FittedModel, artifacts: tuple[Artifact, ...]) -> ModelRecord
     return ModelRecord(
         family=candidate.family,
         params=dict(candidate.params),
+        prepare_sha256=pipeline_of(shipped).preparation.digest,
         seed=candidate.seed,
         fitted_on=shipped.fitted_on,
         fitted_rows=shipped.rows,
@@ -101,6 +103,7 @@ def _data(contents: BundleContents) -> DataRecord:
         row_digest=view.profile.row_digest,
         files=tuple(plain_record(file) for file in view.table.files),
         suitability=view.check.suitability.value,
+        prepare=rule_documents(contents.config.data.prepare),
         warnings=tuple(f"{one.severity.value} {one.check}: {one.message}" for one in warnings),
     )
 

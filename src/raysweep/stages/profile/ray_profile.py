@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from raysweep.records.table import Profile, Table
 from raysweep.rows.canonical import empty_table, placed
+from raysweep.rows.prepare_columns import prepared_columns
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.statistics import TableStatistics, block_statistics, merge_statistics
 from raysweep.stages.profile.summary import summarize
@@ -23,7 +24,7 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
 
     Args:
         table: its dataset holds Arrow blocks in canonical types.
-        request: what to count; the profile has no target where the table lacks that column.
+        request: what to count, after which preparation; the profile has no target where the table lacks that column.
     """
     request = request if request.target in table.names else replace(request, target=None)
 
@@ -39,7 +40,7 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
         merged.extend(_read_partials(batch))
         if len(merged) > _MERGED_AT_ONCE:
             merged = [merge_statistics(merged)]
-    return summarize(merge_statistics(merged), table.columns, request)
+    return summarize(merge_statistics(merged), prepared_columns(table.columns, request.prepare), request)
 
 
 def _read_partials(batch: pa.Table) -> list[TableStatistics]:

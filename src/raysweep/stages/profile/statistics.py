@@ -11,6 +11,7 @@ import pyarrow as pa
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW
 from raysweep.rows.hashing import Hashes, hash_rows_over, hash_values
 from raysweep.rows.label_conflicts import LabelledRows, labelled_rows, merge_labelled
+from raysweep.rows.prepare import apply_unfitted
 from raysweep.stages.profile.columns import ColumnStatistics, Mask, column_statistics, is_null, merge_columns
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.row_order import Run, run_of
@@ -48,17 +49,18 @@ def block_statistics(block: pa.Table, request: ProfileRequest) -> TableStatistic
     block = block.combine_chunks()
     names = [name for name in block.column_names if name not in _PLACE]
     table, places = block.select(names), block.select(_PLACE)
+    prepared = apply_unfitted(table, request.prepare)
     target = request.target if request.target in names else None
     hashes, of_features = _hash(table, request, target)
     missing = np.zeros(block.num_rows, np.bool_) if target is None else is_null(block.column(target))
-    numbers = [name for name in names if _is_number(block.column(name).type)]
+    numbers = [name for name in prepared.column_names if _is_number(prepared.column(name).type)]
     return TableStatistics(
         rows=block.num_rows,
-        columns={name: column_statistics(table.column(name), missing, places) for name in names},
+        columns={name: column_statistics(prepared.column(name), missing, places) for name in prepared.column_names},
         hashes=hashes.rows,
-        sample=sample_of(table, places, hashes),
+        sample=sample_of(prepared, places, hashes),
         labelled=_labelled(table, target, of_features, ~missing) if request.features else None,
-        runs=(run_of(block, numbers),) if block.num_rows else (),
+        runs=(run_of(_placed(prepared, places), numbers),) if block.num_rows else (),
     )
 
 
@@ -79,6 +81,12 @@ def _hash(table: pa.Table, request: ProfileRequest, target: str | None) -> tuple
     features = [name for name in names if name != target]
     by_features, by_row, by_key, requested = hash_rows_over(table, [features, names, request.key, request.features])
     return RowHashes(by_features, by_row, by_key), requested
+
+
+def _placed(table: pa.Table, places: pa.Table) -> pa.Table:
+    for name in _PLACE:
+        table = table.append_column(name, places.column(name))
+    return table
 
 
 def _labelled(table: pa.Table, target: str | None, features: Hashes, known: Mask) -> LabelledRows | None:

@@ -117,7 +117,7 @@ def _keys_of_classes(table: Table, key: Sequence[str], task: LearningTask, rare:
 
 
 def _deal(table: Table, key: Sequence[str], task: LearningTask, assignment: Assignment) -> tuple[pa.Table, int]:
-    names = [column.name for column in task.features]
+    names = [column.name for column in task.inputs]
 
     def deal(batch: pa.Table) -> pa.Table:
         keys = hash_rows(batch, key)
@@ -150,7 +150,7 @@ def _part_of(dealt: pa.Table, position: int, task: LearningTask) -> _Cut:
     keys, row_hashes = (rows.column(name).to_numpy().astype(np.uint64) for name in (_KEY, _ROW))
     order = np.lexsort((row_hashes, keys))
     rows = rows.take(pa.array(order)).combine_chunks()
-    features = pa.table({column.name: rows.column(str(position)) for position, column in enumerate(task.features)})
+    features = pa.table({column.name: rows.column(str(position)) for position, column in enumerate(task.inputs)})
     weight = rows.column(_WEIGHT).to_numpy() if task.weight is not None else None
     return _Cut(keys[order], RowBlock(features, rows.column(_TARGET).to_numpy(), weight))
 

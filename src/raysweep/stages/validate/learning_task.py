@@ -10,7 +10,18 @@ from raysweep.config import DataConfig, SweepConfig, TaskKind
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.records.metric import metric_for
-from raysweep.records.table import Column, ColumnKind, ColumnProfile, Finding, Label, LearningTask, Severity
+from raysweep.records.table import (
+    Column,
+    ColumnKind,
+    ColumnProfile,
+    Finding,
+    Label,
+    LearningTask,
+    Preparation,
+    Severity,
+    Table,
+)
+from raysweep.rows.prepare_columns import needed_for
 
 MAX_SHOWN: Final = 5
 _MAX_CLASSES_OF_INTEGERS: Final = 20
@@ -66,8 +77,16 @@ def read_target(column: ColumnProfile, data: DataConfig) -> TargetReading:
     return TargetReading(column, kind, tuple(classes), tuple(counts[label] for label in classes), tuple(said))
 
 
-def learning_task(reading: TargetReading, features: tuple[Column, ...], config: SweepConfig) -> LearningTask:
+def learning_task(
+    reading: TargetReading, features: tuple[Column, ...], config: SweepConfig, table: Table | None = None
+) -> LearningTask:
     """The learning task of a target that can be learned.
+
+    Args:
+        reading: what the target's values say.
+        features: the columns to learn from, after the rules of `data.prepare`.
+        config: the whole sweep.
+        table: whose columns the rules start from; None where the features are not prepared.
 
     Raises:
         RequestInvalid: the metric does not fit the kind of task.
@@ -85,7 +104,14 @@ def learning_task(reading: TargetReading, features: tuple[Column, ...], config: 
         class_counts=reading.class_counts,
         weight=config.data.weight,
         said=reading.said,
+        preparation=None if table is None else _preparation(features, config, table),
     )
+
+
+def _preparation(features: tuple[Column, ...], config: SweepConfig, table: Table) -> Preparation | None:
+    if not config.data.prepare:
+        return None
+    return Preparation(*needed_for(features, table.columns, config.data.prepare))
 
 
 def infer_kind(column: ColumnProfile) -> TaskKind:
