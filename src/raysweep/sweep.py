@@ -39,7 +39,7 @@ from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignm
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.features import requested_inputs
 from raysweep.stages.validate.gate import validate_table
-from raysweep.stages.validate.learning_task import learning_task, read_target
+from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target
 from raysweep.storage.journal import Journal
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
@@ -148,6 +148,8 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
         done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
     with _stage(tell, Stage.VALIDATE) as done:
         check = validate_table(table, profile, config, _usable(config, table, profile))
+        if check.task is not None:
+            check = replace(check, task=prepared_task(check.task, table, config))
         for sentence in check.task.said if check.task is not None else ():
             tell(Said(sentence))
         done(check.suitability.value)

@@ -52,7 +52,7 @@ def validate_table(table: Table, profile: Profile, config: SweepConfig, usable: 
     suitability = _suitability(ordered, context.target)
     task = None
     if context.target is not None and suitability is not Suitability.UNSUITABLE:
-        task = learning_task(context.target, features, config, table)
+        task = learning_task(context.target, features, config)
     return DataCheck(suitability, ordered, task, left_out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from raysweep.config import DataConfig, SweepConfig, TaskKind
@@ -77,16 +77,8 @@ def read_target(column: ColumnProfile, data: DataConfig) -> TargetReading:
     return TargetReading(column, kind, tuple(classes), tuple(counts[label] for label in classes), tuple(said))
 
 
-def learning_task(
-    reading: TargetReading, features: tuple[Column, ...], config: SweepConfig, table: Table | None = None
-) -> LearningTask:
-    """The learning task of a target that can be learned.
-
-    Args:
-        reading: what the target's values say.
-        features: the columns to learn from, after the rules of `data.prepare`.
-        config: the whole sweep.
-        table: whose columns the rules start from; None where the features are not prepared.
+def learning_task(reading: TargetReading, features: tuple[Column, ...], config: SweepConfig) -> LearningTask:
+    """The learning task of a target that can be learned, from rows that hold its features as they are.
 
     Raises:
         RequestInvalid: the metric does not fit the kind of task.
@@ -104,14 +96,14 @@ def learning_task(
         class_counts=reading.class_counts,
         weight=config.data.weight,
         said=reading.said,
-        preparation=None if table is None else _preparation(features, config, table),
     )
 
 
-def _preparation(features: tuple[Column, ...], config: SweepConfig, table: Table) -> Preparation | None:
+def prepared_task(task: LearningTask, table: Table, config: SweepConfig) -> LearningTask:
+    """The same task for rows of the table, whose columns become the features by the rules of `data.prepare`."""
     if not config.data.prepare:
-        return None
-    return Preparation(*needed_for(features, table.columns, config.data.prepare))
+        return task
+    return replace(task, preparation=Preparation(*needed_for(task.features, table.columns, config.data.prepare)))
 
 
 def infer_kind(column: ColumnProfile) -> TaskKind:
