@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,9 @@ from raysweep.rows.canonical import canonical_column, canonical_table, placed
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.statistics import block_statistics
 from raysweep.stages.profile.summary import summarize
+from raysweep.stages.validate.exact import answer_from
+from raysweep.stages.validate.gate import Means
+from raysweep.stages.validate.measure import Measurement, ProbeRows, carry_out_here
 
 CITIES = ("Aachen", "Bonn", "Cádiz", "Delft", "Évora", "Faro", "Gdańsk", "Halle")
 
@@ -78,3 +83,16 @@ def sweep_config(target: str | None = "target", **data: Any) -> SweepConfig:
     """A sweep over a table in memory; sections other than `data` are given as `split={...}` and the like."""
     sections = {name: data.pop(name) for name in ("checks", "split", "search") if name in data}
     return load_config({"version": 1, "data": {"source": "memory:test", "target": target, **data}, **sections})
+
+
+TODAY = date(2026, 11, 23)
+
+
+def check_means(profile: Profile, usable: Any = None, *, models: bool = False) -> Means:
+    """What the data gate may use: the sample, which holds every row; models, fitted here, only where asked for."""
+    return Means(answer_from(profile.sample), carry_out_here if models else fit_nothing, TODAY, usable)
+
+
+def fit_nothing(_rows: ProbeRows, measurements: Sequence[Measurement]) -> list[Any]:
+    """Measurements that were not made."""
+    return [RuntimeError("not asked for") for _ in measurements]

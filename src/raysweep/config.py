@@ -77,6 +77,8 @@ class DataConfig(Document):
     format: Literal["parquet", "csv", "jsonl"] | None = None
     task: TaskKind | None = None
     features: FeaturesConfig = FeaturesConfig()
+    group: ColumnName | None = None
+    time: ColumnName | None = None
     weight: ColumnName | None = None
     positive: bool | int | float | str | None = None
     s3: S3Config | None = None
@@ -151,9 +153,15 @@ class PartsConfig(Document):
 
 
 class SplitConfig(Document):
-    """How rows are assigned to training, testing and validation."""
+    """How rows are assigned to training, testing and validation.
 
-    kind: Literal["stratified", "random"] | None = None
+    Attributes:
+        kind: stratified by class, random, group (rows of one `data.group` stay together) or time (`data.time`: the
+            earliest rows train, the latest validate); inferred when absent.
+        key: the columns that identify a row; all but the target when absent.
+    """
+
+    kind: Literal["stratified", "random", "group", "time"] | None = None
     key: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = None
     parts: PartsConfig = PartsConfig()
     folds: Literal["auto"] | Annotated[int, Field(ge=1, le=20)] = "auto"
@@ -234,6 +242,24 @@ class SweepConfig(Document):
     confirm: ConfirmConfig = ConfirmConfig()
     export: ExportConfig = ExportConfig()
     cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _check_split(self) -> SweepConfig:
+        kind, data = self.split.kind, self.data
+        if kind == "group" and data.group is None:
+            raise ValueError("split.kind is group, but data.group names no column")
+        if kind == "time" and data.time is None:
+            raise ValueError("split.kind is time, but data.time names no column")
+        if data.group is not None and kind not in {None, "group"}:
+            raise ValueError(f"data.group keeps rows together, but split.kind is {kind}: leave it out, or say group")
+        if data.group is not None and self.split.key is not None:
+            raise ValueError("data.group and split.key both say which rows stay together; give one of them")
+        if kind == "time" and self.split.folds not in {"auto", 1}:
+            raise ValueError("split.kind time has no folds: later rows would train what predicts earlier ones")
+        for name, column in (("data.group", data.group), ("data.time", data.time)):
+            if column is not None and column in {data.target, data.weight}:
+                raise ValueError(f"{name} is {column!r}, which is the target or the weight")
+        return self
 
     @property
     def data_s3(self) -> S3Config:

@@ -38,8 +38,10 @@ from raysweep.stages.source.ray_source import MEMORY, locate, open_table
 from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.features import requested_inputs
-from raysweep.stages.validate.gate import validate_table
+from raysweep.stages.validate.gate import Means, validate_table
 from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target
+from raysweep.stages.validate.ray_exact import answer_over
+from raysweep.stages.validate.ray_measure import carry_out
 from raysweep.storage.journal import Journal
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
@@ -147,7 +149,13 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
             table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")
         done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
     with _stage(tell, Stage.VALIDATE) as done:
-        check = validate_table(table, profile, config, _usable(config, table, profile))
+        means = Means(
+            answer=answer_over(table, profile),
+            carry_out=carry_out,
+            today=datetime.now(UTC).date(),
+            usable=_usable(config, table, profile),
+        )
+        check = validate_table(table, profile, config, means)
         if check.task is not None:
             check = replace(check, task=prepared_task(check.task, table, config))
         for sentence in check.task.said if check.task is not None else ():

@@ -205,7 +205,7 @@ class Finding:
         count: rows concerned.
         share: of the rows, 0 to 1.
         threshold: the one that was crossed.
-        measured: what was compared with the threshold, where that is not `share`; a waiver's bound is held against it.
+        measured: how bad it is, where that is not `share`; more is worse.
         examples: at most five, each shortened.
         places: where example rows stand, such as `flights.csv row 1,204`; at most five.
         leaves_out: the column is not learned from because of this finding.
@@ -288,14 +288,63 @@ class Suitability(StrEnum):
     UNSUITABLE = "unsuitable"
 
 
+class Meaning(StrEnum):
+    """What a column seems to be for, whatever its values were stored as."""
+
+    IDENTIFIER = "identifier"
+    CATEGORY = "category"
+    NUMBER = "number"
+    MONEY = "money"
+    BOOLEAN = "boolean"
+    TIME = "date or time"
+    TEXT = "free text"
+    NESTED = "nested"
+    TARGET = "like a target"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """How columns hang together, by the sample.
+
+    Attributes:
+        groups: columns that may say which rows belong together (a customer, a patient), the likeliest first.
+        times: columns that may order the rows in time, the finest first.
+        dependencies: a column and those that it determines: equal values of the one, equal values of the others.
+    """
+
+    groups: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    dependencies: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A line for the sweep file, and why; never applied by itself."""
+
+    line: str
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """The outcome of the data gate; `task` is None where the data are unsuitable or no target was named."""
+    """The outcome of the data gate; `task` is None where the data are unsuitable or no target was named.
+
+    Attributes:
+        findings: worst first.
+        left_out: column -> the finding because of which it is not learned from.
+        meanings: column -> what it seems to be for.
+        unused_waivers: what `checks.accept` holds that met no finding, one sentence each.
+    """
 
     suitability: Suitability
     findings: tuple[Finding, ...]
     task: LearningTask | None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    meanings: Mapping[str, Meaning] = field(default_factory=dict)
+    structure: Structure = Structure()
+    proposals: tuple[Proposal, ...] = ()
+    unused_waivers: tuple[str, ...] = ()
 
 
 class Part(StrEnum):

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Final
-
-import pyarrow.compute as pc
 
 from raysweep.documents import shorten
 from raysweep.records.table import ColumnKind, ColumnProfile, Finding, Profile, Severity
 from raysweep.stages.validate.context import Context
+from raysweep.stages.validate.ids import distinct_share, is_id_like
 from raysweep.stages.validate.learning_task import label_text
+from raysweep.stages.validate.sweep_lines import exclusion
 
-_MIN_ROWS_FOR_IDS: Final = 100
-# Three standard errors of the estimate of distinct values, as a share.
-_ESTIMATE_ERROR: Final = 0.025
 _SHOWN: Final = 5
-_PLAIN_NAME: Final = re.compile(r"[^\W\d][\w .()/-]*")
-_WORDS_OF_YAML: Final = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false", "null"})
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
-def all_missing(profile: Profile, context: Context) -> list[Finding]:
+def all_missing(_profile: Profile, context: Context) -> list[Finding]:
     """col.all_missing: not one value."""
     return [
         Finding(
@@ -35,12 +29,12 @@ def all_missing(profile: Profile, context: Context) -> list[Finding]:
             share=1.0,
             leaves_out=True,
         )
-        for column in _candidates(profile, context)
+        for column in context.columns
         if _is_empty(column)
     ]
 
 
-def constant(profile: Profile, context: Context) -> list[Finding]:
+def constant(_profile: Profile, context: Context) -> list[Finding]:
     """col.constant: one value in every row; one value beside nulls still tells something."""
     return [
         Finding(
@@ -53,15 +47,15 @@ def constant(profile: Profile, context: Context) -> list[Finding]:
             share=1.0,
             leaves_out=True,
         )
-        for column in _candidates(profile, context)
+        for column in context.columns
         if column.distinct == 1 and not column.nulls
     ]
 
 
-def missing(profile: Profile, context: Context) -> list[Finding]:
+def missing(_profile: Profile, context: Context) -> list[Finding]:
     """col.missing: many nulls, or texts that look like one."""
     findings = []
-    for column in _candidates(profile, context):
+    for column in context.columns:
         warn, leave_out = (context.limit("col.missing", key) for key in ("warn", "leave_out"))
         absent = column.nulls + column.empty_like
         share = absent / column.count if column.count else 0.0
@@ -88,21 +82,19 @@ def id_like(profile: Profile, context: Context) -> list[Finding]:
     """col.id_like: integers, UUIDs or texts that are different in nearly every row."""
     findings = []
     limit = context.limit("col.id_like", "warn")
-    for column in _candidates(profile, context):
-        present = column.count - column.nulls
-        if present < _MIN_ROWS_FOR_IDS or not _may_be_id(column):
+    for column in context.columns:
+        if not is_id_like(column, context):
             continue
-        share = _distinct_share(column, profile)
-        if share <= limit:
-            continue
+        present, share = column.count - column.nulls, distinct_share(column, context)
         examples = _examples(profile, column.name)
         noun = "UUIDs" if all(_UUID.fullmatch(example) for example in examples) else "values"
         about = "" if column.distinct_exact else "about "
+        counting = ", each larger or smaller than the one before" if column.name in profile.increasing else ""
         findings.append(
             Finding(
                 "col.id_like",
                 Severity.WARNING,
-                f"{column.name} has {about}{column.distinct:,} different {noun} in {present:,} rows: "
+                f"{column.name} has {about}{column.distinct:,} different {noun} in {present:,} rows{counting}: "
                 "it looks like an id; it is left out",
                 "if it does carry meaning, list it in data.features.include with all the others; "
                 f"else drop it: {exclusion(column.name)}",
@@ -117,7 +109,7 @@ def id_like(profile: Profile, context: Context) -> list[Finding]:
     return findings
 
 
-def nested(profile: Profile, context: Context) -> list[Finding]:
+def nested(_profile: Profile, context: Context) -> list[Finding]:
     """col.nested: lists, structs and binary values."""
     return [
         Finding(
@@ -128,21 +120,9 @@ def nested(profile: Profile, context: Context) -> list[Finding]:
             column=column.name,
             leaves_out=True,
         )
-        for column in _candidates(profile, context)
+        for column in context.columns
         if column.kind is ColumnKind.NESTED
     ]
-
-
-def exclusion(name: str) -> str:
-    """The line of the sweep file that leaves a column out."""
-    is_plain = _PLAIN_NAME.fullmatch(name) and name.lower() not in _WORDS_OF_YAML
-    return f"data.features.exclude: [{name if is_plain else json.dumps(name, ensure_ascii=False)}]"
-
-
-def _candidates(profile: Profile, context: Context) -> list[ColumnProfile]:
-    if not profile.rows:
-        return []
-    return [profile.column(column.name) for column in context.candidates]
 
 
 def _is_empty(column: ColumnProfile) -> bool:
@@ -158,23 +138,6 @@ def _missing_message(column: ColumnProfile, *, is_left_out: bool) -> str:
     if column.empty_like:
         message += f' and looks missing ("", NA, ?, null, none) in {column.empty_like:,} more'
     return f"{message}; it is left out" if is_left_out else message
-
-
-def _may_be_id(column: ColumnProfile) -> bool:
-    """Whether values of this kind can be ids; whole floats only where nulls have made floats of integers."""
-    if column.kind is ColumnKind.NUMBER:
-        return column.type == "int64" or (column.integral and column.nulls > 0)
-    return column.kind is ColumnKind.STRING
-
-
-def _distinct_share(column: ColumnProfile, profile: Profile) -> float:
-    """Distinct values over values; where it is an estimate, the sample (which errs upwards) has to agree."""
-    share = column.distinct / (column.count - column.nulls)
-    if column.distinct_exact:
-        return share
-    values = profile.sample.column(column.name).drop_null()
-    of_sample = float(pc.count_distinct(values).as_py() / max(len(values), 1))
-    return min(of_sample, share + _ESTIMATE_ERROR)
 
 
 def _examples(profile: Profile, name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import numpy as np
@@ -9,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.config import TaskKind
-from raysweep.records.table import ColumnProfile, Finding, Profile, Severity
-from raysweep.stages.validate.checks_columns import exclusion
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, ColumnProfile, Finding, Profile, Severity
 from raysweep.stages.validate.context import Context
 from raysweep.stages.validate.learning_task import TargetReading
 from raysweep.stages.validate.single_feature import (
@@ -21,9 +21,14 @@ from raysweep.stages.validate.single_feature import (
     number_strength,
     numbers_of,
 )
+from raysweep.stages.validate.sweep_lines import exclusion
 
 _MIN_ROWS: Final = 100
 _MIN_MISSING_TARGETS: Final = 10
+NAMED_LIKE_A_TARGET: Final = re.compile(
+    r"(?:^|[_ .-])(?:target|label|labels|outcome|ground[_ ]?truth|y_true|y_pred|prediction|predicted)(?:$|[_ .-])",
+    re.IGNORECASE,
+)
 
 
 def copies(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
@@ -37,31 +42,85 @@ def copies(profile: Profile, context: Context, target: TargetReading) -> list[Fi
             f"it will not be known when predictions are made; exclude it: {exclusion(name)}",
             column=name,
             count=profile.rows,
+            share=1.0,
         )
-        for name in _copied(profile, context, target)
+        for name in context.copied
     ]
 
 
-def single_feature(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+def single_feature(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
     """leak.single_feature: a column that predicts the target nearly perfectly on its own."""
-    check = "leak.single_feature"
-    sample = _looked_at(profile, context, target)
-    labels = sample.column(target.column.name)
-    if target.kind is None or sample.num_rows < _MIN_ROWS or len(pc.unique(labels)) < 2:  # noqa: PLR2004
+    if not _can_be_predicted(context, target):
         return []
-    is_regression = target.kind is TaskKind.REGRESSION
-    suffix, name = ("_r2", "R2") if is_regression else ("", "ROC AUC")
-    warn, error = (context.limit(check, key + suffix) for key in ("warn", "error"))
-    copied = _copied(profile, context, target)
+    check, suffix, measure = "leak.single_feature", *_scale(target)
+    told_by_nulls = {finding.column for finding in missingness(_profile, context, target)}
+    labels = context.labelled.column(target.column.name)
     findings = []
     for column in context.candidates:
-        if column.name in copied:
+        if column.name in context.copied or column.name in told_by_nulls:
             continue
-        strength = _strength(sample.column(column.name), sample.column(target.column.name), is_regression)
-        if strength >= warn:
-            limit = error if strength >= error else warn
-            findings.append(_strong(column.name, target, f"{name} {strength:.4f}, limit {limit:g}", limit >= error))
+        strength = _strength(context.labelled.column(column.name), labels, target.kind)
+        crossed = context.crossed(check, strength, suffix)
+        if crossed is not None:
+            message = f"{column.name} alone predicts the target {target.column.name}"
+            findings.append(_strong(check, column.name, message, strength, crossed, measure))
     return findings
+
+
+def missingness(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+    """leak.missingness: whether a value is there predicts the target."""
+    if not _can_be_predicted(context, target):
+        return []
+    check, suffix, measure = "leak.missingness", *_scale(target)
+    labels = context.labelled.column(target.column.name)
+    findings = []
+    for column in context.candidates:
+        values = context.labelled.column(column.name)
+        if column.name in context.copied or not 0 < values.null_count < len(values):
+            continue
+        strength = _strength(values.is_null(), labels, target.kind)
+        crossed = context.crossed(check, strength, suffix)
+        if crossed is not None:
+            message = f"whether {column.name} is missing predicts the target {target.column.name}"
+            findings.append(_strong(check, column.name, message, strength, crossed, measure))
+    return findings
+
+
+def name(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+    """leak.name: a name such as `target_mean`, `label` or `final_outcome`."""
+    return [
+        Finding(
+            "leak.name",
+            Severity.WARNING,
+            f"{column.name} is called like a target: does it come from {target.column.name}?",
+            f"if it is known only with the target, exclude it: {exclusion(column.name)}",
+            column=column.name,
+        )
+        for column in context.candidates
+        if NAMED_LIKE_A_TARGET.search(column.name)
+    ]
+
+
+def order(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+    """leak.order: where a row stands in the source predicts the target."""
+    if not _can_be_predicted(context, target) or profile.sample_places is None:
+        return []
+    check, suffix, measure = "leak.order", *_scale(target)
+    places = profile.sample_places.take(pa.array(np.flatnonzero(context.labelled_rows)))
+    files, rows = (places.column(one).to_numpy() for one in (FILE_OF_ROW, NUMBER_OF_ROW))
+    position = np.empty(len(files))
+    position[np.lexsort((rows, files))] = np.arange(len(files))
+    labels = context.labelled.column(target.column.name)
+    strength = _strength(pa.chunked_array([position]), labels, target.kind)
+    crossed = context.crossed(check, strength, suffix)
+    if crossed is None:
+        return []
+    message = (
+        f"the order of the rows predicts the target {target.column.name} ({measure} {strength:.4f}, "
+        f"limit {crossed[1]:g}): the table seems sorted by it"
+    )
+    advice = "the split does not follow the order; but leave out columns that count rows, files or batches"
+    return [Finding(check, Severity.WARNING, message, advice, measured=strength, threshold=crossed[1])]
 
 
 def missing_together(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
@@ -81,13 +140,31 @@ def missing_together(profile: Profile, context: Context, target: TargetReading) 
     return findings
 
 
-def _strong(name: str, target: TargetReading, measured: str, is_error: bool) -> Finding:
+def _strong(
+    check: str, column: str, message: str, strength: float, crossed: tuple[Severity, float], measure: str
+) -> Finding:
     return Finding(
-        "leak.single_feature",
-        Severity.ERROR if is_error else Severity.WARNING,
-        f"{name} alone predicts the target {target.column.name} ({measured})",
-        f"is it known when predictions are made? if not, exclude it: {exclusion(name)}",
-        column=name,
+        check,
+        crossed[0],
+        f"{message} ({measure} {strength:.4f}, limit {crossed[1]:g})",
+        f"is it known when predictions are made? if not, exclude it: {exclusion(column)}",
+        column=column,
+        measured=strength,
+        threshold=crossed[1],
+    )
+
+
+def _scale(target: TargetReading) -> tuple[str, str]:
+    """The ending of the thresholds' keys, and the name of the measure."""
+    return ("_r2", "R2") if target.kind is TaskKind.REGRESSION else ("", "ROC AUC")
+
+
+def _can_be_predicted(context: Context, target: TargetReading) -> bool:
+    labelled = context.labelled
+    return (
+        target.kind is not None
+        and labelled.num_rows >= _MIN_ROWS
+        and len(pc.unique(labelled.column(target.column.name))) > 1
     )
 
 
@@ -107,27 +184,22 @@ def _late(column: ColumnProfile, target: TargetReading, limit: float) -> Finding
     )
 
 
-def _looked_at(profile: Profile, context: Context, target: TargetReading) -> pa.Table:
-    """The usable rows of the sample that have a target."""
-    has_target = np.asarray(profile.sample.column(target.column.name).is_valid().to_numpy(), dtype=np.bool_)
-    return profile.sample.filter(pa.array(has_target & context.usable))
-
-
-def _copied(profile: Profile, context: Context, target: TargetReading) -> list[str]:
-    sample = _looked_at(profile, context, target)
+def copied_in_sample(profile: Profile, context: Context, target: TargetReading) -> tuple[list[str], list[str]]:
+    """Columns that are the target in every usable row of the sample, and those whose values go one to one with it."""
+    sample = context.labelled
     if target.kind is None or not sample.num_rows:
-        return []
+        return [], []
     wanted = sample.column(target.column.name)
     codes = codes_of(wanted)
-    return [
+    equal = [column.name for column in context.candidates if _is_equal(sample.column(column.name), wanted)]
+    one_to_one = [
         column.name
         for column in context.candidates
-        if _is_equal(sample.column(column.name), wanted)
-        or (
-            _is_one_to_one(codes_of(sample.column(column.name)), codes)
-            and _may_be_one_to_one(profile.column(column.name), target.column)
-        )
+        if column.name not in equal
+        and _is_one_to_one(codes_of(sample.column(column.name)), codes)
+        and _may_be_one_to_one(profile.column(column.name), target.column)
     ]
+    return equal, one_to_one
 
 
 def _is_equal(column: pa.ChunkedArray, target: pa.ChunkedArray) -> bool:
@@ -158,9 +230,9 @@ def _may_be_one_to_one(column: ColumnProfile, target: ColumnProfile) -> bool:
     return sorted(count for _, count in column.values) == sorted(count for _, count in target.values)
 
 
-def _strength(column: pa.ChunkedArray, target: pa.ChunkedArray, is_regression: bool) -> float:
+def _strength(column: pa.ChunkedArray, target: pa.ChunkedArray, kind: TaskKind | None) -> float:
     bins: Any = bins_of(column)
-    if not is_regression:
+    if kind is not TaskKind.REGRESSION:
         return class_strength(bins, codes_of(target))
     numbers = None if pa.types.is_large_string(column.type) else numbers_of(column)
     return number_strength(bins, numbers, numbers_of(target))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
+
 from raysweep.records.table import Finding, Profile, Severity
+from raysweep.rows.hashing import hash_rows
 from raysweep.stages.validate.context import Context
+from raysweep.stages.validate.learning_task import TargetReading
 
 
 def too_few(profile: Profile, context: Context) -> list[Finding]:
@@ -33,7 +38,8 @@ def too_few(profile: Profile, context: Context) -> list[Finding]:
     worst = min(problems, key=lambda problem: problem[0] is not Severity.ERROR)
     needed = ", ".join(f"{text} (limit {limit:g})" for _, text, limit in problems)
     advice = "get more rows, or fewer features, or give validation more: split.parts.validation"
-    return [Finding(check, worst[0], needed, advice, count=rows, threshold=worst[2])]
+    lacking = 1 - expected / worst[2] if worst[2] > expected else 0.0
+    return [Finding(check, worst[0], needed, advice, count=rows, measured=lacking, threshold=worst[2])]
 
 
 def duplicates(profile: Profile, context: Context) -> list[Finding]:
@@ -47,4 +53,35 @@ def duplicates(profile: Profile, context: Context) -> list[Finding]:
     count = profile.duplicate_rows
     message = f"{count:,} of {profile.rows:,} rows ({share:.1%}) repeat another row exactly, over {limit:.1%}"
     advice = "was a file read twice, or a join too wide? remove the copies in the source"
-    return [Finding(check, severity, message, advice, count=count, share=share, threshold=limit)]
+    places = context.places(_repeats(profile))
+    return [Finding(check, severity, message, advice, count=count, share=share, threshold=limit, places=places)]
+
+
+def conflicting_labels(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+    """rows.conflicting_labels: equal features, different classes; no model can be right about all of them.
+
+    The share is that of the rows whose class is not the most frequent one among the rows with equal features. Where
+    features are so coarse that many rows share them, that is no fault of the labels, and never an error.
+    """
+    check, conflicts = "rows.conflicting_labels", context.conflicts
+    if conflicts is None or not target.classes or not target.rows:
+        return []
+    share = conflicts.minority_rows / target.rows
+    crossed = context.crossed(check, share)
+    if crossed is None:
+        return []
+    severity, limit = crossed
+    if target.rows / conflicts.combinations >= context.limit(check, "rows_per_combination"):
+        severity, limit = Severity.WARNING, context.limit(check, "warn")
+    message = (
+        f"{conflicts.rows:,} of {target.rows:,} rows have the same features as another row with another "
+        f"{target.column.name}: no model can have an accuracy above {1 - share:.2%} on them"
+    )
+    advice = "are labels wrong, or does a column lack that tells these rows apart?"
+    return [Finding(check, severity, message, advice, count=conflicts.rows, share=share, threshold=limit)]
+
+
+def _repeats(profile: Profile) -> npt.NDArray[np.bool_]:
+    """Which rows of the sample repeat the one before: equal rows stand together there."""
+    hashes = hash_rows(profile.sample, profile.sample.column_names)
+    return np.append(False, hashes[1:] == hashes[:-1]) if len(hashes) else np.zeros(0, np.bool_)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from raysweep.config import TaskKind
 from raysweep.records.table import Finding, Profile, Severity
 from raysweep.stages.validate.context import Context
 from raysweep.stages.validate.learning_task import MAX_SHOWN, TargetReading, label_text
+from raysweep.stages.validate.single_feature import numbers_of
+
+_MIN_ROWS: Final = 100
 
 
 def missing(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
@@ -98,6 +105,7 @@ def imbalance(_profile: Profile, context: Context, target: TargetReading) -> lis
             column=target.column.name,
             count=count,
             share=share,
+            measured=1 - share,
             threshold=limit,
             examples=(label,),
         )
@@ -119,6 +127,36 @@ def kind(_profile: Profile, context: Context, target: TargetReading) -> list[Fin
         return []
     message = f"the target {column.name} of a classification has {column.distinct:,} classes"
     return [_odd_kind(target, message, "if they are amounts, set data.task: regression; else merge some", classes)]
+
+
+def outliers(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+    """target.outliers: a few rows carry most of the variance, and a squared error looks at nothing else."""
+    check = "target.outliers"
+    if target.kind is not TaskKind.REGRESSION:
+        return []
+    numbers = numbers_of(context.labelled.column(target.column.name))
+    if len(numbers) < _MIN_ROWS:
+        return []
+    squares = np.sort((numbers - numbers.mean()) ** 2)[::-1]
+    few = max(1, round(context.limit(check, "rows") * len(squares)))
+    share, limit = float(squares[:few].sum() / squares.sum()) if squares.sum() else 0.0, context.limit(check, "warn")
+    if share <= limit:
+        return []
+    rows = np.argsort(-np.abs(numbers - numbers.mean()))[:few]
+    return [
+        Finding(
+            check,
+            Severity.WARNING,
+            f"{few:,} of {len(numbers):,} rows of the sample carry {share:.0%} of {target.column.name}'s variance: "
+            "rmse is about little else",
+            "are they right? if so, learn a logarithm of the target, or set search.metric: mae",
+            column=target.column.name,
+            count=few,
+            measured=share,
+            threshold=limit,
+            examples=tuple(f"{numbers[row]:.6g}" for row in rows[:MAX_SHOWN]),
+        )
+    ]
 
 
 def _odd_kind(target: TargetReading, message: str, advice: str, limit: float) -> Finding:

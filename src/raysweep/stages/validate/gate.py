@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -11,62 +12,183 @@ import numpy as np
 from raysweep.config import SweepConfig
 from raysweep.documents import suggest
 from raysweep.records.metric import metric_for
-from raysweep.records.table import ColumnProfile, DataCheck, Finding, Profile, Severity, Suitability, Table
-from raysweep.stages.validate.checks import run_table_checks, run_target_checks
-from raysweep.stages.validate.context import Context, Mask
+from raysweep.records.table import (
+    ColumnProfile,
+    DataCheck,
+    Finding,
+    Meaning,
+    Profile,
+    Severity,
+    Structure,
+    Suitability,
+    Table,
+)
+from raysweep.stages.validate.checks import (
+    FEATURE_CHECKS,
+    TABLE_CHECKS,
+    run_checks,
+    run_model_checks,
+    run_target_checks,
+)
+from raysweep.stages.validate.checks_leakage import copied_in_sample
+from raysweep.stages.validate.checks_pairs import equal_in_sample
+from raysweep.stages.validate.context import Context, Mask, without
+from raysweep.stages.validate.exact import Answer, Questions
 from raysweep.stages.validate.features import requested_features
 from raysweep.stages.validate.learning_task import TargetReading, learning_task, read_target
+from raysweep.stages.validate.meaning import meanings_of
+from raysweep.stages.validate.measure import CarryOut, measure
+from raysweep.stages.validate.proposals import propose
+from raysweep.stages.validate.structure import structure_of
 from raysweep.stages.validate.thresholds import resolve_thresholds
+from raysweep.stages.validate.waivers import apply_waivers
 
 _ORDER: Final = tuple(Severity)
 # Nothing is gained by keeping these, even where they are asked for by name.
 _NEVER_KEPT: Final = frozenset({"col.nested", "col.all_missing"})
+_LEAKS: Final = frozenset({"leak.copy", "leak.single_feature", "leak.missingness"})
 
 
-def validate_table(table: Table, profile: Profile, config: SweepConfig, usable: Mask | None = None) -> DataCheck:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the checks may use beside the profile.
+
+    Attributes:
+        answer: counts over every row of the table.
+        carry_out: fits small models.
+        today: by which waivers end.
+        usable: rows of `profile.sample` that checks against the target may look at, as a mask; None: all.
+        schema_findings: what the rows broke of the sweep's own schema.
+    """
+
+    answer: Answer
+    carry_out: CarryOut
+    today: date
+    usable: Mask | None = None
+    schema_findings: tuple[Finding, ...] = ()
+
+
+def validate_table(table: Table, profile: Profile, config: SweepConfig, means: Means) -> DataCheck:
     """Run every check on the profile of a table; bad data are findings, never an exception.
 
     Args:
         table: whose columns the sweep names.
         profile: of that table.
         config: the sweep; without a target the target's checks are skipped.
-        usable: rows of `profile.sample` that model-based checks may look at, as a mask; default: all.
+        means: what the checks may use beside the profile.
 
     Raises:
         RequestInvalid: the sweep names a column, check, metric or class that is not there.
     """
-    context = _context(table, profile, config, usable)
+    context = _context(table, profile, config, means)
     included = config.data.features.include or ()
-    findings = [*_missing_target(table, config), *_weight(profile, config)]
-    findings += [_kept_on_request(finding, included) for finding in run_table_checks(profile, context)]
+    findings = [*_missing_target(table, config), *_weight(profile, config), *means.schema_findings]
+    findings += [_kept_on_request(finding, included) for finding in run_checks(TABLE_CHECKS, profile, context)]
     left_out = {
         finding.column: f"{finding.check}: {finding.message}"
         for finding in reversed(findings)
         if finding.leaves_out and finding.column is not None
     }
-    features = tuple(column for column in context.candidates if column.name not in left_out)
-    findings += run_target_checks(profile, replace(context, candidates=features))
-    if context.target is not None and not features:
+    context = _counted(replace(context, candidates=without(context, left_out)), left_out, means.answer)
+    findings += run_checks(FEATURE_CHECKS, profile, context)
+    findings += run_target_checks(profile, context)
+    if context.target is not None and not context.candidates:
         findings.append(_no_features(len(left_out)))
-    ordered = tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.severity)))
-    suitability = _suitability(ordered, context.target)
+    meanings = meanings_of(context)
+    structure = structure_of(context, meanings)
+    findings += _by_models(context, findings, structure, means)
+    return _decide(context, findings, left_out, meanings, structure, means.today)
+
+
+def _decide(
+    context: Context,
+    findings: Sequence[Finding],
+    left_out: Mapping[str, str],
+    meanings: Mapping[str, Meaning],
+    structure: Structure,
+    today: date,
+) -> DataCheck:
+    judged, unused = apply_waivers(findings, context.config.checks.accept, today)
+    ordered = tuple(sorted(judged, key=lambda finding: _ORDER.index(finding.severity)))
+    suitability = suitability_of(ordered)
+    # Thresholds may be set so high that a target without values passes every check.
+    if context.target is not None and context.target.kind is None:
+        suitability = Suitability.UNSUITABLE
     task = None
     if context.target is not None and suitability is not Suitability.UNSUITABLE:
-        task = learning_task(context.target, features, config)
-    return DataCheck(suitability, ordered, task, left_out)
+        task = learning_task(context.target, context.candidates, context.config)
+    proposals = propose(context, ordered, structure, left_out)
+    return DataCheck(suitability, ordered, task, left_out, meanings, structure, proposals, unused)
 
 
-def _context(table: Table, profile: Profile, config: SweepConfig, usable: Mask | None) -> Context:
+def suitability_of(findings: Sequence[Finding]) -> Suitability:
+    """What these findings mean for the table."""
+    severities = {finding.severity for finding in findings}
+    if Severity.ERROR in severities:
+        return Suitability.UNSUITABLE
+    return Suitability.WITH_WARNINGS if Severity.WARNING in severities else Suitability.SUITABLE
+
+
+def with_findings(check: DataCheck, found: Sequence[Finding], config: SweepConfig, today: date) -> DataCheck:
+    """The outcome of the gate with what came to light after it; waivers hold for these findings too."""
+    judged, _ = apply_waivers(found, config.checks.accept, today)
+    ordered = tuple(sorted((*check.findings, *judged), key=lambda finding: _ORDER.index(finding.severity)))
+    met = {finding.check for finding in found}
+    unused = tuple(one for one in check.unused_waivers if not any(f" {name}" in one for name in met))
+    return replace(check, findings=ordered, suitability=suitability_of(ordered), unused_waivers=unused)
+
+
+def _context(table: Table, profile: Profile, config: SweepConfig, means: Means) -> Context:
     target = _read_target(profile, config)
     if target is not None and target.kind is not None:
         metric_for(config.search.metric, target.kind)
+    rows = profile.sample.num_rows
     return Context(
         config=config,
+        profile=profile,
         thresholds=resolve_thresholds(config.checks),
         candidates=requested_features(table, config),
         target=target,
-        usable=np.ones(profile.sample.num_rows, np.bool_) if usable is None else np.asarray(usable, np.bool_),
+        usable=np.ones(rows, np.bool_) if means.usable is None else np.asarray(means.usable, np.bool_),
+        files=tuple(file.address for file in table.files),
+        conflicts=profile.conflicts,
     )
+
+
+def _counted(context: Context, left_out: Mapping[str, str], answer: Answer) -> Context:
+    """The context with what was counted over every row, because the sample suggests it."""
+    profile, target = context.profile, context.target
+    equal = equal_in_sample(context)
+    copies, one_to_one = ([], []) if target is None else copied_in_sample(profile, context, target)
+    counts_again = target is not None and bool(target.classes) and bool(context.candidates) and bool(left_out)
+    questions = Questions(
+        equal=equal,
+        copies=tuple(copies),
+        one_to_one=tuple(one_to_one),
+        combination=tuple(column.name for column in context.candidates) if counts_again else (),
+        target=None if target is None else target.column.name,
+    )
+    if not questions.columns:
+        return context
+    answers = answer(questions)
+    copied = (*answers.copies, *answers.one_to_one)
+    return replace(
+        context,
+        equal_columns=answers.equal,
+        copied=tuple(column.name for column in context.candidates if column.name in copied),
+        conflicts=answers.conflicts if counts_again else context.conflicts,
+    )
+
+
+def _by_models(context: Context, findings: Sequence[Finding], structure: Structure, means: Means) -> list[Finding]:
+    """What small models find, without the columns that give the target away."""
+    if context.target is None or context.target.kind is None:
+        return []
+    leaks = {finding.column for finding in findings if finding.check in _LEAKS and finding.severity is Severity.ERROR}
+    features = tuple(column for column in context.candidates if column.name not in leaks)
+    task = replace(learning_task(context.target, features, context.config), weight=None)
+    measured = measure(context, task, structure, means.carry_out)
+    return run_model_checks(context, task, measured)
 
 
 def _read_target(profile: Profile, config: SweepConfig) -> TargetReading | None:
@@ -125,11 +247,3 @@ def _no_features(left_out: int) -> Finding:
         "see the findings that left columns out, and data.features",
         count=left_out,
     )
-
-
-def _suitability(findings: Sequence[Finding], target: TargetReading | None) -> Suitability:
-    severities = {finding.severity for finding in findings}
-    # Thresholds may be set so high that a target without values passes every check.
-    if Severity.ERROR in severities or (target is not None and target.kind is None):
-        return Suitability.UNSUITABLE
-    return Suitability.WITH_WARNINGS if Severity.WARNING in severities else Suitability.SUITABLE

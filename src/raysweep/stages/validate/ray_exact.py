@@ -1,0 +1,39 @@
+"""Questions about every row, asked of every block; answered at once where the sample holds the whole table."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Final
+
+import pyarrow as pa
+
+from raysweep.records.table import Profile, Table
+from raysweep.stages.validate.exact import Answer, Answers, Questions, answer_block, answer_from, merge_answers
+
+_ANSWER: Final = "answer"
+
+
+def answer_over(table: Table, profile: Profile) -> Answer:
+    """What answers questions about every row of the table."""
+    if profile.sample.num_rows == profile.rows:
+        return answer_from(profile.sample)
+    return lambda questions: _ask_blocks(table, questions)
+
+
+def _ask_blocks(table: Table, questions: Questions) -> Answers:
+    columns = list(questions.columns)
+    if not columns:
+        return Answers()
+
+    def ask(block: pa.Table) -> pa.Table:
+        answers = [pickle.dumps(answer_block(block.select(columns), questions), protocol=5)] if block.num_rows else []
+        return pa.table({_ANSWER: pa.array(answers, pa.large_binary())})
+
+    answered = table.dataset.map_batches(ask, batch_format="pyarrow", batch_size=None)
+    parts = [
+        pickle.loads(answer.as_buffer())  # noqa: S301 - written by our own worker a moment ago
+        for batch in answered.iter_batches(batch_format="pyarrow", batch_size=None)
+        if _ANSWER in batch.column_names
+        for answer in batch.column(_ANSWER)
+    ]
+    return merge_answers(parts, questions)

@@ -1,0 +1,154 @@
+"""Small models by which the data checks find out what a table can tell: fitted in seconds, never shipped.
+
+Every prediction is for rows that the model was not fitted on. Scores are on one scale: ROC AUC for classes (the mean
+over the classes, one against the rest, where there are more than two), R2 for numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from raysweep.config import TaskKind
+from raysweep.records.table import LearningTask
+from raysweep.records.trial import Candidate
+from raysweep.space import ParamValue
+from raysweep.training.evaluate import TrialRules, new_learner
+from raysweep.training.families import families
+from raysweep.training.learner import Floats, Matrix
+from raysweep.training.metrics import score
+from raysweep.training.preprocess import Preprocessor
+from raysweep.training.resampling import resampled_scores
+from raysweep.training.trial_data import RowBlock
+
+Folds = npt.NDArray[np.int64]
+
+FOLDS: Final = 3
+LINEAR_ROWS: Final = 5_000  # with more rows, trees see what a straight line sees
+_ROUNDS: Final = 60
+_RESAMPLES: Final = 300
+_LOW, _HIGH = 2.5, 97.5
+_TREES: Final[dict[str, ParamValue]] = {"learning_rate": 0.15, "max_depth": 5, "min_child_weight": 5.0, "max_bin": 64}
+_METRICS: Final = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "roc_auc_ovr", TaskKind.REGRESSION: "r2"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeScore:
+    """A score with its 95 % bootstrap interval over the rows that it was measured on."""
+
+    value: float
+    low: float
+    high: float
+
+
+def trees() -> Candidate:
+    """Gradient boosting with few, shallow trees."""
+    return _candidate("xgboost", _TREES, _ROUNDS)
+
+
+def line(task: LearningTask) -> Candidate:
+    """Logistic or ridge regression."""
+    return _candidate("logistic_regression" if task.kind.is_classification else "ridge", {}, None)
+
+
+def stretches(rows: int, folds: int = FOLDS) -> Folds:
+    """Folds that are stretches of the rows, which keep rows with equal features together where they are sorted so."""
+    return np.asarray(np.arange(rows) * folds // max(rows, 1), dtype=np.int64)
+
+
+def out_of_fold(task: LearningTask, block: RowBlock, folds: Folds, candidate: Candidate) -> Floats:
+    """Predictions for every row by a model fitted on the other folds.
+
+    Args:
+        task: what is to be learned; its features are the columns of `block`.
+        block: the rows.
+        folds: the fold of each row, shape (rows,).
+        candidate: the model.
+
+    Returns:
+        Probabilities of shape (rows, classes), or numbers of shape (rows,).
+    """
+    shape = (block.rows, len(task.classes)) if task.kind.is_classification else (block.rows,)
+    predicted = np.zeros(shape)
+    for fold in np.unique(folds):
+        held_out = np.flatnonzero(folds == fold)
+        predicted[held_out] = predict(task, block.take(np.flatnonzero(folds != fold)), block.take(held_out), candidate)
+    return predicted
+
+
+def predict(task: LearningTask, fitting: RowBlock, asked: RowBlock, candidate: Candidate) -> Floats:
+    """Predictions for `asked` by a model fitted on `fitting`."""
+    family = families()[candidate.family]
+    preprocessor = Preprocessor(task.features, str(candidate.params["encoding"]), scaled=family.scaled)
+    values = preprocessor.fit_transform(fitting.features, fitting.y, task.kind, 0)
+    learner = new_learner(candidate, task, TrialRules((1.0,), threads=1), candidate.seed)
+    learner.grow(Matrix(values, fitting.y, None, preprocessor.categorical, {}), 1.0)
+    return learner.predict(Matrix(preprocessor.transform(asked.features), asked.y, None, preprocessor.categorical, {}))
+
+
+def probe_score(task: LearningTask, y: Floats, predicted: Floats) -> ProbeScore:
+    """The score of predictions and its interval; NaN where it is not defined."""
+    name = _METRICS[task.kind]
+    drawn = resampled_scores(y, None, [(name, predicted)], seed=0, resamples=_RESAMPLES)[0]
+    low, high = np.nanpercentile(drawn, [_LOW, _HIGH]) if np.isfinite(drawn).any() else (np.nan, np.nan)
+    return ProbeScore(score(name, y, predicted), float(low), float(high))
+
+
+def probe_gain(task: LearningTask, y: Floats, predicted: Floats, other: Floats) -> ProbeScore:
+    """How much better the first predictions are than the others, paired by row."""
+    name = _METRICS[task.kind]
+    drawn = resampled_scores(y, None, [(name, predicted), (name, other)], seed=0, resamples=_RESAMPLES)
+    gains = drawn[0] - drawn[1]
+    low, high = np.nanpercentile(gains, [_LOW, _HIGH]) if np.isfinite(gains).any() else (np.nan, np.nan)
+    return ProbeScore(score(name, y, predicted) - score(name, y, other), float(low), float(high))
+
+
+def measure_name(task: LearningTask) -> str:
+    """What the scores are called."""
+    return "R2" if task.kind is TaskKind.REGRESSION else "ROC AUC"
+
+
+def no_skill(task: LearningTask) -> float:
+    """The score of a model that looks at no feature; a perfect one has 1."""
+    return 0.0 if task.kind is TaskKind.REGRESSION else 0.5
+
+
+def confident_errors(y: Floats, probability: Floats) -> npt.NDArray[np.bool_]:
+    """Rows whose label contradicts a prediction that is as sure as this model ever is.
+
+    Confident learning (Northcutt, Jiang & Chuang 2021) with a stricter threshold: a class counts as predicted where
+    its probability reaches the mean over the rows labelled so, and nearly the highest that the model gives to the
+    class at all. Where classes overlap by nature the model is least wrong where it is surest; wrong labels are spread
+    evenly.
+
+    Args:
+        y: class codes, shape (rows,).
+        probability: out of fold, shape (rows, classes).
+    """
+    labels = y.astype(np.int64)
+    classes = probability.shape[1]
+    sure = np.quantile(probability, 0.99, axis=0) * 0.97
+    own = np.array(
+        [probability[labels == code, code].mean() if (labels == code).any() else 1.0 for code in range(classes)]
+    )
+    best = probability.argmax(axis=1)
+    return np.asarray((best != labels) & (probability[np.arange(len(y)), best] >= np.maximum(sure, own)[best]))
+
+
+def group_folds(groups: npt.NDArray[np.int64], folds: int = FOLDS) -> Folds:
+    """Folds of about equal size that never part a group, the largest groups dealt out first."""
+    _, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    fold_of_group = np.empty(len(sizes), dtype=np.int64)
+    filled = np.zeros(folds)
+    for group in np.argsort(-sizes, kind="stable"):
+        fold_of_group[group] = filled.argmin()
+        filled[fold_of_group[group]] += sizes[group]
+    return fold_of_group[codes]
+
+
+def _candidate(family: str, params: dict[str, ParamValue], rounds: int | None) -> Candidate:
+    params = {**families()[family].defaults, **params}
+    return Candidate(0, family, params, digest="", origin="probe", seed=0, rounds=rounds)
