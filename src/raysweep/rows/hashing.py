@@ -20,16 +20,24 @@ import pyarrow.compute as pc
 
 Hashes = npt.NDArray[np.uint64]
 
+_MIXING: Final = (
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
 _NULL: Final = np.uint64(0x6E756C6C6E756C6C)
+_LOOKED_AT_FIRST: Final = 20_000
 _TEXT_KEY: Final = "raysweep-row-key"  # 16 characters, as SipHash wants
 
 
 def mix(values: Hashes) -> Hashes:
     """splitmix64's finalizer on every element: a bijection that spreads each bit over all."""
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)
+    mixed = np.asarray(values + np.uint64(0x9E3779B97F4A7C15), dtype=np.uint64)
+    shifted = np.empty_like(mixed)
+    for bits, factor in _MIXING:
+        np.right_shift(mixed, bits, out=shifted)
+        np.bitwise_xor(mixed, shifted, out=mixed)
+        np.multiply(mixed, factor, out=mixed)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def hash_rows(table: pa.Table, columns: Sequence[str]) -> Hashes:
@@ -47,22 +55,39 @@ def hash_rows(table: pa.Table, columns: Sequence[str]) -> Hashes:
 
 def hash_rows_over(table: pa.Table, groups: Sequence[Sequence[str]]) -> list[Hashes]:
     """One hash a row over each group of columns, as `hash_rows` makes it; each column is hashed once."""
-    members = [frozenset(group) for group in groups]
-    totals = {group: np.zeros(table.num_rows, dtype=np.uint64) for group in members}
-    for name in frozenset().union(*members):
-        hashed = mix(hash_values(table.column(name)) ^ _name_hash(name))
-        for group, total in totals.items():
+    hasher = RowHasher(table.num_rows, groups)
+    for name in frozenset().union(*groups):
+        hasher.add(name, hash_values(table.column(name)))
+    return hasher.finish()
+
+
+class RowHasher:
+    """Hashes of rows over several groups of columns, column by column; equal groups share their array."""
+
+    def __init__(self, rows: int, groups: Sequence[Sequence[str]]) -> None:
+        self._groups = [frozenset(group) for group in groups]
+        self._totals = {group: np.zeros(rows, dtype=np.uint64) for group in self._groups}
+
+    def add(self, name: str, values: Hashes) -> None:
+        """Take in a column by the hashes of its values."""
+        hashed = mix(values ^ _name_hash(name))
+        for group, total in self._totals.items():
             if name in group:
                 np.add(total, hashed, out=total)
-    hashes = {group: mix(total) for group, total in totals.items()}
-    return [hashes[group] for group in members]
+
+    def finish(self) -> list[Hashes]:
+        """One hash a row for each group, once all columns were added."""
+        hashes = {group: mix(total) for group, total in self._totals.items()}
+        return [hashes[group] for group in self._groups]
 
 
 def hash_values(values: pa.ChunkedArray) -> Hashes:
-    """One hash a value; equal values have equal hashes, also as int64 and float64."""
+    """One hash a value; equal values have equal hashes, also as int64 and float64, and encoded by a dictionary."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if isinstance(array, pa.ChunkedArray):  # combine_chunks keeps chunks that are too large to join
         return np.concatenate([hash_values(chunk) for chunk in array.chunks])
+    if pa.types.is_dictionary(array.type):
+        return _hash_encoded(array)
     if pa.types.is_large_string(array.type):
         return _hash_text(array)
     if pa.types.is_boolean(array.type):
@@ -118,9 +143,17 @@ def _is_exact(values: npt.NDArray[np.int64], floats: npt.NDArray[np.float64]) ->
 
 
 def _hash_text(array: pa.Array) -> Hashes:
-    encoded = array.dictionary_encode()
-    texts = encoded.dictionary.to_numpy(zero_copy_only=False).astype(object)
-    of_text = pd.util.hash_array(texts, hash_key=_TEXT_KEY, categorize=False) if len(texts) else np.zeros(0, np.uint64)
-    with_null = np.append(of_text.astype(np.uint64), _NULL)
-    codes = pc.fill_null(encoded.indices, len(of_text)).to_numpy(zero_copy_only=False)
+    start = array.slice(0, _LOOKED_AT_FIRST)
+    if pc.count_distinct(start).as_py() * 2 < len(start):
+        return _hash_encoded(array.dictionary_encode())
+    texts = array.to_numpy(zero_copy_only=False).astype(object)
+    texts[np.asarray(array.is_null())] = ""
+    hashes = pd.util.hash_array(texts, hash_key=_TEXT_KEY, categorize=False).astype(np.uint64)
+    hashes[np.asarray(array.is_null())] = _NULL
+    return np.asarray(hashes)
+
+
+def _hash_encoded(array: pa.Array) -> Hashes:
+    with_null = np.append(hash_values(array.dictionary), _NULL)
+    codes = pc.fill_null(array.indices, len(with_null) - 1).to_numpy(zero_copy_only=False)
     return np.asarray(with_null[codes], dtype=np.uint64)

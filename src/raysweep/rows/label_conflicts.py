@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from raysweep.records.table import LabelConflicts
 from raysweep.rows.hashing import Hashes
@@ -32,8 +33,14 @@ class LabelledRows:
 
 def labelled_rows(features: Hashes, targets: Hashes) -> LabelledRows | None:
     """The rows by these hashes of features and target; None where there are more than 10,000 different targets."""
-    labels, codes = np.unique(targets, return_inverse=True)
-    return LabelledRows(features, codes.astype(np.uint16), labels) if len(labels) <= MAX_LABELS else None
+    encoded = pa.array(targets).dictionary_encode()
+    labels = encoded.dictionary.to_numpy()
+    if len(labels) > MAX_LABELS:
+        return None
+    order = np.argsort(labels)
+    position = np.empty(len(labels), np.uint16)
+    position[order] = np.arange(len(labels))
+    return LabelledRows(features, position[encoded.indices.to_numpy()], labels[order])
 
 
 def merge_labelled(parts: Sequence[LabelledRows | None]) -> LabelledRows | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Place
-from raysweep.stages.profile.distinct import DistinctValues, bounded, distinct_values, merge_distinct
+from raysweep.rows.hashing import Hashes, hash_values
+from raysweep.stages.profile.distinct import MAX_EXACT, DistinctValues, bounded, distinct_values, merge_distinct, sketch
 from raysweep.stages.profile.moments import Moments, merge_moments, moments_of
 
 LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 _EMPTY_LIKE: Final = ("", "na", "n/a", "nan", "?", "null", "none")
+_LONGEST_EMPTY_LIKE: Final = 4
 _SHOWN_PLACES: Final = 5
+_LOOKED_AT_FIRST: Final = 2 * MAX_EXACT
 
 Mask = npt.NDArray[np.bool_]
 
@@ -27,6 +30,7 @@ class ColumnStatistics:
     """What is counted of a column.
 
     Attributes:
+        distinct: the distinct values, or a sketch of them.
         fractional: finite numbers that are not whole.
         smallest, largest: of the finite numbers; instants in microseconds; None for text.
         nulls_with_target_missing: rows in which this column and the target are both null.
@@ -34,65 +38,125 @@ class ColumnStatistics:
         odd_places: of the first five rows with an infinite value or one beyond float32.
     """
 
-    nulls: int
-    empty_like: int
-    infinite: int
-    zeros: int
-    fractional: int
-    smallest: float | None
-    largest: float | None
-    moments: Moments
     distinct: DistinctValues
-    nulls_with_target_missing: int
+    nulls: int = 0
+    empty_like: int = 0
+    infinite: int = 0
+    zeros: int = 0
+    fractional: int = 0
+    smallest: float | None = None
+    largest: float | None = None
+    moments: Moments = field(default_factory=Moments)
+    nulls_with_target_missing: int = 0
     beyond_float32: int = 0
     odd_places: tuple[Place, ...] = ()
 
 
-def plain_numbers(values: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Numbers, booleans or instants without nulls as int64 or float64, with 0.0 for -0.0."""
-    present = values.drop_null()
-    if pa.types.is_boolean(present.type):
-        present = present.cast(pa.int64())
-    numbers = present.to_numpy()
-    if pa.types.is_timestamp(present.type):
-        return np.asarray(numbers.astype("datetime64[us]").astype(np.int64))
-    return np.asarray(numbers + 0.0 if numbers.dtype.kind == "f" else numbers)
+@dataclass(frozen=True, slots=True)
+class ColumnContext:
+    """What stands beside a column in its block: the rows whose target is null, and the places of the rows."""
+
+    target_missing: Mask
+    places: Any
 
 
-def column_statistics(column: pa.ChunkedArray, target_missing: Mask, places: pa.Table) -> ColumnStatistics:
-    """Count everything in one column of a block.
+@dataclass(frozen=True, slots=True)
+class ColumnBlock:
+    """A column of a block, ready to be counted.
+
+    Attributes:
+        values: in canonical type; text encoded by a dictionary, unless its values are many.
+        hashes: of the values.
+        many: whether more than 10,000 distinct values are known of, so that they need not be counted any more.
+    """
+
+    values: Any
+    hashes: Hashes
+    many: bool
+    context: ColumnContext
+
+
+def column_block(column: pa.ChunkedArray, context: ColumnContext, *, known_many: bool) -> ColumnBlock:
+    """Make a column ready to be counted.
 
     Args:
         column: in canonical type.
-        target_missing: the rows whose target is null.
-        places: of the rows.
+        context: of its block.
+        known_many: whether more than 10,000 distinct values are known of.
     """
-    is_text = pa.types.is_large_string(column.type)
-    is_instant = pa.types.is_timestamp(column.type)
-    numbers = np.zeros(0, np.int64) if is_text else plain_numbers(column)
-    finite = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers
-    present = column.drop_null()
-    if pa.types.is_floating(column.type):
-        present = pa.chunked_array([pa.array(numbers)])
-    values, counts = distinct_values(present.combine_chunks())
-    missing = is_null(column)
-    is_number = not (is_text or is_instant or pa.types.is_boolean(column.type))
-    beyond = int((np.abs(finite) > LARGEST_FLOAT32).sum()) if finite.dtype.kind == "f" else 0
+    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    many = known_many or _has_many_values(values)
+    if _is_text(values.type) and not many:
+        values = values.dictionary_encode()
+    return ColumnBlock(values, hash_values(values), many, context)
+
+
+def _has_many_values(values: pa.Array) -> bool:
+    """Whether the first rows alone have more than 10,000 distinct values."""
+    start = values.slice(0, _LOOKED_AT_FIRST)
+    # One more, since 0.0 and -0.0 are two here.
+    return len(values) > 2 * _LOOKED_AT_FIRST and pc.count_distinct(start).as_py() > MAX_EXACT + 1
+
+
+def column_statistics(block: ColumnBlock) -> ColumnStatistics:
+    """Count everything in one column of a block."""
+    missing = is_null(block.values)
+    found = _of_text(block, missing) if _is_text(block.values.type) else _of_numbers(block, missing)
+    return replace(
+        found,
+        nulls=block.values.null_count,
+        nulls_with_target_missing=int((missing & block.context.target_missing).sum()) if block.values.null_count else 0,
+    )
+
+
+def plain_numbers(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Numbers, booleans or instants without nulls as int64 or float64, with 0.0 for -0.0."""
+    present = values.drop_null()
+    if pa.types.is_boolean(present.type) or pa.types.is_timestamp(present.type):
+        present = present.cast(pa.int64())
+    numbers = present.to_numpy() if isinstance(present, pa.ChunkedArray) else present.to_numpy(zero_copy_only=False)
+    return np.asarray(numbers + 0.0 if numbers.dtype.kind == "f" else numbers)
+
+
+def _of_text(block: ColumnBlock, missing: Mask) -> ColumnStatistics:
+    values = block.values
+    if block.many:
+        texts = values.drop_null()
+        counts = pa.array(np.ones(len(texts), np.int64))
+        return ColumnStatistics(empty_like=_empty_like(texts, counts), distinct=_sketched(block, missing))
+    found = np.bincount(values.indices.drop_null().to_numpy(), minlength=len(values.dictionary))
+    counts = pa.array(found.astype(np.int64))
+    return ColumnStatistics(
+        empty_like=_empty_like(values.dictionary, counts), distinct=bounded(values.dictionary, counts)
+    )
+
+
+def _of_numbers(block: ColumnBlock, missing: Mask) -> ColumnStatistics:
+    values, is_float = block.values, pa.types.is_floating(block.values.type)
+    numbers = plain_numbers(values)
+    finite = numbers[np.isfinite(numbers)] if is_float and not np.isfinite(numbers).all() else numbers
+    if block.many:
+        distinct = _sketched(block, missing)
+    else:
+        distinct = bounded(*distinct_values(pa.array(numbers) if is_float else values.drop_null()))
+    beyond = int(np.count_nonzero(np.abs(finite) > LARGEST_FLOAT32)) if is_float else 0
     infinite = len(numbers) - len(finite)
     return ColumnStatistics(
-        nulls=int(missing.sum()),
-        empty_like=_empty_like(values, counts) if is_text else 0,
         infinite=infinite,
-        zeros=int((finite == 0).sum()) if is_number else 0,
-        fractional=int((np.floor(finite) != finite).sum()) if finite.dtype.kind == "f" else 0,
+        zeros=int(np.count_nonzero(finite == 0)) if is_float or pa.types.is_int64(values.type) else 0,
+        fractional=int(np.count_nonzero(np.floor(finite) != finite)) if is_float else 0,
         smallest=finite.min().item() if len(finite) else None,
         largest=finite.max().item() if len(finite) else None,
-        moments=Moments() if is_instant else moments_of(finite),
-        distinct=bounded(values, counts),
-        nulls_with_target_missing=int((missing & target_missing).sum()),
+        moments=moments_of(finite[:0] if pa.types.is_timestamp(values.type) else finite),
+        distinct=distinct,
         beyond_float32=beyond,
-        odd_places=_odd_places(column, places) if beyond or infinite else (),
+        odd_places=_odd_places(values, block.context.places) if beyond or infinite else (),
     )
+
+
+def _sketched(block: ColumnBlock, missing: Mask) -> DistinctValues:
+    hashes = block.hashes[~missing] if block.values.null_count else block.hashes
+    return DistinctValues(registers=sketch(hashes))
 
 
 def merge_columns(parts: Sequence[ColumnStatistics]) -> ColumnStatistics:
@@ -115,23 +179,32 @@ def merge_columns(parts: Sequence[ColumnStatistics]) -> ColumnStatistics:
     )
 
 
-def _odd_places(column: pa.ChunkedArray, places: pa.Table) -> tuple[Place, ...]:
-    odd = np.flatnonzero(np.abs(column.to_numpy()) > LARGEST_FLOAT32)  # null is NaN there
-    files, numbers = (places.column(name).to_numpy()[odd] for name in (FILE_OF_ROW, NUMBER_OF_ROW))
-    first = np.lexsort((numbers, files))[:_SHOWN_PLACES]
-    return tuple(Place(int(files[row]), int(numbers[row])) for row in first)
+def is_null(values: pa.Array | pa.ChunkedArray) -> Mask:
+    """Which values are missing."""
+    if not values.null_count:
+        return np.zeros(len(values), np.bool_)
+    return np.asarray(values.is_null(), dtype=np.bool_)
+
+
+def _is_text(arrow_type: pa.DataType) -> bool:
+    return bool(pa.types.is_dictionary(arrow_type) or pa.types.is_large_string(arrow_type))
+
+
+def _odd_places(values: pa.Array, places: pa.Table) -> tuple[Place, ...]:
+    numbers = np.abs(values.to_numpy(zero_copy_only=False))  # null is NaN there
+    odd = np.flatnonzero(numbers > LARGEST_FLOAT32)
+    files, rows = (places.column(name).to_numpy()[odd] for name in (FILE_OF_ROW, NUMBER_OF_ROW))
+    first = np.lexsort((rows, files))[:_SHOWN_PLACES]
+    return tuple(Place(int(files[row]), int(rows[row])) for row in first)
 
 
 def _first_places(places: Iterable[Place]) -> tuple[Place, ...]:
     return tuple(sorted(places, key=lambda place: (place.file, place.row))[:_SHOWN_PLACES])
 
 
-def is_null(column: pa.ChunkedArray) -> Mask:
-    """Which values are missing."""
-    return np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
-
-
-def _empty_like(values: pa.Array, counts: pa.Array) -> int:
-    plain = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    found = pc.is_in(plain, value_set=pa.array(_EMPTY_LIKE, values.type))
-    return int(pc.sum(counts.filter(found)).as_py() or 0)
+def _empty_like(texts: pa.Array, counts: pa.Array) -> int:
+    trimmed = pc.utf8_trim_whitespace(texts)
+    short = pc.less_equal(pc.binary_length(trimmed), _LONGEST_EMPTY_LIKE)
+    plain = pc.utf8_lower(trimmed.filter(short))
+    found = pc.is_in(plain, value_set=pa.array(_EMPTY_LIKE, plain.type))
+    return int(pc.sum(counts.filter(short).filter(found)).as_py() or 0)

@@ -67,11 +67,13 @@ def bounded(values: pa.Array, counts: pa.Array) -> DistinctValues:
     """Keep the values where they are few, else a sketch of them."""
     if len(values) <= MAX_EXACT:
         return DistinctValues(values, counts)
-    return DistinctValues(registers=_sketch(hash_values(values)))
+    return DistinctValues(registers=sketch(hash_values(values)))
 
 
 def merge_distinct(parts: Sequence[DistinctValues]) -> DistinctValues:
     """The distinct values behind all of `parts`, which must hold one type."""
+    if len(parts) == 1:
+        return parts[0]
     if all(part.is_exact for part in parts):
         table = pa.table(
             {
@@ -83,7 +85,7 @@ def merge_distinct(parts: Sequence[DistinctValues]) -> DistinctValues:
         return bounded(merged.column("value").combine_chunks(), merged.column("count_sum").combine_chunks())
     registers = np.zeros(_REGISTERS, np.uint8)
     for part in parts:
-        found = _sketch(hash_values(part.values)) if part.registers is None else part.registers
+        found = sketch(hash_values(part.values)) if part.registers is None else part.registers
         np.maximum(registers, found, out=registers)
     return DistinctValues(registers=registers)
 
@@ -98,7 +100,8 @@ def estimate(registers: Registers) -> int:
     return round(_REGISTERS * _REGISTERS / (2 * log(2) * total)) if total else 0
 
 
-def _sketch(hashes: Hashes) -> Registers:
+def sketch(hashes: Hashes) -> Registers:
+    """The sketch of values with these hashes."""
     registers = np.zeros(_REGISTERS, np.uint8)
     rest = hashes & np.uint64((1 << _REST_BITS) - 1)
     _, bit_lengths = np.frexp(rest.astype(np.float64))

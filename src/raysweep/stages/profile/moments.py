@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import isqrt
+from math import frexp, isqrt
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,12 @@ import numpy.typing as npt
 _UNIT_BITS: Final = 1126
 _MANTISSA_BITS: Final = 53
 _ROOT_BITS: Final = 128
+# 2**14 products of two slices stay below 2**53, and their memory in the cache.
+_SLICE_BITS: Final = 19
+_CHUNK_ROWS: Final = 1 << 14
+_MAX_SLICES: Final = 12
+_LARGEST_EXPONENT: Final = 700
+_LARGEST_EXACT: Final = 1 << 53
 
 Integers = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64]
@@ -52,8 +58,51 @@ def moments_of(values: Numbers) -> Moments:
     Args:
         values: int64 or float64 array without NaN and infinities.
     """
-    if not len(values):
-        return Moments()
+    wide = values.dtype.kind != "f" and len(values) and max(-int(values.min()), int(values.max())) > _LARGEST_EXACT
+    chunks = [values[start : start + _CHUNK_ROWS] for start in range(0, len(values), _CHUNK_ROWS)]
+    return merge_moments((None if wide else _by_slices(chunk)) or _by_exponents(chunk) for chunk in chunks)
+
+
+def _by_slices(values: Numbers) -> Moments | None:
+    """By cutting the numbers into whole numbers of 20 bits, whose products float64 adds up without rounding.
+
+    None where that takes too many slices: numbers of too different sizes.
+    """
+    rest = values.astype(np.float64)
+    exponent = frexp(max(-rest.min(), rest.max()))[1]
+    if abs(exponent) > _LARGEST_EXPONENT:
+        return None
+    slices: list[npt.NDArray[np.float64]] = []
+    units: list[int] = []
+    unit = exponent - _SLICE_BITS
+    while rest.any():
+        if len(slices) == _MAX_SLICES:
+            return None
+        anchor = 1.5 * 2.0 ** (unit + 52)  # float64 has no room there for bits below the unit
+        part = rest + anchor
+        part -= anchor
+        rest -= part
+        part *= 2.0**-unit
+        slices.append(part)
+        units.append(unit)
+        unit -= _SLICE_BITS + 1
+    if not slices:
+        return Moments(len(values))
+    return _add_slices(np.array(slices), units)
+
+
+def _add_slices(slices: npt.NDArray[np.float64], units: Sequence[int]) -> Moments:
+    sums, products = slices.sum(axis=1).tolist(), (slices @ slices.T).tolist()
+    total = sum(int(value) << (unit + _UNIT_BITS) for value, unit in zip(sums, units, strict=True))
+    squares = sum(
+        int(products[i][j]) << (first + second + 2 * _UNIT_BITS)
+        for i, first in enumerate(units)
+        for j, second in enumerate(units)
+    )
+    return Moments(slices.shape[1], total, squares)
+
+
+def _by_exponents(values: Numbers) -> Moments:
     mantissas, starts, shifts = _mantissas_by_exponent(values)
     sums = zip(_sums(mantissas, starts), shifts, strict=True)
     squares = zip(_sums_of_squares(mantissas, starts), shifts, strict=True)

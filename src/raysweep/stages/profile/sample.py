@@ -48,9 +48,9 @@ class Sample:
     hashes: RowHashes
 
 
-def sample_of(table: pa.Table, places: pa.Table, hashes: RowHashes) -> Sample:
-    """The first 100,000 of these rows by rank."""
-    order = _lowest(places, hashes)
+def sample_of(table: pa.Table, places: pa.Table, hashes: RowHashes, below: int | None = None) -> Sample:
+    """The first 100,000 of these rows by rank; of those only whose features have a hash up to `below`, if given."""
+    order = _lowest(places, hashes, below)
     return Sample(table.take(order), places.take(order), hashes.take(order))
 
 
@@ -65,11 +65,20 @@ def merge_samples(parts: Sequence[Sample]) -> Sample:
     )
 
 
-def _lowest(places: pa.Table, hashes: RowHashes) -> npt.NDArray[np.int64]:
-    chosen = np.arange(len(hashes.features))
+def hash_bound(rows: int) -> int | None:
+    """A bound that the sample's hashes will stay below, unless many rows are equal; None: it takes all rows.
+
+    Half as many again as the sample has rows are expected below: 150 standard deviations, where features differ.
+    """
+    bound = int(1.5 * SAMPLE_ROWS / rows * 2**64) if rows else 2**64
+    return bound if bound < 2**64 else None
+
+
+def _lowest(places: pa.Table, hashes: RowHashes, below: int | None) -> npt.NDArray[np.int64]:
+    chosen = np.flatnonzero(hashes.features <= np.uint64(2**64 - 1 if below is None else below))
     if len(chosen) > SAMPLE_ROWS:
-        last = np.partition(hashes.features, SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1]
-        chosen = np.flatnonzero(hashes.features <= last)
+        last = np.partition(hashes.features[chosen], SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1]
+        chosen = chosen[hashes.features[chosen] <= last]
     files, numbers = (places.column(name).to_numpy()[chosen] for name in (FILE_OF_ROW, NUMBER_OF_ROW))
     ranks = np.lexsort((numbers, files, hashes.rows[chosen], hashes.features[chosen]))
     return np.asarray(chosen[ranks[:SAMPLE_ROWS]])
