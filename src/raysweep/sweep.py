@@ -150,7 +150,7 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
         done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
     with _stage(tell, Stage.VALIDATE) as done:
         means = Means(
-            answer=answer_over(table, profile),
+            answer=answer_over(table, profile, config.data.prepare),
             carry_out=carry_out,
             today=datetime.now(UTC).date(),
             usable=_usable(config, table, profile),

@@ -8,6 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Profile, Table
 from raysweep.rows.canonical import empty_table, placed
 from raysweep.rows.prepare_columns import prepared_columns
@@ -25,13 +26,16 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
     Args:
         table: its dataset holds Arrow blocks in canonical types.
         request: what to count, after which preparation; the profile has no target where the table lacks that column.
+
+    Raises:
+        DataUnsuitable: a value cannot be prepared as declared.
     """
     request = request if request.target in table.names else replace(request, target=None)
 
     def count_block(block: pa.Table) -> pa.Table:
         partials = []
         if block.num_rows:
-            partials = [pickle.dumps(block_statistics(block, request), protocol=5)]
+            partials = [pickle.dumps(_count(block, request), protocol=5)]
         return pa.table({_PARTIAL: pa.array(partials, pa.large_binary())})
 
     partials = table.dataset.map_batches(count_block, batch_format="pyarrow", batch_size=None)
@@ -43,10 +47,22 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
     return summarize(merge_statistics(merged), prepared_columns(table.columns, request.prepare), request)
 
 
+def _count(block: pa.Table, request: ProfileRequest) -> TableStatistics | DataUnsuitable:
+    """The statistics, or why there are none: Ray Data keeps only the text of what a block's function raises."""
+    try:
+        return block_statistics(block, request)
+    except DataUnsuitable as refused:
+        return refused
+
+
 def _read_partials(batch: pa.Table) -> list[TableStatistics]:
     if _PARTIAL not in batch.column_names:
         return []
-    return [
+    partials = [
         pickle.loads(partial.as_buffer())  # noqa: S301 - written by our own worker a moment ago
         for partial in batch.column(_PARTIAL)
     ]
+    for partial in partials:
+        if isinstance(partial, DataUnsuitable):
+            raise partial
+    return partials

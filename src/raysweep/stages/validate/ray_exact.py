@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
 
+from raysweep.prepare_rules import Rule
 from raysweep.records.table import Profile, Table
+from raysweep.rows.prepare import apply_unfitted
 from raysweep.stages.validate.exact import Answer, Answers, Questions, answer_block, answer_from, merge_answers
 
 _ANSWER: Final = "answer"
 
 
-def answer_over(table: Table, profile: Profile) -> Answer:
-    """What answers questions about every row of the table."""
+def answer_over(table: Table, profile: Profile, prepare: Sequence[Rule] = ()) -> Answer:
+    """What answers questions about every row of the table, after the rules that the profile's sample went through."""
     if profile.sample.num_rows == profile.rows:
         return answer_from(profile.sample)
-    return lambda questions: _ask_blocks(table, questions)
+    return lambda questions: _ask_blocks(table, questions, prepare)
 
 
-def _ask_blocks(table: Table, questions: Questions) -> Answers:
+def _ask_blocks(table: Table, questions: Questions, prepare: Sequence[Rule]) -> Answers:
     columns = list(questions.columns)
     if not columns:
         return Answers()
 
     def ask(block: pa.Table) -> pa.Table:
-        answers = [pickle.dumps(answer_block(block.select(columns), questions), protocol=5)] if block.num_rows else []
+        answers = (
+            [pickle.dumps(answer_block(apply_unfitted(block, prepare).select(columns), questions), protocol=5)]
+            if block.num_rows
+            else []
+        )
         return pa.table({_ANSWER: pa.array(answers, pa.large_binary())})
 
     answered = table.dataset.map_batches(ask, batch_format="pyarrow", batch_size=None)
