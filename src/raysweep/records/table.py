@@ -56,6 +56,9 @@ class Table:
         dataset: a `ray.data.Dataset` of Arrow blocks with these columns in canonical types (see
             `raysweep.rows.canonical`), then `FILE_OF_ROW` and `NUMBER_OF_ROW`. It may be read anew each time that it
             is used; opaque outside `ray_*.py` files.
+        scan: `scan(count, names=None)` is a `ray.data.Dataset` of the tables that `count(blocks)` yields; it is called
+            once in a task, with an iterator over all blocks of that task, which hold these columns (all, where none
+            are named) and the places. None where there is only `dataset`.
     """
 
     address: str
@@ -64,6 +67,7 @@ class Table:
     files: tuple[SourceFile, ...]
     dataset: Any = field(repr=False, compare=False)
     rows: int | None = None
+    scan: Any = field(repr=False, compare=False, default=None)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -111,12 +111,12 @@ def uniform(hashes: Hashes, seed: int) -> npt.NDArray[np.float64]:
 
 def digest_of(hashes: Hashes) -> str:
     """sha256 (hex) over the sorted hashes: the identity of a set of rows, whatever their order."""
-    return hashlib.sha256(np.sort(hashes).astype("<u8").tobytes()).hexdigest()
+    return digest_in_order(np.sort(hashes))
 
 
 def digest_in_order(hashes: Hashes) -> str:
     """sha256 (hex) over the hashes as they stand: the identity of a column of values."""
-    return hashlib.sha256(hashes.astype("<u8").tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(hashes, dtype="<u8").data).hexdigest()
 
 
 def _name_hash(name: str) -> np.uint64:

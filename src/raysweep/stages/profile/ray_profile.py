@@ -1,23 +1,26 @@
-"""The one distributed pass over the table: statistics of each block, merged on the driver."""
+"""The one distributed pass over the table: statistics of what each task reads, merged on the driver."""
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
-from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Profile, Table
 from raysweep.rows.canonical import empty_table, placed
 from raysweep.rows.prepare_columns import prepared_columns
 from raysweep.stages.profile.request import ProfileRequest
-from raysweep.stages.profile.statistics import TableStatistics, block_statistics, merge_statistics
+from raysweep.stages.profile.sample import hash_bound, sample_size
+from raysweep.stages.profile.statistics import TableStatistics, block_statistics, merge_statistics, statistics_of
 from raysweep.stages.profile.summary import summarize
 
 _PARTIAL: Final = "partial"
-_MERGED_AT_ONCE: Final = 8  # bounds the driver's memory: each partial holds up to 100,000 rows of sample
+_MERGED_AT_ONCE: Final = 8
+
+Blocks = Iterator[pa.Table]
 
 
 def profile_table(table: Table, request: ProfileRequest) -> Profile:
@@ -26,43 +29,41 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
     Args:
         table: its dataset holds Arrow blocks in canonical types.
         request: what to count, after which preparation; the profile has no target where the table lacks that column.
-
-    Raises:
-        DataUnsuitable: a value cannot be prepared as declared.
     """
     request = request if request.target in table.names else replace(request, target=None)
+    bound = None if table.rows is None else hash_bound(table.rows)
+    found = _count(table, request, bound)
+    if found.sample.table.num_rows < sample_size(found.rows):
+        # So many rows are equal that the hashes of the sample's rows go beyond the bound.
+        found = _count(table, request, None)
+    return summarize(found, prepared_columns(table.columns, request.prepare), request)
 
-    def count_block(block: pa.Table) -> pa.Table:
-        partials = []
-        if block.num_rows:
-            partials = [pickle.dumps(_count(block, request), protocol=5)]
-        return pa.table({_PARTIAL: pa.array(partials, pa.large_binary())})
 
-    partials = table.dataset.map_batches(count_block, batch_format="pyarrow", batch_size=None)
+def _count(table: Table, request: ProfileRequest, sample_below: int | None) -> TableStatistics:
+    def count(blocks: Blocks) -> Blocks:
+        pa.set_cpu_count(1)  # Ray gives a task one core
+        found = statistics_of(blocks, request, sample_below)
+        partials = [] if found is None else [pickle.dumps(found, protocol=5)]
+        yield pa.table({_PARTIAL: pa.array(partials, pa.large_binary())})
+
     merged = [block_statistics(placed(empty_table(table.columns), 0, 0), request)]
-    for batch in partials.iter_batches(batch_format="pyarrow", batch_size=None):
+    for batch in _scan(table, count).iter_batches(batch_format="pyarrow", batch_size=None):
         merged.extend(_read_partials(batch))
         if len(merged) > _MERGED_AT_ONCE:
             merged = [merge_statistics(merged)]
-    return summarize(merge_statistics(merged), prepared_columns(table.columns, request.prepare), request)
+    return merge_statistics(merged)
 
 
-def _count(block: pa.Table, request: ProfileRequest) -> TableStatistics | DataUnsuitable:
-    """The statistics, or why there are none: Ray Data keeps only the text of what a block's function raises."""
-    try:
-        return block_statistics(block, request)
-    except DataUnsuitable as refused:
-        return refused
+def _scan(table: Table, count: Callable[[Blocks], Blocks]) -> Any:
+    if table.scan is not None:
+        return table.scan(count)
+    return table.dataset.map_batches(lambda block: count(iter([block])), batch_format="pyarrow", batch_size=None)
 
 
 def _read_partials(batch: pa.Table) -> list[TableStatistics]:
     if _PARTIAL not in batch.column_names:
         return []
-    partials = [
+    return [
         pickle.loads(partial.as_buffer())  # noqa: S301 - written by our own worker a moment ago
         for partial in batch.column(_PARTIAL)
     ]
-    for partial in partials:
-        if isinstance(partial, DataUnsuitable):
-            raise partial
-    return partials

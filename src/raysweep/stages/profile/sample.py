@@ -65,6 +65,11 @@ def merge_samples(parts: Sequence[Sample]) -> Sample:
     )
 
 
+def sample_size(rows: int) -> int:
+    """How many of so many rows are in the sample."""
+    return min(rows, SAMPLE_ROWS)
+
+
 def hash_bound(rows: int) -> int | None:
     """A bound that the sample's hashes will stay below, unless many rows are equal; None: it takes all rows.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.records.table import Column, ColumnKind, ColumnProfile, Label, Profile
-from raysweep.rows.hashing import Hashes, digest_of
+from raysweep.rows.hashing import digest_in_order
 from raysweep.rows.label_conflicts import count_conflicts
 from raysweep.stages.profile.columns import ColumnStatistics, plain_numbers
 from raysweep.stages.profile.request import ProfileRequest
@@ -29,11 +29,12 @@ def summarize(statistics: TableStatistics, columns: Sequence[Column], request: P
         request: what was counted; its target is there, or None.
     """
     target = request.target
+    ordered = np.sort(statistics.hashes)
     profiles = tuple(_column_profile(column, statistics, target) for column in columns)
     return Profile(
         rows=statistics.rows,
-        duplicate_rows=_duplicates(statistics.hashes),
-        row_digest=digest_of(statistics.hashes),
+        duplicate_rows=int(np.count_nonzero(ordered[1:] == ordered[:-1])),
+        row_digest=digest_in_order(ordered),
         columns=profiles,
         target=target,
         sample=statistics.sample.table,
@@ -80,11 +81,6 @@ def _count_distinct(name: str, statistics: TableStatistics) -> tuple[int, bool]:
     if statistics.sample.table.num_rows == statistics.rows:
         return int(pc.count_distinct(statistics.sample.table.column(name), mode="only_valid").as_py()), True
     return min(found.distinct.count, statistics.rows - found.nulls), False
-
-
-def _duplicates(hashes: Hashes) -> int:
-    ordered = np.sort(hashes)
-    return int((ordered[1:] == ordered[:-1]).sum())
 
 
 def _values(found: ColumnStatistics) -> tuple[tuple[Label, int], ...] | None:

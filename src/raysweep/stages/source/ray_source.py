@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -17,11 +18,15 @@ from raysweep.records.table import Column, SourceFile, Table
 from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema, placed
 from raysweep.stages.source.addresses import FileReach, find_files, infer_format
 from raysweep.stages.source.file_schema import FileSchema, check_names, reconcile, refuse
-from raysweep.stages.source.readers import Extent, ReadPiece, describe_file, describe_schema, read_placed
+from raysweep.stages.source.ray_scan import FileScan, cut_into_tasks
+from raysweep.stages.source.readers import Extent, describe_file, describe_schema
 
 MEMORY = "memory:"
 _IN_MEMORY = -1
 _DESCRIBE_HERE_BYTES = 32 * 1024 * 1024
+# A table that is larger in memory is read anew each time that it is used; parquet is cheaper to read than text.
+_HELD_PARQUET_BYTES = 64 * 1024 * 1024
+_HELD_TEXT_BYTES = 256 * 1024 * 1024
 
 
 def open_table(config: SweepConfig, data: object = None) -> Table:
@@ -43,9 +48,21 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
     file_format = infer_format(files, config.data.format)
     schemas, extents = _describe(files, file_format, reach)
     columns = reconcile(schemas)
-    dataset = _read(_pieces(files, file_format, extents), columns, reach)
-    rows = sum(extent.rows for of_file in extents for extent in of_file)
-    return Table(", ".join(config.data.sources), file_format, columns, files, dataset, rows)
+    scan = FileScan(cut_into_tasks(files, file_format, extents), columns, reach)
+    every = [extent for of_file in extents for extent in of_file]
+    table = Table(
+        address=", ".join(config.data.sources),
+        format=file_format,
+        columns=columns,
+        files=files,
+        dataset=scan(iter),
+        rows=sum(extent.rows for extent in every),
+        scan=scan,
+    )
+    held_at_most = _HELD_PARQUET_BYTES if file_format == "parquet" else _HELD_TEXT_BYTES
+    if sum(extent.held_bytes for extent in every) > held_at_most:
+        return table
+    return replace(table, dataset=table.dataset.materialize(), scan=None)
 
 
 def locate(config: SweepConfig) -> tuple[tuple[SourceFile, ...], str, FileReach]:
@@ -74,30 +91,6 @@ def _describe(
         task = ray.remote(describe_file)
         described = ray.get([task.remote(address, file_format, reach) for address in addresses])
     return [schema for schema, _ in described], [extents for _, extents in described]
-
-
-def _pieces(files: Sequence[SourceFile], file_format: str, extents: Sequence[tuple[Extent, ...]]) -> list[ReadPiece]:
-    pieces = []
-    for number, (file, of_file) in enumerate(zip(files, extents, strict=True)):
-        if len(of_file) <= 1:
-            pieces.append(ReadPiece(file.address, file_format, file=number))
-            continue
-        first = 0
-        for group, extent in enumerate(of_file):
-            pieces.append(ReadPiece(file.address, file_format, (group,), number, first))
-            first += extent.rows
-    return pieces
-
-
-def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Any:
-    listed = ray.data.from_items([{"piece": number} for number in range(len(pieces))], override_num_blocks=len(pieces))
-    wanted = tuple(pieces)
-
-    def read(batch: pa.Table) -> Iterator[pa.Table]:
-        for number in batch.column("piece").to_pylist():
-            yield from read_placed(wanted[number], columns, reach)
-
-    return listed.map_batches(read, batch_format="pyarrow", batch_size=None).materialize()
 
 
 def _table_in_memory(data: object) -> Table:

@@ -20,7 +20,7 @@ from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
 
 BLOCK_BYTES: Final = 32 * 1024 * 1024
-BLOCK_ROWS: Final = 262_144
+BLOCK_ROWS: Final = 131_072
 
 # What pandas.read_csv takes for a missing value, so that a CSV means the same table here and there.
 CSV_NULLS: Final = [
@@ -64,9 +64,14 @@ class ReadPiece:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much there is in what can be read by itself: a row group of a parquet file, or a whole file."""
+    """How much there is in what can be read by itself: a row group of a parquet file, or a whole file.
+
+    Attributes:
+        held_bytes: about what the rows take in memory.
+    """
 
     rows: int
+    held_bytes: int
 
 
 def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[FileSchema, tuple[Extent, ...]]:
@@ -78,8 +83,7 @@ def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[Fil
     with _naming(address), _open(address, reach) as stream:
         if file_format == "parquet":
             parquet = pq.ParquetFile(stream)
-            groups = (parquet.metadata.row_group(number) for number in range(parquet.num_row_groups))
-            return describe_schema(address, parquet.schema_arrow), tuple(Extent(group.num_rows) for group in groups)
+            return describe_schema(address, parquet.schema_arrow), _parquet_extents(parquet.metadata)
         return _describe_csv(address, stream) if file_format == "csv" else _describe_json(address, stream)
 
 
@@ -108,7 +112,7 @@ def read_placed(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach)
 
 def _read(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
     if piece.format == "parquet":
-        return _read_parquet(stream, piece.row_groups)
+        return _read_parquet(stream, piece.row_groups, [column.name for column in columns])
     return _read_csv(stream, columns) if piece.format == "csv" else iter([_json_table(stream)])
 
 
@@ -183,12 +187,12 @@ def _describe_csv(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, 
             f"{address} has one column, {shorten(names[0])!r}: its values are not separated by commas",
             "Write it with commas between the values",
         )
-    types, rows = [TextTypes() for _ in names], 0
+    types, rows, held_bytes = [TextTypes() for _ in names], 0, 0
     for batch in blocks:
-        rows += batch.num_rows
+        rows, held_bytes = rows + batch.num_rows, held_bytes + batch.nbytes
         types = [known.narrowed(values) for known, values in zip(types, batch.columns, strict=True)]
     columns = tuple(kind.column(name) for name, kind in zip(names, types, strict=True))
-    return FileSchema(address, columns, from_text=True), (Extent(rows),)
+    return FileSchema(address, columns, from_text=True), (Extent(rows, held_bytes),)
 
 
 def _read_csv(stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
@@ -207,11 +211,20 @@ def _json_table(stream: Any) -> pa.Table:
 
 def _describe_json(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, ...]]:
     table = _json_table(stream)
-    return describe_schema(address, table.schema), (Extent(table.num_rows),)
+    return describe_schema(address, table.schema), (Extent(table.num_rows, table.nbytes),)
 
 
-def _read_parquet(stream: Any, row_groups: Sequence[int] | None) -> Iterator[pa.Table]:
+def _parquet_extents(metadata: Any) -> tuple[Extent, ...]:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    # The footer knows encoded sizes alone; a value takes 8 bytes at least, once it is decoded.
+    return tuple(
+        Extent(group.num_rows, max(group.total_byte_size, 8 * group.num_rows * group.num_columns)) for group in groups
+    )
+
+
+def _read_parquet(stream: Any, row_groups: Sequence[int] | None, names: Sequence[str]) -> Iterator[pa.Table]:
     parquet = pq.ParquetFile(stream)
     groups = list(range(parquet.num_row_groups)) if row_groups is None else list(row_groups)
-    for batch in parquet.iter_batches(batch_size=BLOCK_ROWS, row_groups=groups, use_threads=False):
+    batches = parquet.iter_batches(batch_size=BLOCK_ROWS, row_groups=groups, columns=names, use_threads=False)
+    for batch in batches:
         yield pa.Table.from_batches([batch])

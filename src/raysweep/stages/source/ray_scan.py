@@ -1,0 +1,78 @@
+"""Reading the files of a table in Ray tasks, whole or some of its columns, as often as that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import ray
+
+from raysweep.records.table import Column, SourceFile
+from raysweep.stages.source.addresses import FileReach
+from raysweep.stages.source.readers import Extent, ReadPiece, read_placed
+
+_TASK_BYTES: Final = 128 * 1024 * 1024
+
+Blocks = Iterator[pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class FileScan:
+    """What `Table.scan` is for files: every call reads them anew.
+
+    Attributes:
+        tasks: the pieces that each task reads.
+        columns: of the table.
+    """
+
+    tasks: tuple[tuple[ReadPiece, ...], ...]
+    columns: tuple[Column, ...]
+    reach: FileReach
+
+    def __call__(self, count: Callable[[Blocks], Iterable[pa.Table]], names: Sequence[str] | None = None) -> Any:
+        """A Dataset of what `count` yields from the blocks of each task."""
+        wanted = tuple(column for column in self.columns if names is None or column.name in names)
+        tasks, reach = self.tasks, self.reach
+
+        def work(batch: pa.Table) -> Blocks:
+            for number in batch.column("task").to_pylist():
+                yield from count(_read(tasks[number], wanted, reach))
+
+        numbers = [{"task": number} for number in range(len(tasks))]
+        listed = ray.data.from_items(numbers, override_num_blocks=len(tasks))
+        return listed.map_batches(work, batch_format="pyarrow", batch_size=None)
+
+
+def cut_into_tasks(
+    files: Sequence[SourceFile], file_format: str, extents: Sequence[Sequence[Extent]]
+) -> tuple[tuple[ReadPiece, ...], ...]:
+    """The pieces of all files in their order, so many to a task that it is worth its start."""
+    tasks: list[list[ReadPiece]] = [[]]
+    held_bytes = 0
+    for piece, extent in _pieces(files, file_format, extents):
+        if tasks[-1] and held_bytes + extent.held_bytes > _TASK_BYTES:
+            tasks.append([])
+            held_bytes = 0
+        tasks[-1].append(piece)
+        held_bytes += extent.held_bytes
+    return tuple(map(tuple, tasks))
+
+
+def _pieces(
+    files: Sequence[SourceFile], file_format: str, extents: Sequence[Sequence[Extent]]
+) -> Iterator[tuple[ReadPiece, Extent]]:
+    for number, (file, of_file) in enumerate(zip(files, extents, strict=True)):
+        if len(of_file) <= 1:
+            yield ReadPiece(file.address, file_format, file=number), of_file[0] if of_file else Extent(0, 0)
+            continue
+        first = 0
+        for group, extent in enumerate(of_file):
+            yield ReadPiece(file.address, file_format, (group,), number, first), extent
+            first += extent.rows
+
+
+def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Blocks:
+    for piece in pieces:
+        yield from read_placed(piece, columns, reach)
