@@ -89,6 +89,10 @@ class DataConfig(Document):
         """The addresses as a tuple, also where one was given."""
         return (self.source,) if isinstance(self.source, str) else self.source
 
+    def is_fitted(self, rule: str, column: str) -> bool:
+        """Whether the column goes through such a rule that learns from training rows, which no profile shows."""
+        return any(one.rule == rule and one.is_fitted and column in one.columns for one in self.prepare)
+
     @model_validator(mode="after")
     def _check(self) -> DataConfig:
         for role, name in (("target", self.target), ("weight", self.weight)):

@@ -90,7 +90,8 @@ def outliers(_profile: Profile, context: Context) -> list[Finding]:
         finite = numbers[np.isfinite(numbers)]
         far = _is_far(finite, deviations)
         share = float(far.mean()) if len(far) else 0.0
-        if len(finite) < _MIN_VALUES or share <= limit:
+        is_clipped = context.config.data.is_fitted("clip", column.name)
+        if len(finite) < _MIN_VALUES or share <= limit or is_clipped:
             continue
         low, high = finite[~far].min(), finite[~far].max()
         findings.append(

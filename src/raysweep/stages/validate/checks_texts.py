@@ -34,7 +34,8 @@ def high_cardinality(_profile: Profile, context: Context) -> list[Finding]:
         present = column.count - column.nulls
         share, many = column.distinct / present, context.limit(check, "warn_values")
         is_dense = share > context.limit(check, "warn") and column.distinct > _MIN_CATEGORIES
-        if column.distinct <= many and not is_dense:
+        is_few = column.distinct <= many and not is_dense
+        if is_few or context.config.data.is_fitted("group_rare", column.name):
             continue
         about = "" if column.distinct_exact else "about "
         findings.append(
