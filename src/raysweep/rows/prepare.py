@@ -90,18 +90,20 @@ def _fit(table: pa.Table, rule: Rule) -> RuleState:
 
 
 def _applied(table: pa.Table, rule: Rule, state: RuleState) -> pa.Table:
-    if isinstance(rule, Drop):
-        return table.drop_columns(list(rule.columns))
-    for name in rule.columns:
-        position = table.column_names.index(name)
-        values = table.column(position)
-        if isinstance(rule, DateParts):
-            table = table.remove_column(position)
-            for offset, part in enumerate(rule.parts):
-                table = table.add_column(position + offset, part_name(name, part), date_part(values, part))
-        else:
-            table = table.set_column(position, name, _converted(values, name, rule, state))
-    return table
+    touched = frozenset(rule.columns)
+    names: list[str] = []
+    arrays: list[pa.ChunkedArray] = []
+    for name, values in zip(table.column_names, table.columns, strict=True):
+        if name not in touched:
+            names.append(name)
+            arrays.append(values)
+        elif isinstance(rule, DateParts):
+            names += [part_name(name, part) for part in rule.parts]
+            arrays += [date_part(values, part) for part in rule.parts]
+        elif not isinstance(rule, Drop):
+            names.append(name)
+            arrays.append(_converted(values, name, rule, state))
+    return pa.Table.from_arrays(arrays, names=names)
 
 
 def _converted(
