@@ -14,6 +14,8 @@ from raysweep.records.table import LabelConflicts
 from raysweep.rows.hashing import Hashes
 
 MAX_LABELS: Final = 10_000
+_SHARDS: Final = 16  # a power of two
+_SHARDED_FROM_ROWS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class LabelledRows:
     Attributes:
         features: the hash of each row's features.
         codes: the position of each row's target in `labels`.
-        labels: the hashes of the targets, sorted.
+        labels: the hashes of the targets.
     """
 
     features: Hashes
@@ -57,16 +59,32 @@ def merge_labelled(parts: Sequence[LabelledRows | None]) -> LabelledRows | None:
 
 def count_conflicts(labelled: LabelledRows) -> LabelConflicts:
     """How many rows share their features with a row of another target."""
+    shards = _SHARDS if len(labelled.features) > _SHARDED_FROM_ROWS else 1
+    counted = [_count_shard(_shard(labelled, number, shards)) for number in range(shards)]
+    return LabelConflicts(*(sum(numbers) for numbers in zip(*counted, strict=True)))
+
+
+def _shard(labelled: LabelledRows, number: int, shards: int) -> LabelledRows:
+    """The rows whose hashes lie in one part of all hashes, so that a sorted copy of all is never held."""
+    if shards == 1:
+        return labelled
+    width = 2**64 // shards
+    inside = labelled.features >= np.uint64(number * width)
+    inside &= labelled.features <= np.uint64((number + 1) * width - 1)
+    return LabelledRows(labelled.features[inside], labelled.codes[inside], labelled.labels)
+
+
+def _count_shard(labelled: LabelledRows) -> tuple[int, int, int]:
     ordered = np.sort(labelled.features)
     again = ordered[1:] == ordered[:-1]
     combinations = len(ordered) - int(again.sum())
     repeated = np.unique(ordered[1:][again])
     del ordered, again
     if not len(repeated):
-        return LabelConflicts(combinations, 0, 0)
+        return combinations, 0, 0
     rows, most, labels = _by_combination(repeated, labelled)
     torn = labels > 1
-    return LabelConflicts(combinations, int(rows[torn].sum()), int((rows - most)[torn].sum()))
+    return combinations, int(rows[torn].sum()), int((rows - most)[torn].sum())
 
 
 def _by_combination(repeated: Hashes, labelled: LabelledRows) -> tuple[npt.NDArray[np.int64], ...]:

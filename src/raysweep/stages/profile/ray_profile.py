@@ -12,6 +12,7 @@ import pyarrow as pa
 from raysweep.records.table import Profile, Table
 from raysweep.rows.canonical import empty_table, placed
 from raysweep.rows.prepare_columns import prepared_columns
+from raysweep.stages.profile.gathered import GatheredRows
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.sample import hash_bound, sample_size
 from raysweep.stages.profile.statistics import TableStatistics, block_statistics, merge_statistics, statistics_of
@@ -46,12 +47,13 @@ def _count(table: Table, request: ProfileRequest, sample_below: int | None) -> T
         partials = [] if found is None else [pickle.dumps(found, protocol=5)]
         yield pa.table({_PARTIAL: pa.array(partials, pa.large_binary())})
 
-    merged = [block_statistics(placed(empty_table(table.columns), 0, 0), request)]
+    gathered = GatheredRows(table.rows)
+    merged = [gathered.take(block_statistics(placed(empty_table(table.columns), 0, 0), request))]
     for batch in _scan(table, count).iter_batches(batch_format="pyarrow", batch_size=None):
-        merged.extend(_read_partials(batch))
+        merged.extend(gathered.take(part) for part in _read_partials(batch))
         if len(merged) > _MERGED_AT_ONCE:
             merged = [merge_statistics(merged)]
-    return merge_statistics(merged)
+    return gathered.give_back(merge_statistics(merged))
 
 
 def _scan(table: Table, count: Callable[[Blocks], Blocks]) -> Any:
@@ -60,10 +62,6 @@ def _scan(table: Table, count: Callable[[Blocks], Blocks]) -> Any:
     return table.dataset.map_batches(lambda block: count(iter([block])), batch_format="pyarrow", batch_size=None)
 
 
-def _read_partials(batch: pa.Table) -> list[TableStatistics]:
-    if _PARTIAL not in batch.column_names:
-        return []
-    return [
-        pickle.loads(partial.as_buffer())  # noqa: S301 - written by our own worker a moment ago
-        for partial in batch.column(_PARTIAL)
-    ]
+def _read_partials(batch: pa.Table) -> Iterator[TableStatistics]:
+    for partial in batch.column(_PARTIAL) if _PARTIAL in batch.column_names else ():
+        yield pickle.loads(partial.as_buffer())  # noqa: S301 - written by our own worker a moment ago
