@@ -173,6 +173,35 @@ def test_values_that_are_not_as_declared_stop_the_sweep(ray_session: None, tmp_p
     assert raysweep.analyze(config, data=frame).profile.column("price €").nulls == 7
 
 
+def test_the_command_line_names_a_value_that_is_not_as_declared(
+    command: Callable[..., Any], tmp_path: Path, ray_session: None
+):
+    raw_table(300).to_csv(tmp_path / "t.csv", index=False)
+    rule = "{rule: to_date, columns: [seen], format: '%d.%m.%Y'}"
+    (tmp_path / "sweep.yaml").write_text(f"version: 1\ndata:\n  source: t.csv\n  target: target\n  prepare: [{rule}]\n")
+    ran = command("analyze", tmp_path / "sweep.yaml")
+    assert ran.code == 3
+    assert "to_date: the column 'seen' holds '" in ran.err
+    assert "which cannot be read as a date of the format %d.%m.%Y (300 such values in the 300 rows" in ran.err
+
+
+def test_questions_to_every_row_see_prepared_columns(ray_session: None, tmp_path: Path):
+    rows = 101_000  # more than the sample holds
+    frame = clean_table(rows, 5)
+    frame = frame.assign(
+        town="  " + frame["city"].str.upper(), label=np.where(frame["target"] == 1, " Late", "on time")
+    )
+    frame.to_parquet(tmp_path / "t.parquet")
+    prepare = [
+        {"rule": "normalize_text", "columns": ["town", "city", "label"]},
+        {"rule": "date_parts", "columns": ["joined"], "parts": ["month"]},
+    ]
+    keys = sweep_keys(tmp_path, source=tmp_path / "t.parquet", data={"prepare": prepare})
+    found = {finding.check: finding for finding in raysweep.analyze(keys).check.findings}
+    assert found["col.duplicate"].column in {"city", "town"}
+    assert found["leak.copy"].column == "label"
+
+
 def test_the_command_line_names_a_wrong_rule(command: Callable[..., Any], tmp_path: Path, ray_session: None):
     raw_table(300).to_csv(tmp_path / "t.csv", index=False)
     sweep = tmp_path / "sweep.yaml"
