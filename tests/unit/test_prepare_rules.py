@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import pytest
 
 from raysweep.config import load_config
 from raysweep.documents import read_yaml, to_yaml
 from raysweep.errors import RequestInvalid
-from raysweep.prepare_rules import PreparationDocument, rule_documents, rule_line
+from raysweep.prepare_rules import PreparationDocument, Rule, rule_documents, rule_line
 
 RULES = """
 - {rule: to_null, columns: [age], values: [-999, "?", 1900-01-01, 2.5, true]}
@@ -35,6 +38,17 @@ def test_every_rule_reads_from_yaml_and_comes_back_from_the_resolved_sweep():
     ]
     assert config.data.prepare[0].values == (-999, "?", "1900-01-01", 2.5, True)
     assert load_config(read_yaml(to_yaml(config), place="here")) == config
+
+
+def test_the_readme_shows_every_rule():
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = text[text.index("## Preparing columns") :]
+    block = section.split("```yaml")[1].split("```")[0]
+    keys = read_yaml(block, place="README")
+    config = load_config({"version": 1, "data": {"source": "memory:x", **keys["data"]}})
+    assert {rule.rule for rule in config.data.prepare} == {
+        get_args(kind.model_fields["rule"].annotation)[0] for kind in get_args(Rule)
+    }
 
 
 def test_a_rule_on_one_line():
