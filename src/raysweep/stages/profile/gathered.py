@@ -33,7 +33,7 @@ class GatheredRows:
             self._are_labelled = False
         if self._are_labelled and part.labelled is not None:
             self._label(part.labelled)
-        return replace(part, hashes=part.hashes[:0], labelled=None)
+        return replace(part, hashes=np.zeros(0, np.uint64), labelled=None)  # a slice would keep all of them
 
     def give_back(self, merged: TableStatistics) -> TableStatistics:
         """The statistics with the rows of all parts that were taken."""

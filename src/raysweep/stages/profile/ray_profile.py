@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from raysweep.records.table import Profile, Table
@@ -18,7 +19,8 @@ from raysweep.stages.profile.sample import hash_bound, sample_size
 from raysweep.stages.profile.statistics import TableStatistics, block_statistics, merge_statistics, statistics_of
 from raysweep.stages.profile.summary import summarize
 
-_PARTIAL: Final = "partial"
+_PARTIAL_SCHEMA: Final = pa.schema({"pickled": pa.large_binary(), "arrays": pa.list_(pa.large_binary())})
+_LARGE_BYTES: Final = 1024 * 1024
 _MERGED_AT_ONCE: Final = 8
 
 Blocks = Iterator[pa.Table]
@@ -44,8 +46,10 @@ def _count(table: Table, request: ProfileRequest, sample_below: int | None) -> T
     def count(blocks: Blocks) -> Blocks:
         pa.set_cpu_count(1)  # Ray gives a task one core
         found = statistics_of(blocks, request, sample_below)
-        partials = [] if found is None else [pickle.dumps(found, protocol=5)]
-        yield pa.table({_PARTIAL: pa.array(partials, pa.large_binary())})
+        partial = _PARTIAL_SCHEMA.empty_table() if found is None else _write_partial(found)
+        del found
+        pa.default_memory_pool().release_unused()  # else a worker keeps 150 MB of what it has read
+        yield partial
 
     gathered = GatheredRows(table.rows)
     merged = [gathered.take(block_statistics(placed(empty_table(table.columns), 0, 0), request))]
@@ -62,6 +66,33 @@ def _scan(table: Table, count: Callable[[Blocks], Blocks]) -> Any:
     return table.dataset.map_batches(lambda block: count(iter([block])), batch_format="pyarrow", batch_size=None)
 
 
+def _write_partial(found: TableStatistics) -> pa.Table:
+    """One row: the pickled statistics, and their large arrays beside them, so that those are copied once."""
+    arrays: list[memoryview] = []
+
+    def keep_inside(buffer: pickle.PickleBuffer) -> bool:
+        is_small = buffer.raw().nbytes < _LARGE_BYTES
+        if not is_small:
+            arrays.append(buffer.raw())
+        return is_small
+
+    pickled = pickle.dumps(found, protocol=5, buffer_callback=keep_inside)
+    values = pa.concat_arrays([_binary(pickled), *map(_binary, arrays)])
+    return pa.table([values.slice(0, 1), pa.ListArray.from_arrays([0, len(arrays)], values.slice(1))], _PARTIAL_SCHEMA)
+
+
+def _binary(content: bytes | memoryview) -> pa.Array:
+    # Not by pa.array: pyarrow 26 never lets go of a memoryview that it was given there.
+    buffer = pa.py_buffer(content)
+    ends = pa.py_buffer(np.array([0, buffer.size], np.int64))
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, buffer])
+
+
 def _read_partials(batch: pa.Table) -> Iterator[TableStatistics]:
-    for partial in batch.column(_PARTIAL) if _PARTIAL in batch.column_names else ():
-        yield pickle.loads(partial.as_buffer())  # noqa: S301 - written by our own worker a moment ago
+    if batch.column_names != _PARTIAL_SCHEMA.names:
+        return
+    for pickled, arrays in zip(*batch.columns, strict=True):
+        buffers = [array.as_buffer() for array in arrays]
+        yield pickle.loads(  # noqa: S301 - written by our own worker a moment ago
+            pickled.as_buffer(), buffers=buffers
+        )

@@ -26,7 +26,7 @@ from raysweep.stages.profile.row_order import Run, run_of
 from raysweep.stages.profile.sample import RowHashes, Sample, merge_samples, sample_of
 
 _PLACE: tuple[str, ...] = (FILE_OF_ROW, NUMBER_OF_ROW)
-_ROWS_AT_ONCE: Final = 131_072
+_ROWS_AT_ONCE: Final = 65_536
 _MERGED_AT_ONCE: Final = 8
 
 

@@ -20,7 +20,7 @@ from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
 
 BLOCK_BYTES: Final = 32 * 1024 * 1024
-BLOCK_ROWS: Final = 131_072
+BLOCK_ROWS: Final = 65_536
 
 # What pandas.read_csv takes for a missing value, so that a CSV means the same table here and there.
 CSV_NULLS: Final = [
