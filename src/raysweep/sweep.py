@@ -31,6 +31,7 @@ from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.ray_profile import profile_table
+from raysweep.stages.profile.ray_unread import refusals_counted
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.search.trial_log import Record, ranked
@@ -143,7 +144,11 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
         table = open_table(config, data)
         request = _profile_request(table, config)
         done(_source_summary(table))
-    with _stage(tell, Stage.PROFILE) as done, ray_errors_translated("profiling the table"):
+    with (
+        _stage(tell, Stage.PROFILE) as done,
+        refusals_counted(table, request.prepare),
+        ray_errors_translated("profiling the table"),
+    ):
         profile = profile_table(table, request)
         if table.address == MEMORY:
             table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")

@@ -148,8 +148,9 @@ def test_what_is_no_number_is_refused_or_becomes_null():
     table = one_column([*NO_NUMBERS, "1", None, "  "], TEXT)
     with pytest.raises(DataUnsuitable) as caught:
         fit_rules(table, rules_of({"rule": "to_number", "thousands": ","}))
-    assert "holds 'abc', which cannot be read as a number (13 such values in the 16 rows" in str(caught.value)
-    assert caught.value.findings[0].column == NAME
+    assert "to_number: 13 of 16 rows of the column" in str(caught.value)
+    assert "cannot be read as numbers, such as '$'" in str(caught.value)
+    assert (caught.value.findings[0].column, caught.value.findings[0].count) == (NAME, 13)
     _, found = fit_rules(table, rules_of({"rule": "to_number", "thousands": ",", "errors": "coerce"}))
     assert found.column(NAME).to_pylist() == [None] * 13 + [1.0, None, None]
 
@@ -157,7 +158,9 @@ def test_what_is_no_number_is_refused_or_becomes_null():
 def test_what_is_no_date_is_refused_or_becomes_null():
     table = one_column(["2024-02-30", "2024-02-28", "28.02.2024", "2024-02-28 10:00", None], TEXT)
     rule = {"rule": "to_date", "format": "%Y-%m-%d"}
-    with pytest.raises(DataUnsuitable, match=r"'2024-02-30', which cannot be read as a date of the format %Y-%m-%d .3"):
+    with pytest.raises(
+        DataUnsuitable, match=r"3 of 5 rows .* as dates of the format %Y-%m-%d, such as '2024-02-28 10:00'"
+    ):
         fit_rules(table, rules_of(rule))
     _, found = fit_rules(table, rules_of({**rule, "errors": "coerce"}))
     assert found.column(NAME).to_pylist() == [None, datetime(2024, 2, 28), None, None, None]  # noqa: DTZ001

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raysweep.documents import shorten
 from raysweep.errors import DataUnsuitable
@@ -79,6 +81,47 @@ def apply_unfitted(table: pa.Table, rules: Sequence[Rule]) -> pa.Table:
     return table
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Texts of a column that are not the numbers or dates that a rule declares: how many, and the first in order."""
+
+    rule: ToDate | ToNumber
+    column: str
+    count: int
+    example: str
+
+
+def find_unread(table: pa.Table, rules: Sequence[Rule]) -> list[Unread]:
+    """Everything because of which these rows would be refused, each column once a rule."""
+    found = []
+    for rule in rules:
+        if isinstance(rule, ToDate | ToNumber) and rule.errors == "raise":
+            for name in rule.columns:
+                found += _lost(table.column(name), _texts_read(table.column(name), rule), name, rule)
+            table = apply_unfitted(table, [rule.model_copy(update={"errors": "coerce"})])
+        else:
+            table = apply_unfitted(table, [rule])
+    return found
+
+
+def refusal(found: Sequence[Unread], rows: int) -> DataUnsuitable:
+    """Why rows cannot be prepared as declared, with a finding for each column."""
+    advice = "mend the source, put a to_null rule before it, or set errors: coerce to make such values missing"
+    findings = [
+        Finding(f"prepare.{one.rule.rule}", Severity.ERROR, _say(one, rows), advice, one.column, one.count)
+        for one in found
+    ]
+    return DataUnsuitable("; ".join([*(finding.message for finding in findings), advice]), findings=findings)
+
+
+def _say(one: Unread, rows: int) -> str:
+    what = "numbers" if isinstance(one.rule, ToNumber) else f"dates of the format {one.rule.format}"
+    return (
+        f"{one.rule.rule}: {one.count:,} of {rows:,} rows of the column {shorten(one.column)!r} cannot be read as "
+        f"{what}, such as {shorten(repr(one.example))}"
+    )
+
+
 def _fit(table: pa.Table, rule: Rule) -> RuleState:
     if isinstance(rule, GroupRare):
         return RuleState(kept={name: frequent(table.column(name), rule.below) for name in rule.columns})
@@ -122,26 +165,25 @@ def _converted(
             return grouped(values, state.kept[name], rule.into)
         case NormalizeText():
             return normalized(values, rule)
-        case ToDate():
-            return _read(values, dates_from(values, rule), name, rule)
-        case ToNumber():
-            return _read(values, numbers_from(values, rule), name, rule)
+        case ToDate() | ToNumber():
+            return _read(values, name, rule)
         case _:
             assert_never(rule)
 
 
-def _read(values: pa.ChunkedArray, read: pa.ChunkedArray, name: str, rule: ToDate | ToNumber) -> pa.ChunkedArray:
+def _read(values: pa.ChunkedArray, name: str, rule: ToDate | ToNumber) -> pa.ChunkedArray:
     """What was read, unless a text came to nothing and the rule says that this must not be."""
-    if rule.errors == "coerce":
-        return read
+    read = _texts_read(values, rule)
+    lost = _lost(values, read, name, rule) if rule.errors == "raise" else []
+    if lost:
+        raise refusal(lost, len(values))
+    return read
+
+
+def _texts_read(values: pa.ChunkedArray, rule: ToDate | ToNumber) -> pa.ChunkedArray:
+    return dates_from(values, rule) if isinstance(rule, ToDate) else numbers_from(values, rule)
+
+
+def _lost(values: pa.ChunkedArray, read: pa.ChunkedArray, name: str, rule: ToDate | ToNumber) -> list[Unread]:
     lost = unread(values, read)
-    if not len(lost):
-        return read
-    what = "a number" if isinstance(rule, ToNumber) else f"a date of the format {rule.format}"
-    message = (
-        f"{rule.rule}: the column {shorten(name)!r} holds {shorten(repr(lost[0].as_py()))}, which cannot be read as "
-        f"{what} ({len(lost):,} such values in the {len(values):,} rows that were looked at)"
-    )
-    advice = "mend the source, put a to_null rule before it, or set errors: coerce to make such values missing"
-    finding = Finding(f"prepare.{rule.rule}", Severity.ERROR, message, advice, column=name, count=len(lost))
-    raise DataUnsuitable(f"{message}; {advice}", findings=[finding])
+    return [Unread(rule, name, len(lost), pc.min(lost).as_py())] if len(lost) else []

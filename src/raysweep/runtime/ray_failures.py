@@ -23,10 +23,11 @@ def ray_errors_translated(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except RaysweepError:
-        raise
     except Exception as error:
+        # Ray makes an error of both our class and its own; its text is a traceback.
         ours = _ours_in(error)
+        if ours is error:
+            raise
         if ours is not None:
             raise ours from error
         if isinstance(error, ray.exceptions.RayError) and not isinstance(error, ray.exceptions.RayTaskError):
