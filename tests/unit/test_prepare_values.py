@@ -13,8 +13,9 @@ from raysweep.errors import DataUnsuitable
 from raysweep.prepare_rules import RuleState
 from raysweep.records.table import FILE_OF_ROW
 from raysweep.rows.canonical import INSTANT, TEXT, canonical_column
-from raysweep.rows.prepare import apply_rules, apply_unfitted, fit_rules
+from raysweep.rows.prepare import apply_rules, apply_unfitted, find_unread, fit_rules
 from raysweep.rows.prepare_columns import made_of, needed_for, prepared_columns, rule_problems
+from raysweep.stages.profile.ray_unread import _merge
 
 NAME = "prix <€> d'été.東京\n"
 DAYS = [datetime(1969, 12, 31, 23, 59, 59, 999_999), datetime(2024, 2, 29, 13, 5, 7), None, datetime(1900, 1, 1)]  # noqa: DTZ001
@@ -153,6 +154,16 @@ def test_what_is_no_number_is_refused_or_becomes_null():
     assert (caught.value.findings[0].column, caught.value.findings[0].count) == (NAME, 13)
     _, found = fit_rules(table, rules_of({"rule": "to_number", "thousands": ",", "errors": "coerce"}))
     assert found.column(NAME).to_pylist() == [None] * 13 + [1.0, None, None]
+
+
+def test_refusals_of_blocks_add_up():
+    rules = rules_of({"rule": "to_number"})
+    whole = one_column(["b", "1", "a", None, "c"], TEXT)
+    blocks = [whole.slice(0, 2), whole.slice(2, 1), whole.slice(3)]
+    parts = [one for block in blocks for one in find_unread(block, rules)]
+    assert [(one.count, one.example) for one in parts] == [(1, "b"), (1, "a"), (1, "c")]
+    assert _merge(parts) == _merge(reversed(parts)) == find_unread(whole, rules)
+    assert [(one.count, one.example) for one in _merge(parts)] == [(3, "a")]
 
 
 def test_what_is_no_date_is_refused_or_becomes_null():
