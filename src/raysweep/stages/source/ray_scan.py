@@ -13,7 +13,7 @@ from raysweep.records.table import Column, SourceFile
 from raysweep.stages.source.addresses import FileReach
 from raysweep.stages.source.readers import Extent, ReadPiece, read_placed
 
-_TASK_BYTES: Final = 128 * 1024 * 1024
+_TASK_BYTES: Final = 64 * 1024 * 1024
 
 Blocks = Iterator[pa.Table]
 
