@@ -66,5 +66,5 @@ def _of_number(column: ColumnProfile) -> Meaning:
 def _is_yes_and_no(column: ColumnProfile) -> bool:
     if column.distinct != 2 or column.values is None:  # noqa: PLR2004
         return False
-    shown = {str(int(label)) if isinstance(label, float) else str(label).strip().lower() for label, _ in column.values}
+    shown = {f"{label:g}" if isinstance(label, float) else str(label).strip().lower() for label, _ in column.values}
     return shown <= _YES_AND_NO
