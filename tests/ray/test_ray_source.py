@@ -18,7 +18,7 @@ from raysweep.errors import DataUnsuitable, RequestInvalid
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW
 from raysweep.rows.hashing import hash_rows
 from raysweep.runtime.ray_failures import ray_errors_translated
-from raysweep.stages.source import ray_source
+from raysweep.stages.source import ray_scan, ray_source
 from raysweep.stages.source.ray_source import open_table
 
 pytestmark = [
@@ -181,3 +181,31 @@ def test_large_texts_are_described_by_tasks(frame, tmp_path, monkeypatch):
     (tmp_path / "2.csv").write_text("a,b\n1,2,3\n")
     with pytest.raises(DataUnsuitable, match=r"2\.csv cannot be read"), ray_errors_translated("reading"):
         opened(path)
+
+
+@pytest.mark.parametrize("kind", ["csv folder", "parquet folder"])
+def test_a_large_table_is_read_anew_and_its_rows_say_where_they_stand(frame, kind, tmp_path, monkeypatch):
+    held = opened(write_as(frame, kind, tmp_path))
+    for name in ("_HELD_PARQUET_BYTES", "_HELD_TEXT_BYTES"):
+        monkeypatch.setattr(ray_source, name, 0)
+    monkeypatch.setattr(ray_scan, "_TASK_BYTES", 1)
+    table = opened(tmp_path)
+    assert held.scan is None
+    assert identity(table) == identity(held)
+    rows = rows_of(table).to_pandas().sort_values([FILE_OF_ROW, NUMBER_OF_ROW])
+    assert rows["age"].tolist() == frame["age"].tolist()
+    assert rows[FILE_OF_ROW].tolist() == [0] * 150 + [1] * 250
+    assert rows[NUMBER_OF_ROW].tolist() == [*range(150), *range(250)]
+    two = pa.concat_tables(batch for batch in table.scan(iter, ["age"]).iter_batches(batch_format="pyarrow"))
+    assert two.column_names == ["age", FILE_OF_ROW, NUMBER_OF_ROW]
+    assert sorted(two.column("age").to_pylist()) == sorted(frame["age"])
+
+
+def test_rows_in_memory_are_numbered_through(frame):
+    import ray
+
+    for data in (frame, ray.data.from_pandas([frame.iloc[:100], frame.iloc[100:]])):
+        rows = rows_of(in_memory(data)).to_pandas().sort_values(NUMBER_OF_ROW)
+        assert rows[NUMBER_OF_ROW].tolist() == list(range(400))
+        assert set(rows[FILE_OF_ROW]) == {-1}
+        assert rows["age"].tolist() == frame["age"].tolist()

@@ -21,7 +21,7 @@ from raysweep.stages.profile.distinct import MAX_EXACT, bounded, distinct_values
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.moments import merge_moments, moments_of
 from raysweep.stages.profile.request import ProfileRequest
-from raysweep.stages.profile.statistics import block_statistics, merge_statistics
+from raysweep.stages.profile.statistics import block_statistics, merge_statistics, statistics_of
 from raysweep.stages.profile.summary import summarize
 
 EXTREME = [1e308, -1e308, 5e-324, -5e-324, 1.5, 0.1, -0.0, 0.0, 1e-300, 3.0e15, 2.0**53 + 2]
@@ -274,3 +274,71 @@ def test_columns_that_grow_with_the_rows_are_found_over_blocks_and_files():
         assert summarize(statistics, columns, ProfileRequest()).increasing == ("up", "down")
     assert profile_of(frame.head(1), None).increasing == ()
     assert profile_of(frame.head(0), None).increasing == ()
+
+
+def large_table(rows: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(rows),
+            "small": rng.integers(-3, 60, rows),
+            "normal": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(50, 9, rows)),
+            "tail": rng.pareto(1.2, rows) * 1_000,
+            "flag": rng.random(rows) < 0.3,
+            "city": rng.choice(["Aachen", "Bonn", "Évora", "na", None], rows),
+            "code": rng.integers(10**9, 10**9 + 300_000, rows).astype(str),
+            "seen": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 10**14, rows), unit="us"),
+            "target": rng.integers(0, 2, rows),
+        }
+    )
+    return pd.concat([frame.head(rows - 1_000), frame.head(1_000)], ignore_index=True)
+
+
+def test_a_million_rows_agree_with_pandas():
+    frame = large_table(1_000_000)
+    arrow, columns = arrow_of(frame)
+    blocks = (placed(arrow.slice(first, 150_000), 0, first) for first in range(0, len(frame), 150_000))
+    request = request_of(frame)
+    found = summarize(statistics_of(blocks, request, sample_module.hash_bound(len(frame))), columns, request)
+    assert (found.rows, found.duplicate_rows) == (len(frame), int(frame.duplicated().sum()))
+    assert found.sample.num_rows == sample_module.SAMPLE_ROWS
+    for name in frame.columns:
+        column, values = found.column(name), frame[name]
+        assert column.nulls == int(values.isna().sum())
+        if column.values is not None:  # noqa: PD011
+            assert dict(column.values) == values.value_counts().to_dict()
+        assert column.distinct == pytest.approx(values.nunique(), rel=0.03 if not column.distinct_exact else 0)
+    for name in ("id", "small", "normal", "tail", "target"):
+        column, values = found.column(name), frame[name].dropna().to_numpy()
+        assert (column.minimum, column.maximum) == (values.min(), values.max())
+        assert column.zeros == int((values == 0).sum())
+        assert column.mean == math.fsum(values.tolist()) / len(values)
+        assert column.std == pytest.approx(float(values.astype(np.longdouble).std(ddof=1)), rel=1e-15)
+        ordered = np.sort(values)
+        for percent, cut in column.quantiles.items():
+            low, high = (np.searchsorted(ordered, cut, side) / len(ordered) for side in ("left", "right"))
+            assert low - 0.01 <= int(percent[1:]) / 100 <= high + 0.01
+    assert found.column("city").empty_like == int((frame["city"] == "na").sum())
+    assert found.column("seen").minimum == frame["seen"].min().isoformat()
+
+
+def test_what_is_known_of_many_values_does_not_change_what_is_counted():
+    rng = np.random.default_rng(1)
+    rows = 60_000
+    frame = pd.DataFrame(
+        {
+            "text": np.where(rng.random(rows) < 0.01, " N/A ", rng.integers(0, 30_000, rows).astype(str)),
+            "number": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(size=rows)),
+            "zero": np.where(np.arange(rows) % 20_000, np.arange(rows) % 10_000, -0.0),
+        }
+    )
+    arrow, columns = arrow_of(frame)
+    request = ProfileRequest()
+    block = placed(arrow, 0, 0)
+    together = statistics_of([block], request)
+    apart = merge_statistics(
+        [block_statistics(block.slice(first, 15_000), request) for first in range(0, rows, 15_000)]
+    )
+    assert summarize(together, columns, request) == summarize(apart, columns, request)
+    assert together.columns["text"].empty_like == int((frame["text"] == " N/A ").sum())
+    assert together.columns["zero"].distinct.count == 10_000
