@@ -19,6 +19,7 @@ from raysweep.rows.hashing import hash_rows
 from raysweep.stages.profile import sample as sample_module
 from raysweep.stages.profile.distinct import MAX_EXACT, bounded, distinct_values, estimate, merge_distinct
 from raysweep.stages.profile.document import profile_document
+from raysweep.stages.profile.gathered import GatheredRows
 from raysweep.stages.profile.moments import merge_moments, moments_of
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.statistics import block_statistics, merge_statistics, statistics_of
@@ -90,6 +91,16 @@ def test_sums_are_exact_and_rounded_once():
     assert merge_moments(moments_of(chunk) for chunk in np.array_split(rng.permutation(numbers), 9)) == moments
     plain = rng.normal(size=1_000)
     assert moments_of(plain).mean == pytest.approx(math.fsum(plain.tolist()) / 1_000, rel=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-150, 3e200])
+def test_everyday_numbers_are_summed_exactly_too(scale):
+    rng = np.random.default_rng(5)
+    columns = [rng.normal(size=20_000) * scale, rng.pareto(1.1, 20_000) * scale, rng.integers(-9, 9, 20_000)]
+    for numbers in (*columns, np.zeros(3), rng.integers(-(2**53), 2**53, 20_000)):
+        moments, exact = moments_of(numbers), [Fraction(number) for number in numbers.tolist()]
+        assert Fraction(moments.total, 2**1126) == sum(exact)
+        assert Fraction(moments.squares, 2**2252) == sum(number * number for number in exact)
 
 
 def test_integers_are_summed_beyond_64_bits():
@@ -225,6 +236,7 @@ def test_rows_with_equal_features_stand_together_in_the_sample():
     features = hash_rows(sample, [name for name in frame.columns if name != "target"])
     assert features[::2].tolist() == features[1::2].tolist()
     assert np.all(np.diff(features[::2].astype(float)) > 0)
+    assert profile_of(twice.sample(frac=1, random_state=1)).sample.equals(sample)
 
 
 def test_each_row_of_the_sample_has_its_key_and_its_place(monkeypatch):
@@ -342,3 +354,18 @@ def test_what_is_known_of_many_values_does_not_change_what_is_counted():
     assert summarize(together, columns, request) == summarize(apart, columns, request)
     assert together.columns["text"].empty_like == int((frame["text"] == " N/A ").sum())
     assert together.columns["zero"].distinct.count == 10_000
+
+
+def test_rows_that_are_gathered_from_parts_are_those_of_the_table():
+    frame = pd.DataFrame({"a": np.arange(900) % 70, "target": [label for label in "cab" for _ in range(300)]})
+    arrow, columns = arrow_of(frame)
+    request = request_of(frame)
+    parts = [block_statistics(placed(arrow.slice(first, 300), 0, first), request) for first in (0, 300, 600)]
+    whole = summarize(merge_statistics(parts), columns, request)
+    most = int(pd.crosstab(frame["a"], frame["target"]).max(axis=1).sum())
+    for rows in (900, None, 10):
+        gathered = GatheredRows(rows)
+        merged = merge_statistics([gathered.take(part) for part in parts])
+        found = summarize(gathered.give_back(merged), columns, request)
+        assert found == whole
+        assert found.conflicts == LabelConflicts(70, 900, 900 - most)
