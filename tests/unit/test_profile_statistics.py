@@ -311,7 +311,9 @@ def test_a_million_rows_agree_with_pandas():
     arrow, columns = arrow_of(frame)
     blocks = (placed(arrow.slice(first, 150_000), 0, first) for first in range(0, len(frame), 150_000))
     request = request_of(frame)
-    found = summarize(statistics_of(blocks, request, sample_module.hash_bound(len(frame))), columns, request)
+    found = summarize(
+        merge_statistics([*statistics_of(blocks, request, sample_module.hash_bound(len(frame)))]), columns, request
+    )
     assert (found.rows, found.duplicate_rows) == (len(frame), int(frame.duplicated().sum()))
     assert found.sample.num_rows == sample_module.SAMPLE_ROWS
     for name in frame.columns:
@@ -347,7 +349,7 @@ def test_what_is_known_of_many_values_does_not_change_what_is_counted():
     arrow, columns = arrow_of(frame)
     request = ProfileRequest()
     block = placed(arrow, 0, 0)
-    together = statistics_of([block], request)
+    (together,) = statistics_of([block], request)
     apart = merge_statistics(
         [block_statistics(block.slice(first, 15_000), request) for first in range(0, rows, 15_000)]
     )
@@ -369,3 +371,13 @@ def test_rows_that_are_gathered_from_parts_are_those_of_the_table():
         found = summarize(gathered.give_back(merged), columns, request)
         assert found == whole
         assert found.conflicts == LabelConflicts(70, 900, 900 - most)
+
+
+def test_no_more_than_half_a_million_rows_are_held_together():
+    blocks = [
+        placed(pa.table({"a": np.arange(first, first + 100_000)}), 0, first) for first in range(0, 700_000, 100_000)
+    ]
+    found = list(statistics_of(blocks, ProfileRequest()))
+    assert sum(part.rows for part in found) == 700_000
+    assert max(part.rows for part in found) <= 524_288
+    assert list(statistics_of([], ProfileRequest())) == []

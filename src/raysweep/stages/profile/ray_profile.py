@@ -45,11 +45,9 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
 def _count(table: Table, request: ProfileRequest, sample_below: int | None) -> TableStatistics:
     def count(blocks: Blocks) -> Blocks:
         pa.set_cpu_count(1)  # Ray gives a task one core
-        found = statistics_of(blocks, request, sample_below)
-        partial = _PARTIAL_SCHEMA.empty_table() if found is None else _write_partial(found)
-        del found
+        for found in statistics_of(blocks, request, sample_below):
+            yield _write_partial(found)
         pa.default_memory_pool().release_unused()  # else a worker keeps 150 MB of what it has read
-        yield partial
 
     gathered = GatheredRows(table.rows)
     merged = [gathered.take(block_statistics(placed(empty_table(table.columns), 0, 0), request))]

@@ -64,8 +64,8 @@ class Known:
 
 def statistics_of(
     blocks: Iterable[pa.Table], request: ProfileRequest, sample_below: int | None = None
-) -> TableStatistics | None:
-    """The statistics of all blocks together, a bounded number of rows at a time; None without rows."""
+) -> Iterator[TableStatistics]:
+    """The statistics of all blocks, of half a million rows at a time, so that what is held of them is bounded."""
     parts: list[TableStatistics] = []
     known = Known(sample_below=sample_below)
     for block in _slices(blocks):
@@ -76,8 +76,10 @@ def statistics_of(
             request = replace(request, features=())
         parts.append(part)
         if len(parts) >= _MERGED_AT_ONCE:
-            parts = [merge_statistics(parts)]
-    return merge_statistics(parts) if parts else None
+            yield merge_statistics(parts)
+            parts = []
+    if parts:
+        yield merge_statistics(parts)
 
 
 def block_statistics(block: pa.Table, request: ProfileRequest, known: Known = Known()) -> TableStatistics:
