@@ -209,3 +209,16 @@ def test_rows_in_memory_are_numbered_through(frame):
         assert rows[NUMBER_OF_ROW].tolist() == list(range(400))
         assert set(rows[FILE_OF_ROW]) == {-1}
         assert rows["age"].tolist() == frame["age"].tolist()
+
+
+def test_a_file_that_changes_between_two_readings_is_refused(frame, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_source, "_HELD_PARQUET_BYTES", 0)
+    table = opened(write_as(frame, "parquet folder", tmp_path))
+    assert table.scan(iter).count() == 400
+    frame.iloc[150:390].to_parquet(tmp_path / "1.parquet", row_group_size=60, index=False)
+    with (
+        pytest.raises(DataUnsuitable, match=r"1\.parquet has changed since this sweep first read it") as caught,
+        ray_errors_translated("reading"),
+    ):
+        table.scan(iter).count()
+    assert [finding.check for finding in caught.value.findings] == ["schema.unreadable"]

@@ -24,6 +24,7 @@ FORMATS = {
 }
 _GLOB_CHARACTERS = frozenset("*?[")
 S3_SCHEME = "s3://"
+_MODIFIED = "modified:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +201,23 @@ def _is_hidden(relative: str) -> bool:
     return any(part.startswith((".", "_")) for part in relative.strip("/").split("/"))
 
 
+def is_unchanged(file: SourceFile, reach: FileReach) -> bool:
+    """Whether the file is still what was found: by its size, and the second in which it was modified.
+
+    (S3 servers tell fractions of a second when they list objects, but not when they are asked for one.)
+    """
+    filesystem, path = reach.open(file.address)
+    now = _record(filesystem.get_file_info(path), "")
+    return now.size_bytes == file.size_bytes and _second(now) == _second(file)
+
+
 def _record(info: Any, prefix: str) -> SourceFile:
     modified = info.mtime_ns if info.mtime_ns is not None else 0
-    return SourceFile(prefix + info.path, int(info.size or 0), f"modified:{modified}")
+    return SourceFile(prefix + info.path, int(info.size or 0), f"{_MODIFIED}{modified}")
+
+
+def _second(file: SourceFile) -> int:
+    return int(file.version.removeprefix(_MODIFIED)) // 10**9
 
 
 def _nearby(path: str) -> str:

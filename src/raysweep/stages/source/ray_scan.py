@@ -65,11 +65,11 @@ def _pieces(
 ) -> Iterator[tuple[ReadPiece, Extent]]:
     for number, (file, of_file) in enumerate(zip(files, extents, strict=True)):
         if len(of_file) <= 1:
-            yield ReadPiece(file.address, file_format, file=number), of_file[0] if of_file else Extent(0, 0)
+            yield ReadPiece(file.address, file_format, file=number, found=file), of_file[0] if of_file else Extent(0, 0)
             continue
         first = 0
         for group, extent in enumerate(of_file):
-            yield ReadPiece(file.address, file_format, (group,), number, first), extent
+            yield ReadPiece(file.address, file_format, (group,), number, first, file), extent
             first += extent.rows
 
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 
 from raysweep.documents import shorten
 from raysweep.errors import DataUnsuitable
-from raysweep.records.table import Column, ColumnKind
+from raysweep.records.table import Column, ColumnKind, SourceFile
 from raysweep.rows.canonical import TEXT, canonical_column, canonical_table, empty_table, placed
-from raysweep.stages.source.addresses import FileReach
+from raysweep.stages.source.addresses import FileReach, is_unchanged
 from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
 
@@ -53,6 +53,7 @@ class ReadPiece:
     Attributes:
         file: the position of the file in the source.
         first_row: the number of the piece's first row in the file.
+        found: the file as it was when its columns and rows were looked at; None where that does not matter.
     """
 
     address: str
@@ -60,6 +61,7 @@ class ReadPiece:
     row_groups: tuple[int, ...] | None = None
     file: int = 0
     first_row: int = 0
+    found: SourceFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,17 @@ def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) 
 
 
 def read_placed(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) -> Iterator[pa.Table]:
-    """The tables of `read_piece` with the place of each row beside them."""
+    """The tables of `read_piece` with the place of each row beside them.
+
+    Raises:
+        DataUnsuitable: as `read_piece`; or the file is not what it was.
+    """
+    if piece.found is not None and not is_unchanged(piece.found, reach):
+        raise refuse(
+            "schema.unreadable",
+            f"{piece.address} has changed since this sweep first read it",
+            "Start again once nothing writes to it any more",
+        )
     first = piece.first_row
     for table in read_piece(piece, columns, reach):
         yield placed(table, piece.file, first)
