@@ -18,6 +18,8 @@ from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Column, ColumnKin
 
 TEXT = pa.large_string()
 INSTANT = pa.timestamp("us")
+_BYTES_AT_ONCE = 128 * 1024 * 1024
+_LEAST_ROWS_AT_ONCE, _MOST_ROWS_AT_ONCE = 4_096, 65_536
 PLACE_FIELDS = (pa.field(FILE_OF_ROW, pa.int32()), pa.field(NUMBER_OF_ROW, pa.int64()))
 
 
@@ -74,6 +76,11 @@ def canonical_table(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
     """
     arrays = [canonical_array(table.column(column.name), arrow_type_of(column)) for column in columns]
     return pa.Table.from_arrays(arrays, schema=canonical_schema(columns))
+
+
+def rows_at_once(columns: int) -> int:
+    """How many rows of so many columns are read and counted together: 65,536, fewer where the table is wide."""
+    return max(_LEAST_ROWS_AT_ONCE, min(_MOST_ROWS_AT_ONCE, _BYTES_AT_ONCE // (8 * max(1, columns))))
 
 
 def empty_table(columns: Sequence[Column]) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW
+from raysweep.rows.canonical import rows_at_once
 from raysweep.rows.hashing import Hashes, RowHasher
 from raysweep.rows.label_conflicts import LabelledRows, labelled_rows, merge_labelled
 from raysweep.rows.prepare import apply_unfitted
@@ -26,7 +27,6 @@ from raysweep.stages.profile.row_order import Run, run_of
 from raysweep.stages.profile.sample import RowHashes, Sample, merge_samples, sample_of
 
 _PLACE: tuple[str, ...] = (FILE_OF_ROW, NUMBER_OF_ROW)
-_ROWS_AT_ONCE: Final = 65_536
 _MERGED_AT_ONCE: Final = 8
 
 
@@ -124,8 +124,9 @@ def merge_statistics(parts: Sequence[TableStatistics]) -> TableStatistics:
 
 def _slices(blocks: Iterable[pa.Table]) -> Iterator[pa.Table]:
     for block in blocks:
-        for first in range(0, block.num_rows, _ROWS_AT_ONCE):
-            yield block.slice(first, _ROWS_AT_ONCE)
+        rows = rows_at_once(block.num_columns)
+        for first in range(0, block.num_rows, rows):
+            yield block.slice(first, rows)
 
 
 def _count_columns(

@@ -14,13 +14,12 @@ import pyarrow.parquet as pq
 from raysweep.documents import shorten
 from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Column, ColumnKind, SourceFile
-from raysweep.rows.canonical import TEXT, canonical_column, canonical_table, empty_table, placed
+from raysweep.rows.canonical import TEXT, canonical_column, canonical_table, empty_table, placed, rows_at_once
 from raysweep.stages.source.addresses import FileReach, is_unchanged
 from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
 
 BLOCK_BYTES: Final = 32 * 1024 * 1024
-BLOCK_ROWS: Final = 65_536
 
 # What pandas.read_csv takes for a missing value, so that a CSV means the same table here and there.
 CSV_NULLS: Final = [
@@ -237,6 +236,7 @@ def _parquet_extents(metadata: Any) -> tuple[Extent, ...]:
 def _read_parquet(stream: Any, row_groups: Sequence[int] | None, names: Sequence[str]) -> Iterator[pa.Table]:
     parquet = pq.ParquetFile(stream)
     groups = list(range(parquet.num_row_groups)) if row_groups is None else list(row_groups)
-    batches = parquet.iter_batches(batch_size=BLOCK_ROWS, row_groups=groups, columns=names, use_threads=False)
+    rows = rows_at_once(len(names))
+    batches = parquet.iter_batches(batch_size=rows, row_groups=groups, columns=names, use_threads=False)
     for batch in batches:
         yield pa.Table.from_batches([batch])
