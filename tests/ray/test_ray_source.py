@@ -147,6 +147,8 @@ def test_frames_that_are_refused():
         in_memory(pd.DataFrame({"a": np.array([2**63 + 1], dtype=np.uint64)}))
     with pytest.raises(DataUnsuitable, match="no columns"):
         in_memory(pd.DataFrame())
+    with pytest.raises(DataUnsuitable, match="these names are taken"):
+        in_memory(pd.DataFrame({NUMBER_OF_ROW: [1]}))
     with pytest.raises(RequestInvalid, match="list is not a table"):
         in_memory([1, 2])
 
@@ -222,3 +224,14 @@ def test_a_file_that_changes_between_two_readings_is_refused(frame, tmp_path, mo
     ):
         table.scan(iter).count()
     assert [finding.check for finding in caught.value.findings] == ["schema.unreadable"]
+
+
+def test_columns_are_told_from_fields_of_the_same_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_source, "_HELD_PARQUET_BYTES", 0)
+    rows = pa.table({"a": [{"b": 1}, {"b": 2}], "a.b": [3, 4], "c.d": ["x", "y"], "target": [0, 1]})
+    pq.write_table(rows, tmp_path / "t.parquet")
+    table = opened(tmp_path)
+    assert table.names == ("a", "a.b", "c.d", "target")
+    for name, values in {"a": ['{"b": 1}', '{"b": 2}'], "a.b": [3, 4], "c.d": ["x", "y"]}.items():
+        read = pa.concat_tables(table.scan(iter, [name]).iter_batches(batch_format="pyarrow"))
+        assert read.column(name).to_pylist() == values

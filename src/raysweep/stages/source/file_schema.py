@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from raysweep.documents import shorten
 from raysweep.errors import DataUnsuitable
-from raysweep.records.table import Column, ColumnKind, Finding, Severity
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Column, ColumnKind, Finding, Severity
 
 MAX_LISTED = 5
 
@@ -40,6 +40,12 @@ def check_names(names: Sequence[str], address: str) -> None:
     """
     if not names:
         raise refuse("schema.unreadable", f"{address} has no columns", "Is it the right file?")
+    if {FILE_OF_ROW, NUMBER_OF_ROW} & set(names):
+        raise refuse(
+            "schema.unreadable",
+            f"{address} has a column called {FILE_OF_ROW!r} or {NUMBER_OF_ROW!r}: these names are taken",
+            "Rename it",
+        )
     empty = [number + 1 for number, name in enumerate(names) if not name.strip()]
     if empty:
         raise refuse(
