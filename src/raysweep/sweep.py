@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -74,11 +74,18 @@ class SweepRequest:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The table after the first three stages."""
+    """The table after the first three stages.
+
+    Attributes:
+        aim: what the target can be learned as, whether or not the data are suitable; without features.
+        usable: the rows of the profile's sample that will not be validation rows, as a mask; None: all.
+    """
 
     table: Table
     profile: Profile
     check: DataCheck
+    aim: LearningTask | None = None
+    usable: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +161,12 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
             table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")
         done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
     with _stage(tell, Stage.VALIDATE) as done:
+        aim = _aim(config, table, profile)
         means = Means(
             answer=answer_over(table, profile, config.data.prepare),
             carry_out=carry_out,
             today=datetime.now(UTC).date(),
-            usable=_usable(config, table, profile),
+            usable=None if aim is None else _usable(config, table, profile, aim),
         )
         check = validate_table(table, profile, config, means)
         if check.task is not None:
@@ -167,7 +175,7 @@ def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
             tell(Said(sentence))
         done(check.suitability.value)
     tell(DataChecked(check))
-    return Examined(table, profile, check)
+    return Examined(table, profile, check, aim, means.usable)
 
 
 def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
@@ -179,15 +187,17 @@ def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
     )
 
 
-def _usable(config: SweepConfig, table: Table, profile: Profile) -> Any:
-    """The rows of the sample that will not be validation rows; None (all) where there is nothing to learn."""
+def _aim(config: SweepConfig, table: Table, profile: Profile) -> LearningTask | None:
+    """What the target can be learned as; None where there is no target, or no value of it."""
     if config.data.target not in table.names or not profile.rows:
         return None
     reading = read_target(profile.column(str(config.data.target)), config.data)
-    if reading.kind is None:
-        return None
-    assignment = plan_assignment(table, config.split, learning_task(reading, (), config))
-    return usable_rows(assignment, profile.sample_keys)
+    return None if reading.kind is None else learning_task(reading, (), config)
+
+
+def _usable(config: SweepConfig, table: Table, profile: Profile, aim: LearningTask) -> Any:
+    """The rows of the sample that will not be validation rows."""
+    return usable_rows(plan_assignment(table, config.split, aim), profile.sample_keys)
 
 
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
@@ -259,6 +269,9 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleCo
         ranking=sweep.ranking,
         final_check=None if confirmed is None else confirmed.check,
         outcome=_outcome(sweep),
+        prepare=config.data.prepare,
+        aim=examined.aim,
+        usable=examined.usable,
     )
     return BundleContents(
         view=view,

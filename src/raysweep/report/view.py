@@ -7,9 +7,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from raysweep.prepare_rules import Rule
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck, LearningTask, Profile, Split, Table
 from raysweep.records.trial import SearchOutcome, Trial, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class DataView:
+    """A table as people get to see it.
+
+    Attributes:
+        name: what to call it.
+        aim: what the target can be learned as; None without a target.
+        usable: the rows of the profile's sample that may be looked at beside the target, as a mask; None: all.
+        prepare: the rules of `data.prepare`.
+    """
+
+    name: str
+    table: Table = field(repr=False)
+    profile: Profile
+    check: DataCheck
+    aim: LearningTask | None = None
+    usable: Any = field(default=None, repr=False, compare=False)
+    prepare: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +42,8 @@ class ReportInput:
         config: the resolved sweep.
         ranking: trials with a score, best first.
         outcome: what came of the sweep, in words.
+        prepare: the rules of `data.prepare`.
+        aim, usable: see `DataView`.
     """
 
     run_id: str
@@ -36,6 +59,14 @@ class ReportInput:
     ranking: tuple[Trial, ...]
     final_check: FinalCheck | None
     outcome: str
+    prepare: tuple[Rule, ...] = ()
+    aim: LearningTask | None = None
+    usable: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def data(self) -> DataView:
+        """The table of the sweep."""
+        return DataView(self.name, self.table, self.profile, self.check, self.aim, self.usable, self.prepare)
 
     @property
     def headline(self) -> str:
