@@ -30,6 +30,7 @@ FOLDS: Final = 3
 LINEAR_ROWS: Final = 5_000  # with more rows, trees see what a straight line sees
 _ROUNDS: Final = 60
 _RESAMPLES: Final = 300
+_SUREST, _SURER, _FLAT = 0.1, 0.5, 0.7  # shares of the rows; and how flat the rate has to be between them
 _LOW, _HIGH = 2.5, 97.5
 _TREES: Final[dict[str, ParamValue]] = {"learning_rate": 0.15, "max_depth": 5, "min_child_weight": 5.0, "max_bin": 64}
 _METRICS: Final = {TaskKind.BINARY: "roc_auc", TaskKind.MULTICLASS: "roc_auc_ovr", TaskKind.REGRESSION: "r2"}
@@ -42,6 +43,21 @@ class ProbeScore:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelErrors:
+    """Labels that are probably wrong.
+
+    Attributes:
+        rate: their share.
+        low: what the share is at least, two standard errors below; 0 where it may be mere overlap of the classes.
+        rows: those among the surer half of the rows that contradict the prediction, shape (rows,).
+    """
+
+    rate: float
+    low: float
+    rows: npt.NDArray[np.bool_]
 
 
 def trees() -> Candidate:
@@ -116,26 +132,26 @@ def no_skill(task: LearningTask) -> float:
     return 0.0 if task.kind is TaskKind.REGRESSION else 0.5
 
 
-def confident_errors(y: Floats, probability: Floats) -> npt.NDArray[np.bool_]:
-    """Rows whose label contradicts a prediction that is as sure as this model ever is.
+def label_errors(y: Floats, probability: Floats) -> LabelErrors:
+    """How many labels are probably wrong, by the predictions that the model is surest of.
 
-    Confident learning (Northcutt, Jiang & Chuang 2021) with a stricter threshold: a class counts as predicted where
-    its probability reaches the mean over the rows labelled so, and nearly the highest that the model gives to the
-    class at all. Where classes overlap by nature the model is least wrong where it is surest; wrong labels are spread
-    evenly.
+    The surest predictions are anchor points: what still contradicts them is the rate of wrong labels (Patrini et al.
+    2017; the rows are those of confident learning, Northcutt, Jiang & Chuang 2021). Where classes merely overlap, the
+    contradictions become fewer the surer the model is; wrong labels are spread evenly. So a rate counts only where it
+    is nearly as high among the surest tenth of the rows as among the surer half.
 
     Args:
         y: class codes, shape (rows,).
         probability: out of fold, shape (rows, classes).
     """
-    labels = y.astype(np.int64)
-    classes = probability.shape[1]
-    sure = np.quantile(probability, 0.99, axis=0) * 0.97
-    own = np.array(
-        [probability[labels == code, code].mean() if (labels == code).any() else 1.0 for code in range(classes)]
-    )
-    best = probability.argmax(axis=1)
-    return np.asarray((best != labels) & (probability[np.arange(len(y)), best] >= np.maximum(sure, own)[best]))
+    contradicts = probability.argmax(axis=1) != y.astype(np.int64)
+    order = np.argsort(-probability.max(axis=1), kind="stable")
+    tenth, half = (contradicts[order[: max(1, round(len(y) * share))]] for share in (_SUREST, _SURER))
+    rate = float(tenth.mean())
+    low = rate - 2 * float(np.sqrt(rate * (1 - rate) / len(tenth)))
+    found = np.zeros(len(y), np.bool_)
+    found[order[: len(half)]] = half
+    return LabelErrors(rate, low if rate >= _FLAT * half.mean() else 0.0, found)
 
 
 def group_folds(groups: npt.NDArray[np.int64], folds: int = FOLDS) -> Folds:

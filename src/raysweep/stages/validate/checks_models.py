@@ -13,6 +13,7 @@ from raysweep.stages.validate.sweep_lines import flow
 from raysweep.training.probes import measure_name, no_skill
 
 _MIN_LABELS: Final = 200
+_ABLE: Final = 0.7  # ROC AUC: a model that knows little contradicts labels everywhere
 
 
 def no_signal(context: Context, task: LearningTask, measured: Measured) -> list[Finding]:
@@ -79,22 +80,23 @@ def learning_curve(_context: Context, task: LearningTask, measured: Measured) ->
 def label_noise(context: Context, task: LearningTask, measured: Measured) -> list[Finding]:
     """label.noise: labels that contradict predictions which are as sure as they get."""
     check = "label.noise"
-    wrong = None if measured.signal is None else measured.signal.contradicting
-    if wrong is None or len(wrong) < _MIN_LABELS or wrong.mean() <= context.limit(check, "warn"):
+    found = None if measured.signal is None else measured.signal.label_errors
+    if found is None or len(found.rows) < _MIN_LABELS or found.low <= context.limit(check, "warn"):
         return []
-    share = float(wrong.mean())
+    if measured.signal is None or measured.signal.score.low < _ABLE:
+        return []
     rows = np.zeros(context.profile.sample.num_rows, np.bool_)
-    rows[np.flatnonzero(context.labelled_rows)[: len(wrong)][wrong]] = True
+    rows[np.flatnonzero(context.labelled_rows)[: len(found.rows)][found.rows]] = True
     return [
         Finding(
             check,
             Severity.WARNING,
-            f"about {share:.1%} of the labels {task.target} are probably wrong: they contradict predictions that are "
-            f"as sure as they get ({int(wrong.sum()):,} of {len(wrong):,} rows of the sample)",
-            "look at these rows, and at how labels are given; no model can be better than its labels",
+            f"about {found.rate:.1%} of the labels {task.target} are probably wrong: so many contradict even the "
+            f"predictions that a small model is surest of ({measured.rows:,} rows of the sample)",
+            "look at the example rows, and at how labels are given; no model can be better than its labels",
             column=task.target,
-            count=int(wrong.sum()),
-            share=share,
+            count=int(found.rows.sum()),
+            share=found.rate,
             threshold=context.limit(check, "warn"),
             places=context.places(rows),
         )
@@ -110,7 +112,7 @@ def group(context: Context, task: LearningTask, measured: Measured) -> list[Find
             context, task, found, "leak.group", f"set data.group: {flow(found.column)}", "with whole groups apart"
         )
         for found in measured.groups
-        if _flatters(found, context.limit("leak.group", "warn"))
+        if _flatters(found, task, context.limit("leak.group", "warn"))
     ][:1]
 
 
@@ -118,14 +120,15 @@ def time(context: Context, task: LearningTask, measured: Measured) -> list[Findi
     """leak.time: a random split lets a model look into the future of the rows that it is scored on."""
     if measured.time is None or context.config.split.kind == "time":
         return []
-    if not _flatters(measured.time, context.limit("leak.time", "warn")):
+    if not _flatters(measured.time, task, context.limit("leak.time", "warn")):
         return []
     advice = f"set data.time: {flow(measured.time.column)} and split.kind: time"
     return [_flattered(context, task, measured.time, "leak.time", advice, "from earlier rows alone")]
 
 
-def _flatters(found: Flattery, limit: float) -> bool:
-    return found.gain.value > limit and found.gain.low > 0
+def _flatters(found: Flattery, task: LearningTask, limit: float) -> bool:
+    """Whether the gain is clear, and not that of one useless model over a worse one."""
+    return found.random - max(found.honest, no_skill(task)) > limit and found.gain.low > 0
 
 
 def _flattered(context: Context, task: LearningTask, found: Flattery, check: str, advice: str, how: str) -> Finding:

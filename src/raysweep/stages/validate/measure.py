@@ -17,9 +17,10 @@ from raysweep.stages.validate.context import Context
 from raysweep.stages.validate.single_feature import codes_of, numbers_of
 from raysweep.training.probes import (
     LINEAR_ROWS,
+    LabelErrors,
     ProbeScore,
-    confident_errors,
     group_folds,
+    label_errors,
     line,
     out_of_fold,
     predict,
@@ -61,11 +62,11 @@ class ProbeRows:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """The best small model's score, and which rows contradict it (classes only)."""
+    """The best small model's score, and the labels that it finds wrong (classes only)."""
 
     model: str
     score: ProbeScore
-    contradicting: npt.NDArray[np.bool_] | None
+    label_errors: LabelErrors | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +147,8 @@ def signal(rows: ProbeRows) -> Signal:
     predicted = [(name, out_of_fold(task, block, folds, model)) for name, model in models]
     scored = [(probe_score(task, block.y, one), name, one) for name, one in predicted]
     best, name, by_best = max(scored, key=lambda one: np.nan_to_num(one[0].value, nan=-np.inf))
-    contradicting = confident_errors(block.y, by_best) if task.kind.is_classification else None
-    return Signal(name, best, contradicting)
+    wrong = label_errors(block.y, by_best) if task.kind.is_classification else None
+    return Signal(name, best, wrong)
 
 
 def learning_curve(rows: ProbeRows) -> tuple[tuple[int, ProbeScore], ...]:

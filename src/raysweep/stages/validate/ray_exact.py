@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -28,15 +28,19 @@ def _ask_blocks(table: Table, questions: Questions, prepare: Sequence[Rule]) -> 
     if not columns:
         return Answers()
 
-    def ask(block: pa.Table) -> pa.Table:
-        answers = (
-            [pickle.dumps(answer_block(apply_unfitted(block, prepare).select(columns), questions), protocol=5)]
-            if block.num_rows
-            else []
-        )
-        return pa.table({_ANSWER: pa.array(answers, pa.large_binary())})
+    def ask(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        for block in blocks:
+            if block.num_rows:
+                answered = answer_block(apply_unfitted(block, prepare).select(columns), questions)
+                yield pa.table({_ANSWER: pa.array([pickle.dumps(answered, protocol=5)], pa.large_binary())})
 
-    answered = table.dataset.map_batches(ask, batch_format="pyarrow", batch_size=None)
+    # Rules may make one column of another, so that only without rules it is known which ones have to be read.
+    names = None if prepare else columns
+    answered = (
+        table.scan(ask, names)
+        if table.scan is not None
+        else table.dataset.map_batches(lambda block: ask(iter([block])), batch_format="pyarrow", batch_size=None)
+    )
     parts = [
         pickle.loads(answer.as_buffer())  # noqa: S301 - written by our own worker a moment ago
         for batch in answered.iter_batches(batch_format="pyarrow", batch_size=None)
