@@ -52,6 +52,11 @@ def read_findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
                 message=one["message"],
                 advice=one["advice"],
                 column=one["column"],
+                count=one.get("count"),
+                share=one.get("share"),
+                examples=tuple(one.get("examples", ())),
+                places=tuple(one.get("places", ())),
+                waived=one.get("waived"),
             )
             for one in documents
         ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from raysweep.records.table import DataCheck, Finding
+from raysweep.documents import plain_record
+from raysweep.records.table import DataCheck
 
 SCHEMA_VERSION: Final = 1
 
@@ -14,22 +15,15 @@ def findings_document(check: DataCheck) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "suitability": check.suitability.value,
-        "findings": [_finding(finding) for finding in check.findings],
+        "findings": plain_record(check.findings),
         "left_out": dict(check.left_out),
         "said": [] if check.task is None else list(check.task.said),
-    }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "check": finding.check,
-        "severity": finding.severity.value,
-        "message": finding.message,
-        "advice": finding.advice,
-        "column": finding.column,
-        "count": finding.count,
-        "share": finding.share,
-        "threshold": finding.threshold,
-        "examples": list(finding.examples),
-        "leaves_out": finding.leaves_out,
+        "meanings": {name: meaning.value for name, meaning in check.meanings.items()},
+        "structure": {
+            "groups": list(check.structure.groups),
+            "times": list(check.structure.times),
+            "dependencies": {name: list(others) for name, others in check.structure.dependencies},
+        },
+        "proposals": [{"line": one.line, "why": one.why} for one in check.proposals],
+        "unused_waivers": list(check.unused_waivers),
     }
