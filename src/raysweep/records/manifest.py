@@ -66,8 +66,17 @@ class ModelRecord(Document):
     prepare_sha256: str | None = None
 
 
+class WaivedFinding(Document):
+    """A finding that the sweep accepts; `reason` holds the bound and the last day too."""
+
+    check: str
+    column: str | None
+    message: str
+    reason: str
+
+
 class DataRecord(Document):
-    """The table: where it was, what identifies it, and the rules of `data.prepare`."""
+    """The table: where it was, what identifies it, what was accepted of it, and the rules of `data.prepare`."""
 
     address: str
     format: str
@@ -77,6 +86,7 @@ class DataRecord(Document):
     files: tuple[Mapping[str, Any], ...]
     suitability: str
     warnings: tuple[str, ...]
+    waived: tuple[WaivedFinding, ...] = ()
     prepare: tuple[Mapping[str, Any], ...] = ()
 
 

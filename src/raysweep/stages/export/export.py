@@ -21,6 +21,7 @@ from raysweep.records.manifest import (
     SearchRecord,
     Signature,
     SplitRecord,
+    WaivedFinding,
 )
 from raysweep.records.table import LearningTask, Severity, Split
 from raysweep.records.trial import FittedModel, SearchOutcome
@@ -104,6 +105,11 @@ def _data(contents: BundleContents) -> DataRecord:
         files=tuple(plain_record(file) for file in view.table.files),
         suitability=view.check.suitability.value,
         prepare=rule_documents(contents.config.data.prepare),
+        waived=tuple(
+            WaivedFinding(check=one.check, column=one.column, message=one.message, reason=one.waived or "")
+            for one in view.check.findings
+            if one.severity is Severity.WAIVED
+        ),
         warnings=tuple(f"{one.severity.value} {one.check}: {one.message}" for one in warnings),
     )
 
