@@ -149,9 +149,8 @@ class Context:
         return tuple(self.place_text(Place(file, row)) for file, row in numbers)
 
     def place_text(self, place: Place) -> str:
-        """A row's place in words; rows are counted from 1, without a heading."""
-        file = f"{self.files[place.file]} " if 0 <= place.file < len(self.files) else ""
-        return f"{file}row {place.row + 1:,}"
+        """A row's place in words."""
+        return place_text(self.files, place)
 
     def _count_texts(self, name: str) -> ValueCounts:
         column = self.profile.column(name)
@@ -160,6 +159,12 @@ class Context:
             return ValueCounts(pa.array(labels, pa.large_string()), np.asarray(counts, dtype=np.int64))
         counted = pc.value_counts(self.sampled(name).drop_null().combine_chunks())
         return ValueCounts(counted.field("values"), np.asarray(counted.field("counts"), dtype=np.int64))
+
+
+def place_text(files: Sequence[str], place: Place) -> str:
+    """A row's place in words; rows are counted from 1, without a heading."""
+    file = f"{files[place.file]} " if 0 <= place.file < len(files) else ""
+    return f"{file}row {place.row + 1:,}"
 
 
 def without(context: Context, names: Mapping[str, Any]) -> tuple[Column, ...]:
