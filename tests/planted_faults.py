@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from builders import check_means, profile_of, sweep_config, table_of
-from raysweep.records.table import DataCheck, Finding, Severity
+from builders import arrow_of, check_means, clean_table, profile_of, sweep_config, table_of
+from raysweep.config import TaskKind
+from raysweep.records.metric import metric_for
+from raysweep.records.table import DataCheck, Finding, LearningTask, Part, Severity
+from raysweep.stages.split.part_checks import PartRows
 from raysweep.stages.validate.gate import validate_table
+from raysweep.training.targets import target_codes
+from raysweep.training.trial_data import RowBlock
 
 ROWS = 5_000
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -329,4 +334,52 @@ MODEL_FAULTS = {
     "customers in every part": Fault(entities, {"leak.group": WARNING}),
     "days in every part": Fault(days, {"leak.time": WARNING}),
 }
-SPLIT_FAULTS: dict[str, Fault] = {}
+
+
+@dataclass(frozen=True)
+class SplitFault:
+    """A fault between the parts: what becomes of the frame of a part, and the findings that must come of it."""
+
+    plant: Callable[[pd.DataFrame, Part, np.random.Generator], pd.DataFrame]
+    expected: dict[str, Severity]
+    kind: str = "stratified"
+    keys_shared: int = 0
+
+    def rows(self, sizes: tuple[int, int, int] = (1_800, 600, 600)) -> PartRows:
+        """The parts, with the fault in them."""
+        rng = np.random.default_rng(12)
+        blocks = {}
+        for seed, (part, size) in enumerate(zip(Part, sizes, strict=True)):
+            frame = self.plant(clean_table(size, seed, "multiclass"), part, rng)
+            arrow, _ = arrow_of(frame)
+            y = target_codes(arrow.column("target"), parts_task())
+            blocks[part] = RowBlock(arrow.drop_columns(["target"]), y, None)
+        return PartRows(self.kind, blocks, self.keys_shared)
+
+
+def parts_task() -> LearningTask:
+    """The task of the parts of `SplitFault`."""
+    columns = tuple(column for column in arrow_of(clean_table(50, 0))[1] if column.name != "target")
+    kind, classes = TaskKind.MULTICLASS, ("high", "low", "middle")
+    return LearningTask(kind, "target", metric_for(None, kind), columns, classes)
+
+
+SPLIT_FAULTS = {
+    "a key in two parts": SplitFault(lambda f, _p, _r: f, {"split.overlap": ERROR}, keys_shared=3),
+    "a random part that differs": SplitFault(
+        lambda f, p, _: f.assign(amount=f["amount"] + (40 if p is Part.VALIDATION else 0)), {"split.drift": ERROR}
+    ),
+    "later rows that differ": SplitFault(
+        lambda f, p, _: f.assign(amount=f["amount"] + (40 if p is Part.VALIDATION else 0)),
+        {"split.drift": WARNING},
+        kind="time",
+    ),
+    "categories of later rows": SplitFault(
+        lambda f, p, rng: f.assign(city=f["city"].mask((p is Part.TESTING) & (rng.random(len(f)) < 0.07), "Oslo")),
+        {"split.new_category": WARNING},
+    ),
+    "a class that training lacks": SplitFault(
+        lambda f, p, _: f.assign(target=f["target"].replace("low", "high")) if p is Part.TRAINING else f,
+        {"split.new_label": ERROR},
+    ),
+}

@@ -258,6 +258,8 @@ class SweepConfig(Document):
             raise ValueError(f"data.group keeps rows together, but split.kind is {kind}: leave it out, or say group")
         if data.group is not None and self.split.key is not None:
             raise ValueError("data.group and split.key both say which rows stay together; give one of them")
+        if kind == "time" and self.split.key is not None:
+            raise ValueError("split.kind is time: rows are not told apart by split.key; leave it out")
         if kind == "time" and self.split.folds not in {"auto", 1}:
             raise ValueError("split.kind time has no folds: later rows would train what predicts earlier ones")
         for name, column in (("data.group", data.group), ("data.time", data.time)):

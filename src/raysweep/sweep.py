@@ -39,10 +39,13 @@ from raysweep.stages.source.ray_source import MEMORY, locate, open_table
 from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.features import requested_inputs
-from raysweep.stages.validate.gate import Means, validate_table
+from raysweep.stages.validate.gate import Means, validate_table, with_findings
 from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target
 from raysweep.stages.validate.ray_exact import answer_over
 from raysweep.stages.validate.ray_measure import carry_out
+from raysweep.stages.validate.ray_user_schema import findings_of_schema
+from raysweep.stages.validate.thresholds import resolve_thresholds
+from raysweep.stages.validate.user_schema import UserSchema, read_user_schema
 from raysweep.storage.journal import Journal
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
@@ -117,6 +120,7 @@ def run(request: SweepRequest) -> Sweep:
     check_metric_name(config.search.metric)
     space = load_space(config.search.space, base=Path())
     check_space(space)
+    schema = read_user_schema(config)
     if request.data is None:
         locate(config)
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
@@ -127,15 +131,18 @@ def run(request: SweepRequest) -> Sweep:
             Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
         )
         count_slots(config.search)
-        sweep = Sweep(run_id, examine(config, request.data, request.tell))
+        sweep = Sweep(run_id, examine(config, request.data, request.tell, schema))
         _claim(store, run_id)
         if sweep.examined.check.task is None:
             _export(request, sweep, folder, store, space)
             raise _unsuitable(sweep.examined.check, store)
         task = sweep.examined.check.task
         with _stage(request.tell, Stage.SPLIT) as done:
-            sweep = replace(sweep, split=_cut(config, sweep.examined, task, folder))
+            sweep = _with_split(sweep, _cut(config, sweep.examined, task, folder), config)
             done(_split_summary(sweep.split))
+        if sweep.examined.check.suitability is Suitability.UNSUITABLE:
+            _export(request, sweep, folder, store, space)
+            raise _unsuitable(sweep.examined.check, store)
         sweep = _search(request, sweep, task, space, folder)
         if not sweep.ranking:
             _export(request, sweep, folder, store, space)
@@ -145,8 +152,8 @@ def run(request: SweepRequest) -> Sweep:
     return replace(sweep, bundle_url=url, seconds=time.perf_counter() - started)
 
 
-def examine(config: SweepConfig, data: object, tell: Listener) -> Examined:
-    """The first three stages: read, profile, validate."""
+def examine(config: SweepConfig, data: object, tell: Listener, schema: UserSchema | None) -> Examined:
+    """The first three stages: read, profile, validate; `schema` is what `checks.schema` says."""
     with _stage(tell, Stage.SOURCE) as done, ray_errors_translated("reading the table"):
         table = open_table(config, data)
         request = _profile_request(table, config)
@@ -182,7 +189,7 @@ def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
     return ProfileRequest(
         target=config.data.target,
         features=tuple(column.name for column in requested_inputs(table, config)),
-        key=key_columns(table, config.split, config.data.target),
+        key=key_columns(table, config),
         prepare=config.data.prepare,
     )
 
@@ -197,13 +204,20 @@ def _aim(config: SweepConfig, table: Table, profile: Profile) -> LearningTask | 
 
 def _usable(config: SweepConfig, table: Table, profile: Profile, aim: LearningTask) -> Any:
     """The rows of the sample that will not be validation rows."""
-    return usable_rows(plan_assignment(table, config.split, aim), profile.sample_keys)
+    return usable_rows(plan_assignment(table, config, aim), profile, config.data.time)
 
 
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
     with ray_errors_translated("splitting the table"):
-        assignment = plan_assignment(examined.table, config.split, task)
-        return cut_table(examined.table, config.split, task, assignment, folder.path)
+        assignment = plan_assignment(examined.table, config, task)
+        thresholds = resolve_thresholds(config.checks)
+        return cut_table(examined.table, config, task, assignment, folder.path, thresholds)
+
+
+def _with_split(sweep: Sweep, split: Split, config: SweepConfig) -> Sweep:
+    """The sweep with its split, and with what the parts said of one another among its findings."""
+    check = with_findings(sweep.examined.check, split.findings, config, datetime.now(UTC).date())
+    return replace(sweep, split=split, examined=replace(sweep.examined, check=check))
 
 
 def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, space: SearchSpace, folder: RunFolder) -> Sweep:

@@ -11,14 +11,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from builders import arrow_of, clean_table, table_of
-from raysweep.config import SplitConfig, TaskKind
+from builders import arrow_of, clean_table, profile_of, sweep_config, table_of
+from raysweep.config import TaskKind
 from raysweep.errors import DataUnsuitable
 from raysweep.records.metric import metric_for
 from raysweep.records.table import LearningTask, Part
 from raysweep.rows.hashing import digest_of, hash_rows
 from raysweep.stages.confirm.ray_confirm import open_sealed
-from raysweep.stages.split.ray_split import cut_table, plan_assignment
+from raysweep.stages.split.ray_split import cut_table, plan_assignment, usable_rows
+from raysweep.stages.validate.thresholds import DEFAULTS
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session"),
@@ -46,8 +47,9 @@ def task_of(frame, kind=TaskKind.BINARY, weight=None):
 
 
 def cut(table, task, folder, **config):
-    split_config = SplitConfig(**config)
-    return cut_table(table, split_config, task, plan_assignment(table, split_config, task), folder)
+    data = config.pop("data", {})
+    sweep = sweep_config(task.target, split=config, weight=task.weight, **data)
+    return cut_table(table, sweep, task, plan_assignment(table, sweep, task), folder, DEFAULTS)
 
 
 def search_rows(split):
@@ -179,3 +181,38 @@ def test_no_rows_at_all(tmp_path):
     empty = frame.head(0).assign(target=pd.Series([], dtype="int64"))
     with pytest.raises(DataUnsuitable, match="part is empty"):
         cut(table_in(empty), task_of(frame), tmp_path)
+
+
+def test_rows_of_a_group_stay_together_without_being_learned_from(tmp_path):
+    frame = clean_table(400, seed=8).assign(person=np.arange(400) // 4)
+    split = cut(table_in(frame, 3), task_of(frame), tmp_path, data={"group": "person"})
+    assert (split.kind, split.key, split.keys_shared) == ("group", ("person",), 0)
+
+
+@pytest.mark.parametrize("blocks", [1, 7])
+def test_the_latest_rows_validate(tmp_path, blocks):
+    frame = clean_table(2_000, seed=8)
+    frame.loc[:9, "joined"] = pd.NaT
+    frame.loc[10:14, "target"] = np.nan
+    sweep = {"kind": "time", "data": {"time": "joined"}}
+    split = cut(table_in(frame, blocks, order=blocks), task_of(frame), tmp_path, **sweep)
+    rows, sealed = search_rows(split), open_sealed(split, task_of(frame))
+    days = [block.features.column("joined").to_pandas().dropna() for block in (rows.training, rows.testing, sealed)]
+    assert days[0].max() < days[1].min()
+    assert days[1].max() < days[2].min()
+    assert sum(map(len, days)) == 1_985
+    assert rows.training.features.column("joined").null_count == 10
+    assert [part.rows / 1_995 for part in split.parts.values()] == pytest.approx([0.6, 0.2, 0.2], abs=0.01)
+    assert (split.kind, split.folds, split.keys_shared) == ("time", 1, 0)
+    assert split.cuts == tuple(day.min().timestamp() * 1e6 for day in days[1:])
+
+
+def test_checks_may_look_at_early_rows_only(tmp_path):
+    frame = clean_table(2_000, seed=8)
+    config = sweep_config("target", split={"kind": "time"}, time="joined")
+    assignment = plan_assignment(table_in(frame), config, task_of(frame))
+    profile = profile_of(frame)
+    usable = usable_rows(assignment, profile, "joined")
+    late = profile.sample.column("joined").to_pandas() >= pd.Timestamp(assignment.cuts[1], unit="us")
+    assert (usable == ~late.to_numpy()).all()
+    assert 0.15 < late.mean() < 0.25

@@ -379,6 +379,8 @@ class Split:
         left_out_rows: rows without a target.
         search_data: references to the training and testing rows in Ray's object store; opaque.
         sealed: file of the sealed validation rows, on this machine only.
+        findings: what the parts said of one another before the validation rows were sealed.
+        cuts: kind time: when testing and validation begin, in microseconds since 1970 (or the column's numbers).
     """
 
     kind: str
@@ -390,3 +392,5 @@ class Split:
     left_out_rows: int
     search_data: Any = field(repr=False, compare=False)
     sealed: str = field(repr=False, compare=False, default="")
+    cuts: tuple[float, ...] = ()
+    findings: tuple[Finding, ...] = ()

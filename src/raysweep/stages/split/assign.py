@@ -47,6 +47,37 @@ class Assignment:
         return parts
 
 
+@dataclass(frozen=True, slots=True)
+class TimeAssignment:
+    """The rule that gives each row its part by its time: the earliest train, the latest validate.
+
+    Attributes:
+        cuts: the times at which testing and validation begin, in microseconds (or the column's own numbers).
+    """
+
+    cuts: tuple[float, float]
+
+    def part_of_times(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
+        """Position in `PARTS` of each time, shape (rows,); a row without a time trains, since it may be early."""
+        parts = np.searchsorted(self.cuts, times, side="right").astype(np.int8)
+        parts[np.isnan(times)] = 0
+        return parts
+
+
+def cut_times(times: npt.NDArray[np.float64], parts: PartsConfig) -> TimeAssignment:
+    """The cut points that give the parts these shares of the rows; rows of one time stay together.
+
+    Args:
+        times: of the rows with a target, shape (rows,); NaN where missing.
+        parts: the shares.
+    """
+    known = np.sort(times[~np.isnan(times)])
+    if not len(known):
+        return TimeAssignment((np.inf, np.inf))
+    first, second = (min(len(known) - 1, round(share * len(known))) for share in (parts.training, 1 - parts.validation))
+    return TimeAssignment((float(known[first]), float(known[second])))
+
+
 def make_assignment(parts: PartsConfig, seed: int, rare_keys: Mapping[str, Hashes] | None = None) -> Assignment:
     """The assignment for these shares.
 

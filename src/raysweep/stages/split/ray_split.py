@@ -14,24 +14,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import ray
 
-from raysweep.config import SplitConfig
+from raysweep.config import SweepConfig, TaskKind
 from raysweep.errors import DataUnsuitable
-from raysweep.records.table import Finding, LearningTask, Part, PartSummary, Severity, Split, Table
+from raysweep.records.table import Finding, LearningTask, Part, PartSummary, Profile, Severity, Split, Table
 from raysweep.rows.hashing import Hashes, digest_of, hash_rows
 from raysweep.stages.split.assign import (
     PARTS,
     RARE_CLASS_ROWS,
     Assignment,
+    TimeAssignment,
     assign_folds,
     count_folds,
+    cut_times,
     make_assignment,
 )
+from raysweep.stages.split.part_checks import PartRows, Thresholds, part_findings
 from raysweep.training.learner import Floats
 from raysweep.training.row_file import write_rows
 from raysweep.training.targets import target_codes
 from raysweep.training.trial_data import RowBlock, SearchRows
 
-_KEY, _ROW, _PART, _TARGET, _WEIGHT = "key", "row", "part", "target", "weight"
+_KEY, _ROW, _PART, _TARGET, _WEIGHT, _TIME = "key", "row", "part", "target", "weight", "time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,64 +45,113 @@ class _Cut:
     block: RowBlock
 
 
-def key_columns(table: Table, config: SplitConfig, target: str | None) -> tuple[str, ...]:
-    """The columns whose values identify a row: `split.key`, else all but the target."""
-    return config.key or tuple(name for name in table.names if name != target)
+def key_columns(table: Table, config: SweepConfig) -> tuple[str, ...]:
+    """The columns whose values say which rows stay together: the group, `split.key`, else all but the target."""
+    if config.data.group is not None:
+        return (config.data.group,)
+    return config.split.key or tuple(name for name in table.names if name != config.data.target)
 
 
-def usable_rows(assignment: Assignment, keys: Hashes) -> npt.NDArray[np.bool_]:
-    """Rows of a sample that checks may look at closely: those that will not be validation rows.
+def usable_rows(assignment: Assignment | TimeAssignment, profile: Profile, time: str | None) -> npt.NDArray[np.bool_]:
+    """Rows of the profile's sample that checks may look at closely: those that will not be validation rows.
 
     Args:
         assignment: from `plan_assignment`.
-        keys: the hash of each row's key columns, as `Profile.sample_keys` has it.
+        profile: its sample and the sample's keys.
+        time: `data.time`.
     """
-    return np.asarray(assignment.part_of(keys) != PARTS.index(Part.VALIDATION))
+    if isinstance(assignment, Assignment):
+        parts = assignment.part_of(profile.sample_keys)
+    elif time is not None and time in profile.sample.column_names:
+        parts = assignment.part_of_times(time_values(profile.sample.column(time)))
+    else:  # prepared away: nothing of the sample is known not to be validation
+        parts = np.full(profile.sample.num_rows, PARTS.index(Part.VALIDATION), np.int8)
+    return np.asarray(parts != PARTS.index(Part.VALIDATION))
 
 
-def plan_assignment(table: Table, config: SplitConfig, task: LearningTask) -> Assignment:
-    """The rule that gives each row its part; looks up the rows of rare classes where there are any."""
-    stratified = task.kind.is_classification and config.kind != "random"
-    rare = [code for code, count in enumerate(task.class_counts) if count < RARE_CLASS_ROWS] if stratified else []
-    keys = _keys_of_classes(table, key_columns(table, config, task.target), task, rare) if rare else {}
-    return make_assignment(config.parts, config.seed, keys)
+def plan_assignment(table: Table, config: SweepConfig, task: LearningTask) -> Assignment | TimeAssignment:
+    """The rule that gives each row its part; looks up the times, or the rows of rare classes where there are any."""
+    kind, time = split_kind(config, task.kind), config.data.time
+    if kind == "time" and time is not None:
+        return cut_times(_times(table, time, task), config.split.parts)
+    is_stratified = task.kind.is_classification and kind != "random"
+    rare = [code for code, count in enumerate(task.class_counts) if count < RARE_CLASS_ROWS] if is_stratified else []
+    keys = _keys_of_classes(table, key_columns(table, config), task, rare) if rare else {}
+    return make_assignment(config.split.parts, config.split.seed, keys)
+
+
+def split_kind(config: SweepConfig, task: TaskKind) -> str:
+    """The kind of split that is asked for, or that fits the task."""
+    if config.split.kind is not None:
+        return config.split.kind
+    if config.data.group is not None:
+        return "group"
+    return "stratified" if task.is_classification else "random"
 
 
 def cut_table(
-    table: Table, config: SplitConfig, task: LearningTask, assignment: Assignment, work_folder: Path
+    table: Table,
+    config: SweepConfig,
+    task: LearningTask,
+    assignment: Assignment | TimeAssignment,
+    work_folder: Path,
+    thresholds: Thresholds,
 ) -> Split:
     """Cut every row with a target into its part, seal the validation rows, hand out the others.
 
     Args:
         table: the whole table.
-        config: the section `split`.
+        config: the sweep.
         task: what is to be learned; its target decides which rows count.
         assignment: from `plan_assignment`.
         work_folder: private to the driver (mode 0700); the validation rows are put there and nowhere else.
+        thresholds: of the checks between the parts.
 
     Raises:
         DataUnsuitable: a part is empty.
     """
-    key = key_columns(table, config, task.target)
-    dealt, left_out = _deal(table, key, task, assignment)
+    key, kind = key_columns(table, config), split_kind(config, task.kind)
+    time = config.data.time if kind == "time" else None
+    dealt, left_out = _deal(table, config, task, assignment)
     parts = {part: _part_of(dealt, position, task) for position, part in enumerate(PARTS)}
     for part, cut in parts.items():
         if cut.block.rows == 0:
             raise _empty_part(part)
     training, testing, validation = (parts[part] for part in PARTS)
-    folds = count_folds(config.folds, training.block.rows + testing.block.rows)
-    search = SearchRows(training.block, testing.block, _folds(training, testing, task, folds, config.seed), folds)
+    wanted = 1 if kind == "time" else config.split.folds
+    folds = count_folds(wanted, training.block.rows + testing.block.rows)
+    search = SearchRows(training.block, testing.block, _folds(training, testing, task, folds, config.split.seed), folds)
+    shared = _count_shared(parts)
+    compared = PartRows(kind, {part: cut.block for part, cut in parts.items()}, shared, time)
     return Split(
-        kind=config.kind or ("stratified" if task.kind.is_classification else "random"),
-        seed=config.seed,
+        kind=kind,
+        seed=config.split.seed,
         key=key,
         parts={part: _summary(cut, task) for part, cut in parts.items()},
         folds=folds,
-        keys_shared=_count_shared(parts),
+        keys_shared=shared,
         left_out_rows=left_out,
         search_data=ray.put(search),
         sealed=_seal(validation, work_folder),
+        cuts=assignment.cuts if isinstance(assignment, TimeAssignment) else (),
+        findings=part_findings(compared, task, thresholds),
     )
+
+
+def time_values(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Instants in microseconds, or the numbers themselves; NaN where missing."""
+    array = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
+    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+
+
+def _times(table: Table, time: str, task: LearningTask) -> npt.NDArray[np.float64]:
+    """The times of all rows with a target."""
+
+    def find(batch: pa.Table) -> pa.Table:
+        known = ~np.isnan(target_codes(batch.column(task.target), task))
+        return pa.table({_TIME: time_values(batch.column(time))[known]})
+
+    return np.asarray(_collect(table, find).column(_TIME).to_numpy(), dtype=np.float64)
 
 
 def _keys_of_classes(table: Table, key: Sequence[str], task: LearningTask, rare: Sequence[int]) -> Mapping[str, Hashes]:
@@ -116,15 +168,20 @@ def _keys_of_classes(table: Table, key: Sequence[str], task: LearningTask, rare:
     return {str(task.classes[code]): np.sort(keys[codes == code]) for code in rare}
 
 
-def _deal(table: Table, key: Sequence[str], task: LearningTask, assignment: Assignment) -> tuple[pa.Table, int]:
-    names = [column.name for column in task.inputs]
+def _deal(
+    table: Table, config: SweepConfig, task: LearningTask, assignment: Assignment | TimeAssignment
+) -> tuple[pa.Table, int]:
+    names, key, time = [column.name for column in task.inputs], key_columns(table, config), config.data.time
 
     def deal(batch: pa.Table) -> pa.Table:
         keys = hash_rows(batch, key)
         columns: dict[str, Any] = {str(position): batch.column(name) for position, name in enumerate(names)}
         columns[_KEY] = keys
         columns[_ROW] = hash_rows(batch, table.names)
-        columns[_PART] = assignment.part_of(keys)
+        if isinstance(assignment, Assignment):
+            columns[_PART] = assignment.part_of(keys)
+        else:
+            columns[_PART] = assignment.part_of_times(time_values(batch.column(time)))
         columns[_TARGET] = target_codes(batch.column(task.target), task)
         if task.weight is not None:
             columns[_WEIGHT] = pc.cast(batch.column(task.weight), pa.float64())

@@ -27,6 +27,8 @@ def requested_features(table: Table, config: SweepConfig) -> tuple[Column, ...]:
     data = config.data
     origin = made_of(table.columns, data.prepare)
     apart = {data.target, data.weight, *data.features.exclude}
+    if data.group is not None and data.group not in (data.features.include or ()):
+        apart.add(data.group)  # a new group's name says nothing
     included = set(table.names if data.features.include is None else data.features.include)
     return tuple(
         column
@@ -52,6 +54,8 @@ def _unknown_columns(table: Table, config: SweepConfig) -> list[str]:
         ("data.features.include", data.features.include or (), either),
         ("data.features.exclude", data.features.exclude, either),
         ("data.weight", () if data.weight is None else (data.weight,), table.names),
+        ("data.group", () if data.group is None else (data.group,), table.names),
+        ("data.time", () if data.time is None else (data.time,), table.names),
         ("split.key", config.split.key or (), table.names),
     ]
     return [
@@ -72,7 +76,15 @@ def _contradictions(table: Table, config: SweepConfig) -> list[str]:
     problems += [
         f"data.features.include holds {name!r}, which data.prepare drops" for name in included if name not in kept
     ]
+    problems += _time_problems(table, data)
     return problems if data.weight is None else [*problems, *_weight_problems(table.column(data.weight), data)]
+
+
+def _time_problems(table: Table, data: DataConfig) -> list[str]:
+    if data.time is None or table.column(data.time).kind in {ColumnKind.DATETIME, ColumnKind.NUMBER}:
+        return []
+    kind = table.column(data.time).kind.value
+    return [f"data.time: {data.time!r} holds values of kind {kind}, not dates or numbers; make it a date in the source"]
 
 
 def _weight_problems(column: Column, data: DataConfig) -> list[str]:

@@ -1,0 +1,223 @@
+"""Checks between the parts, made while the rows are being split: only findings leave this place, never a row.
+
+Shares are compared by the population stability index (Siddiqi 2006) on tenths of the training rows, less what chance
+brings; parts that should differ (by time or group) also by a model that tells their rows apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raysweep.config import TaskKind
+from raysweep.records.metric import metric_for
+from raysweep.records.table import Column, ColumnKind, Finding, LearningTask, Part, Severity
+from raysweep.training.probes import out_of_fold, probe_score, stretches, trees
+from raysweep.training.trial_data import RowBlock
+
+Thresholds = Mapping[str, Mapping[str, float]]
+
+_LATER: Final = (Part.TESTING, Part.VALIDATION)
+_BINS: Final = 10
+_MAX_CATEGORIES: Final = 20
+_CHANCE: Final = 3.0  # how many times the expected index may come about by chance
+_MODEL_ROWS: Final = 5_000
+_SHOWN: Final = 5
+_MIN_ROWS: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PartRows:
+    """The rows of all parts, the validation part among them.
+
+    Attributes:
+        kind: of the split.
+        keys_shared: row keys that stand in more than one part.
+        time: the column that they are split by, if by time: there they differ on purpose.
+    """
+
+    kind: str
+    blocks: Mapping[Part, RowBlock]
+    keys_shared: int
+    time: str | None = None
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the parts cannot differ but by chance."""
+        return self.kind in {"random", "stratified"}
+
+
+def part_findings(rows: PartRows, task: LearningTask, thresholds: Thresholds) -> tuple[Finding, ...]:
+    """What the parts say of one another."""
+    columns = list(_compared(rows, task))
+    found = [*_overlap(rows), *_new_labels(rows, task)]
+    for part in _LATER:
+        for column in columns:
+            found += _drift(rows, part, column, thresholds["split.drift"]["psi"])
+            if column.kind is ColumnKind.STRING:
+                found += _new_categories(rows, part, column.name, thresholds["split.new_category"]["warn"])
+    if not rows.is_random:
+        found += _told_apart(rows, task, thresholds["split.drift"]["auc"])
+    return tuple(found)
+
+
+def stability_index(before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> float:
+    """The population stability index of two counts over the same bins, less three times what chance brings."""
+    bins = len(before)
+    p, q = (np.asarray((counts + 0.5) / (counts.sum() + 0.5 * bins), np.float64) for counts in (before, after))
+    index = float(((p - q) * np.log(p / q)).sum())
+    return max(0.0, index - _CHANCE * (bins - 1) * float(1 / before.sum() + 1 / after.sum()))
+
+
+def _overlap(rows: PartRows) -> list[Finding]:
+    if not rows.keys_shared:
+        return []
+    return [
+        Finding(
+            "split.overlap",
+            Severity.ERROR,
+            f"{rows.keys_shared:,} row keys stand in more than one part: scores would be those of rows already seen",
+            "split by time needs rows whose key holds the time; leave split.key out, or split by group",
+            count=rows.keys_shared,
+        )
+    ]
+
+
+def _new_labels(rows: PartRows, task: LearningTask) -> list[Finding]:
+    if not task.kind.is_classification:
+        return []
+    known = np.unique(rows.blocks[Part.TRAINING].y)
+    findings = []
+    for part in _LATER:
+        new = np.setdiff1d(rows.blocks[part].y, known).astype(int)
+        if not len(new):
+            continue
+        shown = tuple(repr(task.classes[code]) for code in new[:_SHOWN])
+        findings.append(
+            Finding(
+                "split.new_label",
+                Severity.ERROR,
+                f"{part} holds {task.target} = {', '.join(shown)}, which no training row has",
+                "give more rows of it, merge it with another class, or split otherwise",
+                column=task.target,
+                count=int(np.isin(rows.blocks[part].y, new).sum()),
+                examples=shown,
+            )
+        )
+    return findings
+
+
+def _drift(rows: PartRows, part: Part, column: Column, limit: float) -> list[Finding]:
+    before, after = (rows.blocks[one].features.column(column.name) for one in (Part.TRAINING, part))
+    if min(len(before), len(after)) < _MIN_ROWS:
+        return []
+    index = stability_index(*_binned(before, after))
+    if index <= limit:
+        return []
+    return [
+        Finding(
+            "split.drift",
+            Severity.ERROR if rows.is_random else Severity.WARNING,
+            f"{column.name} is distributed otherwise in {part} than in training (PSI {index:.2f}, limit {limit:g})",
+            "do few values of split.key hold most rows? use another key"
+            if rows.is_random
+            else f"a model of {column.name} may not hold for {part} rows; look at it, or leave it out",
+            column=column.name,
+            measured=index,
+            threshold=limit,
+        )
+    ]
+
+
+def _new_categories(rows: PartRows, part: Part, name: str, limit: float) -> list[Finding]:
+    values = rows.blocks[part].features.column(name)
+    known = pc.unique(rows.blocks[Part.TRAINING].features.column(name))
+    new = pc.invert(pc.or_(pc.is_in(values, value_set=known), pc.is_null(values)))
+    count = int(pc.sum(new).as_py() or 0)
+    if count <= limit * len(values):
+        return []
+    return [
+        Finding(
+            "split.new_category",
+            Severity.WARNING,
+            f"{name} has values in {count:,} of {len(values):,} rows of {part} that no training row has",
+            f"a model cannot know them: group what is rare, or leave {name} out",
+            column=name,
+            count=count,
+            share=count / len(values),
+            threshold=limit,
+        )
+    ]
+
+
+def _told_apart(rows: PartRows, task: LearningTask, limit: float) -> list[Finding]:
+    """A model that learns which of two parts a row is from, scored out of fold."""
+    later = rows.blocks[Part.VALIDATION]
+    count = min(_MODEL_ROWS, rows.blocks[Part.TRAINING].rows, later.rows)
+    if count < _MIN_ROWS:
+        return []
+    both = [block.take(np.sort(_spread(block.rows, count))) for block in (rows.blocks[Part.TRAINING], later)]
+    mixed = np.random.default_rng(0).permutation(2 * count)
+    features = pa.concat_tables([one.features for one in both]).take(pa.array(mixed))
+    y = np.repeat([0.0, 1.0], count)[mixed]
+    metric = metric_for(None, TaskKind.BINARY)
+    which = replace(
+        task, kind=TaskKind.BINARY, classes=(0, 1), metric=metric, features=tuple(_compared(rows, task)), weight=None
+    )
+    found = probe_score(which, y, out_of_fold(which, RowBlock(features, y, None), stretches(2 * count), trees()))
+    if found.low <= limit:
+        return []
+    return [
+        Finding(
+            "split.drift",
+            Severity.WARNING,
+            f"a small model tells validation rows from training rows (ROC AUC {found.value:.3f}, limit {limit:g})",
+            "rows in production may differ as much; expect the score to fall from testing to validation",
+            measured=found.value,
+            threshold=limit,
+        )
+    ]
+
+
+def _compared(rows: PartRows, task: LearningTask) -> Iterator[Column]:
+    return (one for one in task.inputs if one.kind is not ColumnKind.NESTED and one.name != rows.time)
+
+
+def _spread(rows: int, count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng(0).choice(rows, count, replace=False)
+
+
+def _binned(before: pa.ChunkedArray, after: pa.ChunkedArray) -> tuple[Any, Any]:
+    """Counts over the same bins: frequent categories and the rest, or tenths of the first; missing values apart."""
+    if pa.types.is_large_string(before.type):
+        counted = pc.value_counts(before.drop_null())
+        order = np.argsort(-np.asarray(counted.field("counts")), kind="stable")[:_MAX_CATEGORIES]
+        kept = counted.field("values").take(pa.array(order))
+        codes = [_codes(pc.index_in(values, value_set=kept), values, len(kept)) for values in (before, after)]
+        size = len(kept) + 2
+    else:
+        numbers = [_numbers(values) for values in (before, after)]
+        known = np.sort(numbers[0][~np.isnan(numbers[0])])
+        edges = np.unique(known[(np.arange(1, _BINS) * len(known)) // _BINS]) if len(known) else np.zeros(0)
+        size = len(edges) + 2
+        codes = [np.where(np.isnan(one), size - 1, np.searchsorted(edges, one, side="left")) for one in numbers]
+    counts = [np.bincount(one, minlength=size) for one in codes]
+    used = (counts[0] + counts[1]) > 0
+    return counts[0][used], counts[1][used]
+
+
+def _codes(found: Any, values: pa.ChunkedArray, others: int) -> npt.NDArray[np.int64]:
+    codes = np.asarray(pc.fill_null(found, others).to_numpy(), dtype=np.int64)
+    return np.where(np.asarray(values.is_null().to_numpy()), others + 1, codes)
+
+
+def _numbers(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    if pa.types.is_timestamp(values.type) or pa.types.is_boolean(values.type):
+        values = values.cast(pa.int64())
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
