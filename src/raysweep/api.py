@@ -244,13 +244,15 @@ def analyze(
         DataUnsuitable: the files cannot be read as one table. Bad values are findings, no exception.
     """
     from raysweep.runtime.ray_session import ray_session
+    from raysweep.stages.validate.user_schema import read_user_schema
     from raysweep.sweep import examine
 
     if isinstance(sweep, str | Path) and _is_data(str(sweep)):
         sweep, data = None, sweep
     config, table = _request(sweep, data, target, overrides, {})
+    schema = read_user_schema(config)
     with ray_session(config.cluster.address):
-        found = examine(config, table, listener)
+        found = examine(config, table, listener, schema)
     return Analysis(found.table, found.profile, found.check)
 
 

@@ -82,6 +82,7 @@ class Examined:
     Attributes:
         aim: what the target can be learned as, whether or not the data are suitable; without features.
         usable: the rows of the profile's sample that will not be validation rows, as a mask; None: all.
+        schema: what `checks.schema` says, if anything.
     """
 
     table: Table
@@ -89,6 +90,7 @@ class Examined:
     check: DataCheck
     aim: LearningTask | None = None
     usable: Any = field(default=None, repr=False, compare=False)
+    schema: UserSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +169,14 @@ def examine(config: SweepConfig, data: object, tell: Listener, schema: UserSchem
         if table.address == MEMORY:
             table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")
         done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
-    with _stage(tell, Stage.VALIDATE) as done:
+    with _stage(tell, Stage.VALIDATE) as done, ray_errors_translated("checking the table"):
         aim = _aim(config, table, profile)
         means = Means(
             answer=answer_over(table, profile, config.data.prepare),
             carry_out=carry_out,
             today=datetime.now(UTC).date(),
             usable=None if aim is None else _usable(config, table, profile, aim),
+            schema_findings=findings_of_schema(schema, table, config.checks),
         )
         check = validate_table(table, profile, config, means)
         if check.task is not None:
@@ -182,7 +185,7 @@ def examine(config: SweepConfig, data: object, tell: Listener, schema: UserSchem
             tell(Said(sentence))
         done(check.suitability.value)
     tell(DataChecked(check))
-    return Examined(table, profile, check, aim, means.usable)
+    return Examined(table, profile, check, aim, means.usable, schema)
 
 
 def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
@@ -297,6 +300,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleCo
         shipped=None if confirmed is None else confirmed.shipped,
         best=() if confirmed is None else confirmed.best,
         training=None if confirmed is None else confirmed.training,
+        schema=None if examined.schema is None else examined.schema.content,
         code=code_state(Path.cwd()),
         packages=packages(),
     )

@@ -115,7 +115,7 @@ def with_the_pass(folder: Path, small: Path) -> dict[str, float]:
             profile = profiled(folder)
             seconds = time.perf_counter() - started
         started = time.perf_counter()
-        examine(config_of(folder), None, lambda _: None)
+        examine(config_of(folder), None, lambda _: None, None)
         gate = time.perf_counter() - started
     return {
         "seconds": seconds,

@@ -22,6 +22,7 @@ from raysweep.training.pipeline import Pipeline
 from raysweep.training.trial_data import RowBlock
 
 TRIALS_FILE: Final = "trials.parquet"
+SCHEMA_FILE: Final = "schema.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class BundleContents:
         shipped: the fit that ships; None where there is no model.
         best: the best trials, fitted on training rows, the winner first.
         training: the training rows, for the golden file; None where there is no model.
+        schema: the file of the user's own schema (`checks.schema`); None where there is none.
     """
 
     view: ReportInput
@@ -45,6 +47,7 @@ class BundleContents:
     training: RowBlock | None
     code: CodeState
     packages: Mapping[str, str]
+    schema: bytes | None = None
 
 
 def write_contents(contents: BundleContents, folder: Path) -> None:
@@ -106,7 +109,9 @@ def trial_document(trial: Trial, metric: str, part: str) -> dict[str, Any]:
 
 def _write_config(contents: BundleContents, folder: Path) -> None:
     config = contents.config
-    _write(folder / "config/sweep.yaml", to_yaml(replace_space(config)).encode())
+    _write(folder / "config/sweep.yaml", to_yaml(standing_alone(config)).encode())
+    if contents.schema is not None:
+        _write(folder / "config" / SCHEMA_FILE, contents.schema)
     _write(folder / "config/space.yaml", plain_yaml(contents.view.config["search"]["space"]).encode())
     _write(folder / "config/environment.json", readable_json(environment(dict(contents.packages))))
     lock = "".join(f"{name}=={version}\n" for name, version in contents.packages.items())
@@ -117,11 +122,13 @@ def _write_config(contents: BundleContents, folder: Path) -> None:
         _write(folder / "config/params.json", readable_json(document))
 
 
-def replace_space(config: SweepConfig) -> SweepConfig:
-    """The config that reads the space from the file beside it, where the space is not a shipped one."""
-    if isinstance(config.search.space, str):
-        return config
-    return config.model_copy(update={"search": config.search.model_copy(update={"space": "space.yaml"})})
+def standing_alone(config: SweepConfig) -> SweepConfig:
+    """The config that reads the space and the user's schema from the files beside it, where it has its own."""
+    if not isinstance(config.search.space, str):
+        config = config.model_copy(update={"search": config.search.model_copy(update={"space": "space.yaml"})})
+    if config.checks.schema_file is not None:
+        config = config.model_copy(update={"checks": config.checks.model_copy(update={"schema_file": SCHEMA_FILE})})
+    return config
 
 
 def _write_models(contents: BundleContents, folder: Path) -> None:
