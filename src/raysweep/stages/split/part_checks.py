@@ -194,11 +194,15 @@ def _spread(rows: int, count: int) -> npt.NDArray[np.int64]:
 
 
 def _binned(before: pa.ChunkedArray, after: pa.ChunkedArray) -> tuple[Any, Any]:
-    """Counts over the same bins: frequent categories and the rest, or tenths of the first; missing values apart."""
+    """Counts over the same bins: frequent categories and the rest, or tenths of the first; missing values apart.
+
+    Categories that only the second has are left to another check.
+    """
     if pa.types.is_large_string(before.type):
         counted = pc.value_counts(before.drop_null())
         order = np.argsort(-np.asarray(counted.field("counts")), kind="stable")[:_MAX_CATEGORIES]
         kept = counted.field("values").take(pa.array(order))
+        after = after.filter(pc.or_(pc.is_in(after, value_set=counted.field("values")), pc.is_null(after)))
         codes = [_codes(pc.index_in(values, value_set=kept), values, len(kept)) for values in (before, after)]
         size = len(kept) + 2
     else:
