@@ -14,7 +14,7 @@ from raysweep.stages.validate.single_feature import numbers_of
 from raysweep.stages.validate.sweep_lines import prepare
 
 _MIN_VALUES: Final = 100
-_MAD_TO_DEVIATION: Final = 0.6745
+_OF_DEVIATION: Final = (0.6745, 1.6449)  # median and 90 % quantile of the distance, in a normal distribution
 _FLOAT32_WHOLE: Final = 2.0**24  # from here on float32 does not hold every whole number
 
 Floats = npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ def sentinel(profile: Profile, context: Context) -> list[Finding]:
 def outliers(_profile: Profile, context: Context) -> list[Finding]:
     """col.outliers: far from the median, by the robust z of Iglewicz and Hoaglin (1993).
 
-    A long tail is not an outlier: what is never negative has to be far away on a logarithmic scale too.
+    A long tail is no outlier: the distance has to be large beside that of the farthest tenth of all values too.
     """
     findings = []
     limit, deviations = context.limit("col.outliers", "warn"), context.limit("col.outliers", "deviations")
@@ -180,18 +180,17 @@ def _sentinel(column: ColumnProfile, found: Sentinel, profile: Profile, context:
 
 
 def _is_far(finite: Floats, deviations: float) -> npt.NDArray[np.bool_]:
-    far = _robust_z(finite) > deviations
+    """Which values are so far from the median; what is never negative has to be so on a logarithmic scale too."""
+    far = _is_far_in(finite, deviations)
     if not far.any() or finite.min() < 0:
         return far
     positive = finite[finite > 0]
-    scale = float(np.median(positive)) if len(positive) else 1.0
-    return far & (_robust_z(np.log1p(finite / scale)) > deviations)
+    return far & _is_far_in(np.log1p(finite / np.median(positive)), deviations)
 
 
-def _robust_z(values: Floats) -> Floats:
-    """Distance from the median in units of a normal distribution's deviation; 0 where half of all values are equal."""
-    if not len(values):
-        return values
-    distance = np.abs(values - np.median(values))
-    middle = float(np.median(distance))
-    return _MAD_TO_DEVIATION * distance / middle if middle else np.zeros(len(values))
+def _is_far_in(values: Floats, deviations: float) -> npt.NDArray[np.bool_]:
+    distance = np.abs(values - np.median(values)) if len(values) else values
+    middle, wide = np.quantile(distance, [0.5, 0.9]) if len(values) else (0.0, 0.0)
+    deviation = max(middle / _OF_DEVIATION[0], wide / _OF_DEVIATION[1])
+    # Where half of all values are equal there is no scale to measure a distance by.
+    return np.asarray(distance > deviations * deviation) if middle else np.zeros(len(values), np.bool_)
