@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
+from raysweep.documents import shorten
 from raysweep.records.final_check import FinalCheck
-from raysweep.records.table import Finding
+from raysweep.records.table import ColumnProfile, Finding, Meaning, Profile, Proposal
 from raysweep.records.trial import Trial
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.markup import Html, join, table, tag
-from raysweep.report.wording import MARKS, comparison_line, gap_line, heading_note, score_heading, score_line
+from raysweep.report.page import rest
+from raysweep.report.wording import (
+    MARKS,
+    comparison_line,
+    gap_line,
+    heading_note,
+    number_text,
+    score_heading,
+    score_line,
+    share_text,
+)
+from raysweep.rows.canonical import type_name
+
+SHOWN_NAME: Final = 80
+SHOWN_LINE: Final = 4_000
 
 
 def leaderboard_table(ranking: Sequence[Trial], metric: str, part: str) -> Html:
@@ -45,7 +61,7 @@ def gates_table(check: FinalCheck) -> Html:
 
 
 def findings_table(findings: Sequence[Finding]) -> Html:
-    """Every finding, worst first as the gate orders them."""
+    """Every finding, worst first as the gate orders them; why it was accepted, where it was."""
     if not findings:
         return tag("p", "No finding.")
     return table(
@@ -54,10 +70,54 @@ def findings_table(findings: Sequence[Finding]) -> Html:
             (
                 tag("span", one.severity.value, class_=one.severity.value),
                 one.check,
-                one.column or "",
+                tag("bdi", shorten(one.column or "", SHOWN_NAME)),
                 one.message,
-                one.advice,
+                one.advice if one.waived is None else f"accepted: {one.waived}",
             )
             for one in findings
         ),
     )
+
+
+def proposals_list(proposals: Sequence[Proposal]) -> Html:
+    """Lines for the sweep file to be copied, each with its reason; nothing where there are none."""
+    if not proposals:
+        return Html()
+    lines = (join((tag("pre", tag("code", _bounded(one.line))), tag("p", one.why))) for one in proposals)
+    said = "Lines for the sweep file. Nothing of this is applied."
+    return tag("div", tag("p", said), *lines, class_="proposals")
+
+
+def columns_table(profile: Profile, meanings: Mapping[str, Meaning], limit: int) -> Html:
+    """What each column seems to be for, was read as, and holds."""
+    rows = (
+        (
+            tag("bdi", shorten(column.name, SHOWN_NAME)),
+            meanings[column.name].value if column.name in meanings else "",
+            column.kind.value,
+            shorten(type_name(column.kind, column.type)),
+            share_text(column.missing_share) if column.nulls else "",
+            distinct_text(column),
+            range_text(column),
+        )
+        for column in profile.columns[:limit]
+    )
+    shown = table(("column", "meaning", "kind", "type", "missing", "distinct", "range"), rows)
+    return join((shown, rest(len(profile.columns) - limit, "columns", "profile.json")))
+
+
+def distinct_text(column: ColumnProfile) -> str:
+    """How many different values there are."""
+    return f"{'' if column.distinct_exact else 'about '}{column.distinct:,}"
+
+
+def range_text(column: ColumnProfile) -> str:
+    """From the smallest to the largest value."""
+    if column.minimum is None or column.maximum is None:
+        return ""
+    ends = (one if isinstance(one, str) else number_text(one) for one in (column.minimum, column.maximum))
+    return " to ".join(ends)
+
+
+def _bounded(line: str) -> str:
+    return line if len(line) <= SHOWN_LINE else f"{line[:SHOWN_LINE]}… (the whole line is in findings.json)"

@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from raysweep.records.table import LearningTask, PartSummary, Profile
+from raysweep.prepare_rules import rule_line
+from raysweep.records.table import LearningTask, PartSummary
 from raysweep.records.trial import SearchOutcome
 from raysweep.report.drawings import draw_progress, draw_scores
-from raysweep.report.fragments import findings_table, gates_table, leaderboard_table, verdict_lines
+from raysweep.report.fragments import (
+    columns_table,
+    findings_table,
+    gates_table,
+    leaderboard_table,
+    proposals_list,
+    verdict_lines,
+)
 from raysweep.report.markup import Html, definitions, join, table, tag
 from raysweep.report.page import STYLE, page, rest, section
 from raysweep.report.view import ReportInput, states_text
-from raysweep.report.wording import params_text, share_text
+from raysweep.report.wording import learned_from, params_text
 
 SHOWN_TRIALS: Final = 50
 SHOWN_COLUMNS: Final = 200
+DATA_PAGE: Final = "data/analysis.html"
 VERDICT_STYLE: Final = {"adequate": "adequate", "adequate with warnings": "warned", "inconclusive": "warned"}
 
 
@@ -102,32 +111,20 @@ def _data(view: ReportInput) -> Html:
     if task is not None:
         facts += [
             ("target", f"{task.target} ({task.kind.value})"),
-            ("learned from", f"{len(task.features):,} columns"),
+            ("learned from", learned_from(task)),
             *(("inferred", said) for said in task.said),
         ]
+    facts += [("prepared by", rule_line(rule)) for rule in view.prepare]
     left_out = [("left out", f"{name}: {why}") for name, why in view.check.left_out.items()]
     return section(
         "Data",
         definitions([*facts, *left_out]),
         findings_table(view.check.findings),
-        tag("details", tag("summary", "Columns"), _columns(profile)),
+        *(tag("p", unused) for unused in view.check.unused_waivers),
+        proposals_list(view.check.proposals),
+        tag("details", tag("summary", "Columns"), columns_table(profile, view.check.meanings, SHOWN_COLUMNS)),
+        tag("p", tag("a", "Every column, drawn", href=DATA_PAGE), " (part of the bundle)"),
     )
-
-
-def _columns(profile: Profile) -> Html:
-    shown = profile.columns[:SHOWN_COLUMNS]
-    rows = (
-        (
-            column.name,
-            column.kind.value,
-            column.type,
-            share_text(column.missing_share),
-            f"{'' if column.distinct_exact else 'about '}{column.distinct:,}",
-        )
-        for column in shown
-    )
-    more = rest(len(profile.columns) - len(shown), "columns", "data/profile.json")
-    return join((table(("column", "kind", "type", "missing", "distinct"), rows), more))
 
 
 def _split(view: ReportInput) -> Html:

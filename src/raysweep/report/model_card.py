@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from raysweep.prepare_rules import rule_line
 from raysweep.records.table import Severity
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.markup import UNSHOWN
 from raysweep.report.view import ReportInput, states_text
-from raysweep.report.wording import comparison_line, gap_line, interval_text, params_text, score_line
+from raysweep.report.wording import comparison_line, gap_line, interval_text, learned_from, params_text, score_line
 
 SHOWN_TRIALS = 10
 SHOWN_FINDINGS = 50
@@ -34,6 +35,8 @@ def model_card(view: ReportInput) -> str:
         _metrics(view),
         _model(view),
         _data(view),
+        _preparation(view),
+        _accepted(view),
         _split(view),
         _search(view),
         _loading(view),
@@ -57,7 +60,7 @@ def _intended_use(view: ReportInput) -> list[str]:
         return []
     use = (
         f"Predicts {task.target} ({task.kind.value}) for rows like those of {view.table.address}, "
-        f"from {len(task.features):,} columns."
+        f"from {learned_from(task)}."
     )
     lines = ["## Intended use and limits", "", plain(use)]
     if not check.verdict.allows_use:
@@ -100,6 +103,29 @@ def _data(view: ReportInput) -> list[str]:
     rows = ((one.severity.value, one.check, one.column or "", one.message) for one in shown)
     findings = _table(("severity", "check", "column", "what"), rows) if shown else ["No finding."]
     return ["## Data", "", *_bullets(facts), "", *findings]
+
+
+def _preparation(view: ReportInput) -> list[str]:
+    if not view.prepare:
+        return []
+    said = "The model does this to rows as they are in the source, in this order:"
+    return [
+        "## Preparation",
+        "",
+        said,
+        "",
+        *(f"{place}. {plain(rule_line(rule))}" for place, rule in enumerate(view.prepare, 1)),
+    ]
+
+
+def _accepted(view: ReportInput) -> list[str]:
+    """The findings that the sweep file waives; each with its reason, its bound and its last day."""
+    waived = [one for one in view.check.findings if one.severity is Severity.WAIVED]
+    if not waived:
+        return []
+    rows = ((one.check, one.column or "", one.message, one.waived or "") for one in waived)
+    head = ("check", "column", "what", "accepted because (up to, until)")
+    return ["## Accepted findings", "", *_table(head, rows)]
 
 
 def _split(view: ReportInput) -> list[str]:

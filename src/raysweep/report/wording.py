@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
-from raysweep.records.table import Part
+from raysweep.records.table import LearningTask, Part
 
 TESTING, VALIDATION = Part.TESTING.value, Part.VALIDATION.value
 MARKS = {
@@ -16,6 +17,8 @@ MARKS = {
     Outcome.FAILED: "✗",
 }
 
+EXACT = 1e15
+LONG = 10_000  # years stay without a comma
 _CROSS_VALIDATED = re.compile(r"cross-validated in (\d+) folds$")
 
 
@@ -50,6 +53,13 @@ def share_text(share: float) -> str:
     return f"{share:.1%}".replace("%", " %").replace(".0 ", " ")
 
 
+def number_text(value: float) -> str:
+    """A number with four significant digits, a whole one in full."""
+    if math.isfinite(value) and value == int(value) and abs(value) < EXACT:
+        return f"{int(value):,}" if abs(value) >= LONG else str(int(value))
+    return f"{value:.4g}"
+
+
 def params_text(params: Mapping[str, object]) -> str:
     """`max_depth=6, learning_rate=0.0312`."""
     return ", ".join(f"{name}={_value_text(value)}" for name, value in params.items())
@@ -78,6 +88,13 @@ def gap_line(check: FinalCheck) -> str:
         f"gap: {score_text(gap.testing)} on {TESTING}, {score_text(gap.validation)} on {VALIDATION}, "
         f"{abs(gap.drop):.2g} {direction} (fit on training rows, standard error {gap.standard_error:.2g})"
     )
+
+
+def learned_from(task: LearningTask) -> str:
+    """`12 columns`, or `14 columns made of 12 inputs` where the preparation changes their number."""
+    count, inputs = len(task.features), len(task.inputs)
+    made = f" made of {inputs:,} input{'' if inputs == 1 else 's'}" if count != inputs else ""
+    return f"{count:,} column{'' if count == 1 else 's'}{made}"
 
 
 def _value_text(value: object) -> str:

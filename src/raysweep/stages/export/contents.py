@@ -12,7 +12,8 @@ from raysweep.documents import plain_record, plain_yaml, readable_json, to_yaml
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
 from raysweep.records.table import Part, Split
 from raysweep.records.trial import FittedModel, Trial
-from raysweep.report.html_report import html_report
+from raysweep.report.data_page import data_page
+from raysweep.report.html_report import DATA_PAGE, html_report
 from raysweep.report.model_card import model_card
 from raysweep.report.view import ReportInput
 from raysweep.stages.export.environment import CodeState, environment
@@ -71,6 +72,7 @@ def write_contents(contents: BundleContents, folder: Path) -> None:
         document = {"schema_version": 1, "part": Part.VALIDATION.value, **plain_record(view.final_check)}
         _write(folder / "final_check.json", readable_json(document))
     _write_models(contents, folder)
+    _write(folder / DATA_PAGE, data_page(view.data).encode())
     _write(folder / "report.html", html_report(view).encode())
     _write(folder / "MODEL_CARD.md", model_card(view).encode())
     _write_code(contents.code, folder)
