@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -51,6 +53,9 @@ def duplicates(profile: Profile, context: Context) -> list[Finding]:
         return []
     severity, limit = crossed
     count = profile.duplicate_rows
+    combinations = _possible_rows(profile)
+    if combinations < profile.rows:
+        return [_coarse(check, profile, combinations, share, limit)]
     message = f"{count:,} of {profile.rows:,} rows ({share:.1%}) repeat another row exactly, over {limit:.1%}"
     advice = "was a file read twice, or a join too wide? remove the copies in the source"
     places = context.places(_repeats(profile))
@@ -79,6 +84,25 @@ def conflicting_labels(_profile: Profile, context: Context, target: TargetReadin
     )
     advice = "are labels wrong, or does a column lack that tells these rows apart?"
     return [Finding(check, severity, message, advice, count=conflicts.rows, share=share, threshold=limit)]
+
+
+def _possible_rows(profile: Profile) -> float:
+    """How many different rows the columns' values allow."""
+    return math.prod(max(1, column.distinct + (column.nulls > 0)) for column in profile.columns)
+
+
+def _coarse(check: str, profile: Profile, combinations: float, share: float, limit: float) -> Finding:
+    """Rows repeat because they cannot but do so; that is no fault, but the split should know of it."""
+    message = (
+        f"{profile.duplicate_rows:,} of {profile.rows:,} rows ({share:.1%}) repeat another row, as they must: the "
+        f"columns allow only {combinations:,.0f} different rows"
+    )
+    advice = (
+        "equal rows stay in one part of the split, so that a model is asked about combinations that it has not seen; "
+        "if rows are different things all the same, add a column that names them and set split.key"
+    )
+    count = profile.duplicate_rows
+    return Finding(check, Severity.WARNING, message, advice, count=count, share=share, threshold=limit)
 
 
 def _repeats(profile: Profile) -> npt.NDArray[np.bool_]:

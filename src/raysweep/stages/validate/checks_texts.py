@@ -24,6 +24,7 @@ from raysweep.stages.validate.text_forms import (
 
 _MIN_CATEGORIES: Final = 20  # below that, a fifth of the rows of a small table is no burden
 _NEARLY_ALL: Final = 0.99
+_MOSTLY_DIFFERENT: Final = 0.5
 
 
 def high_cardinality(_profile: Profile, context: Context) -> list[Finding]:
@@ -43,7 +44,7 @@ def high_cardinality(_profile: Profile, context: Context) -> list[Finding]:
                 check,
                 Severity.WARNING,
                 f"{column.name} has {about}{column.distinct:,} categories in {present:,} rows",
-                "group those that are rare: " + prepare("group_rare", column.name, below=20),
+                _advice(column, share),
                 column=column.name,
                 count=column.distinct,
                 share=share,
@@ -57,7 +58,7 @@ def mixed_types(_profile: Profile, context: Context) -> list[Finding]:
     """col.mixed_types: some of the texts are numbers, others are not."""
     low, high = context.limit("col.mixed_types", "low"), context.limit("col.mixed_types", "high")
     findings = []
-    for column, texts in _categories(context):
+    for column, texts in _repeated(context):
         numeric = is_number(texts.values)
         share = texts.share(numeric)
         if not low <= share <= high:
@@ -102,7 +103,7 @@ def numeric_as_text(_profile: Profile, context: Context) -> list[Finding]:
 def variants(_profile: Profile, context: Context) -> list[Finding]:
     """col.variants: "Yes" beside "yes ": one value in several spellings."""
     findings = []
-    for column, texts in _categories(context):
+    for column, texts in _repeated(context):
         is_minor = _minor_spellings(texts)
         share = texts.share(is_minor)
         if share <= context.limit("col.variants", "warn"):
@@ -170,6 +171,12 @@ def dates(_profile: Profile, context: Context) -> list[Finding]:
     return findings
 
 
+def _advice(column: ColumnProfile, share: float) -> str:
+    if share > _MOSTLY_DIFFERENT:
+        return f"most rows have one of their own: leave it out: {exclusion(column.name)}"
+    return "group those that are rare: " + prepare("group_rare", column.name, below=20)
+
+
 def _first(texts: ValueCounts) -> str:
     return shorten(texts.shown(np.ones(len(texts.values), np.bool_), 1)[0])
 
@@ -186,6 +193,13 @@ def _categories(context: Context) -> Iterator[tuple[ColumnProfile, ValueCounts]]
         if is_id_like(column, context) or is_free_text(texts.values, texts.counts):
             continue
         if date_format(texts.values, texts.counts) is None and texts.share(is_number(texts.values)) <= _NEARLY_ALL:
+            yield column, texts
+
+
+def _repeated(context: Context) -> Iterator[tuple[ColumnProfile, ValueCounts]]:
+    """Those of them whose values come back: names and titles are spelled as they like."""
+    for column, texts in _categories(context):
+        if column.distinct <= _MOSTLY_DIFFERENT * (column.count - column.nulls):
             yield column, texts
 
 

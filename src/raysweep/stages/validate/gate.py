@@ -37,7 +37,7 @@ from raysweep.stages.validate.exact import Answer, Questions
 from raysweep.stages.validate.features import requested_features
 from raysweep.stages.validate.learning_task import TargetReading, learning_task, read_target
 from raysweep.stages.validate.meaning import meanings_of
-from raysweep.stages.validate.measure import CarryOut, measure
+from raysweep.stages.validate.measure import CarryOut, Measured, measure
 from raysweep.stages.validate.proposals import propose
 from raysweep.stages.validate.structure import structure_of
 from raysweep.stages.validate.thresholds import resolve_thresholds
@@ -96,7 +96,7 @@ def validate_table(table: Table, profile: Profile, config: SweepConfig, means: M
         findings.append(_no_features(len(left_out)))
     meanings = meanings_of(context)
     structure = structure_of(context, meanings)
-    findings += _by_models(context, findings, structure, means)
+    findings = _by_models(context, findings, structure, means)
     return _decide(context, findings, left_out, meanings, structure, means.today)
 
 
@@ -181,14 +181,32 @@ def _counted(context: Context, left_out: Mapping[str, str], answer: Answer) -> C
 
 
 def _by_models(context: Context, findings: Sequence[Finding], structure: Structure, means: Means) -> list[Finding]:
-    """What small models find, without the columns that give the target away."""
+    """The findings with what small models say, fitted without the columns that give the target away."""
     if context.target is None or context.target.kind is None:
-        return []
+        return list(findings)
     leaks = {finding.column for finding in findings if finding.check in _LEAKS and finding.severity is Severity.ERROR}
     features = tuple(column for column in context.candidates if column.name not in leaks)
     task = replace(learning_task(context.target, features, context.config), weight=None)
-    measured = measure(context, task, structure, means.carry_out)
-    return run_model_checks(context, task, measured)
+    strong = frozenset(
+        finding.column for finding in findings if _is_strong_warning(finding) and finding.column is not None
+    )
+    measured = measure(context, task, structure, means.carry_out, strong)
+    return [_eased(finding, measured) for finding in findings] + run_model_checks(context, task, measured)
+
+
+def _is_strong_warning(finding: Finding) -> bool:
+    return finding.check == "leak.single_feature" and finding.severity is Severity.WARNING
+
+
+def _eased(finding: Finding, measured: Measured) -> Finding:
+    """A strong feature is no cause for alarm where the others tell as much without it: then the table is easy."""
+    found = measured.without_strong
+    if not _is_strong_warning(finding) or found is None or finding.threshold is None:
+        return finding
+    if not found.score.value > finding.threshold:
+        return finding
+    message = f"{finding.message}; but so do the other features together ({found.score.value:.4f}): the table is easy"
+    return replace(finding, severity=Severity.INFORMATION, message=message)
 
 
 def _read_target(profile: Profile, config: SweepConfig) -> TargetReading | None:

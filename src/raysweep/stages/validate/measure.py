@@ -6,7 +6,7 @@ Each measurement is a function of the same rows, so that they can run beside one
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -52,12 +52,14 @@ class ProbeRows:
         block: features and targets, in the order of the rows' hashes: equal features stand together.
         groups: for each candidate group column, the code of each row's group.
         times: for the finest time column, its name and the microseconds of each row (NaN where missing).
+        strong: features that predict the target strongly on their own.
     """
 
     task: LearningTask
     block: RowBlock
     groups: dict[str, Integers] = field(default_factory=dict)
     times: tuple[str, npt.NDArray[np.float64]] | None = None
+    strong: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,14 @@ class Measured:
 
     Attributes:
         rows: how many rows they saw.
+        without_strong: the best score without the features that are strong on their own, if there are any.
         curve: rows fitted on, and the score of the model on the same held-out rows.
         failed: measurements that did not come to an end, with the reason.
     """
 
     rows: int = 0
     signal: Signal | None = None
+    without_strong: Signal | None = None
     curve: tuple[tuple[int, ProbeScore], ...] = ()
     groups: tuple[Flattery, ...] = ()
     time: Flattery | None = None
@@ -101,7 +105,13 @@ Measurement = Callable[[ProbeRows], Any]
 CarryOut = Callable[[ProbeRows, Sequence[Measurement]], Sequence[Any]]
 
 
-def measure(context: Context, task: LearningTask, structure: Structure, carry_out: CarryOut) -> Measured:
+def measure(
+    context: Context,
+    task: LearningTask,
+    structure: Structure,
+    carry_out: CarryOut,
+    strong: frozenset[str] = frozenset(),
+) -> Measured:
     """Fit the small models.
 
     Args:
@@ -109,11 +119,14 @@ def measure(context: Context, task: LearningTask, structure: Structure, carry_ou
         task: what is to be learned, from which columns.
         structure: which columns may group the rows, or order them in time.
         carry_out: carries out measurements, here or beside one another on a cluster.
+        strong: features that predict the target strongly on their own.
     """
     if len(context.labelled) < MIN_ROWS or not task.features:
         return Measured()
-    rows = _probe_rows(context, task, structure.groups, structure.times)
+    rows = replace(_probe_rows(context, task, structure.groups, structure.times), strong=strong)
     asked: list[tuple[str, Measurement]] = [("signal", signal), ("curve", learning_curve)]
+    if strong and len(strong) < len(task.features):
+        asked.append(("without_strong", signal_without_strong))
     if rows.groups:
         asked.append(("groups", group_flattery))
     if rows.times is not None:
@@ -149,6 +162,13 @@ def signal(rows: ProbeRows) -> Signal:
     best, name, by_best = max(scored, key=lambda one: np.nan_to_num(one[0].value, nan=-np.inf))
     wrong = label_errors(block.y, by_best) if task.kind.is_classification else None
     return Signal(name, best, wrong)
+
+
+def signal_without_strong(rows: ProbeRows) -> Signal:
+    """What the other features tell without those that are strong on their own."""
+    features = tuple(column for column in rows.task.features if column.name not in rows.strong)
+    block = replace(rows.block, features=rows.block.features.select([column.name for column in features]))
+    return signal(replace(rows, task=replace(rows.task, features=features), block=block))
 
 
 def learning_curve(rows: ProbeRows) -> tuple[tuple[int, ProbeScore], ...]:

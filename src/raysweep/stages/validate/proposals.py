@@ -21,7 +21,9 @@ def propose(
     loud = [one for one in findings if one.severity in {Severity.ERROR, Severity.WARNING}]
     checks = {one.check: one for one in loud}
     proposals = []
-    too_late = _columns(loud, _TOO_LATE)
+    too_late = _columns(
+        [one for one in loud if one.severity is Severity.ERROR or one.check == "leak.missing_together"], _TOO_LATE
+    )
     if too_late:
         proposals.append(Proposal(exclusion(*too_late), "they may be known only with the target"))
     if context.target is not None:

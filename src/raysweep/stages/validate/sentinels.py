@@ -11,6 +11,8 @@ import numpy.typing as npt
 _MIN_ROWS: Final = 50
 _MIN_COUNT: Final = 2
 _MAX_FOUND: Final = 3
+_MIN_OTHERS: Final = 20
+_MANY_TIMES: Final = 10
 _KNOWN_NUMBERS: Final = frozenset(sign * (10**digits - 1) for digits in range(2, 11) for sign in (1, -1)) | frozenset(
     {-9, -8888, 8888, -888, 888, -88, 88, -(2**31), 2**31 - 1}
 )
@@ -38,8 +40,8 @@ def find_sentinels(
     """The suspicious values at both ends.
 
     A well-known placeholder has to lie further from all others than they are apart from one another (dates: a third
-    of that); any other value has to have a share of at least `spike`, and to lie more than `spread` interquartile
-    ranges away.
+    of that); any other value but 0 has to have a share of at least `spike`, to be far more frequent than others, and
+    to lie more than `spread` interquartile ranges away.
 
     Args:
         values: different finite values, rising.
@@ -54,7 +56,7 @@ def find_sentinels(
     is_known = np.isin(values, list(_KNOWN_DATES if is_date else _KNOWN_NUMBERS))
     suspicious = is_known & (counts >= _MIN_COUNT) & _is_apart(values, values[~is_known], 1 / 3 if is_date else 1.0)
     for position in (0, len(values) - 1):
-        if not suspicious[position] and counts[position] / total >= spike:
+        if not suspicious[position] and values[position] != 0 and counts[position] / total >= spike:
             suspicious[position] = _is_far(position, values, counts, spread)
     chosen = np.flatnonzero(suspicious)[:_MAX_FOUND]
     return [Sentinel(float(values[one]), int(counts[one]), float(counts[one] / total)) for one in chosen]
@@ -71,7 +73,8 @@ def _is_apart(values: Floats, others: Floats, widths: float) -> npt.NDArray[np.b
 def _is_far(position: int, values: Floats, counts: Integers, spread: float) -> bool:
     """Whether the value at one end lies far from the quartiles of the others, and from its neighbour."""
     others, weights = np.delete(values, position), np.delete(counts, position)
-    if len(others) < 2:  # noqa: PLR2004
+    # Among few values, or values that come as often, one more is a category and no spike.
+    if len(others) < _MIN_OTHERS or counts[position] < _MANY_TIMES * np.median(weights):
         return False
     upto = np.cumsum(weights) / weights.sum()
     low, high = (float(others[np.searchsorted(upto, share)]) for share in (0.25, 0.75))
