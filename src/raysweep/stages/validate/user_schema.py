@@ -122,16 +122,14 @@ def _table_problems(document: Mapping[str, Any]) -> list[str]:
     strict = document.get("strict")
     if strict == "filter":
         problems.append("strict: filter would drop columns; write true, or leave columns out by data.features.exclude")
-    elif strict not in {None, True, False}:
+    elif strict is not None and not isinstance(strict, bool):
         problems.append(f"strict: must be true or false, not {shorten(repr(strict))}")
     return problems
 
 
 def _refused(path: str, values: Mapping[str, Any], reasons: Mapping[str, str]) -> list[str]:
-    return [f"{path}{key}: is refused: {why}" for key, why in reasons.items() if values.get(key) not in _NOTHING]
-
-
-_NOTHING: Final[tuple[Any, ...]] = (None, False, [], {})
+    asked = [key for key in reasons if values.get(key) is not None and values[key] is not False]
+    return [f"{path}{key}: is refused: {reasons[key]}" for key in asked if values[key] not in ([], {})]
 
 
 def _named_columns(document: Mapping[str, Any], say: Problem) -> list[tuple[str, Any]]:

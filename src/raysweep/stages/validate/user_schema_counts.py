@@ -49,7 +49,7 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class SchemaCounts:
-    """The breaches of each (column, rule), and of how many rows."""
+    """The breaches of each (column, key of the rule), and of how many rows."""
 
     rows: int
     breaches: Mapping[tuple[str, str], Breach]
@@ -76,9 +76,9 @@ class BlockCounter:
             if not plan.nullable and missing.any():
                 found[plan.name, NOT_NULLABLE] = _breach(np.flatnonzero(missing), places, None)
             present, rows = values.drop_null(), np.flatnonzero(~missing)
-            for label, broken in _broken(plan, checks, present) if len(rows) else ():
+            for key, broken in _broken(plan, checks, present) if len(rows) else ():
                 if broken.any():
-                    found[plan.name, label] = _breach(rows[broken], places, present.filter(pa.array(broken)))
+                    found[plan.name, key] = _breach(rows[broken], places, present.filter(pa.array(broken)))
         return SchemaCounts(block.num_rows, found)
 
 
@@ -126,7 +126,7 @@ def _broken(plan: ColumnPlan, checks: Sequence[Breaks], present: pa.ChunkedArray
         broken.append((plan.wants_whole, ~np.isfinite(numbers) | (numbers != np.floor(numbers))))
     if checks:
         series = present.to_pandas()
-        broken += [(rule.label, check(series)) for rule, check in zip(plan.rules, checks, strict=True)]
+        broken += [(rule.key, check(series)) for rule, check in zip(plan.rules, checks, strict=True)]
     return broken
 
 

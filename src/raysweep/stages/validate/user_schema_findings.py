@@ -26,15 +26,17 @@ def schema_findings(schema: UserSchema, table: Table, counts: SchemaCounts, chec
     """
     findings = [*_absent(schema, table), *_unknown(schema, table)]
     for plan in plan_columns(schema, table):
-        for label in _labels(plan):
-            breach = counts.breaches.get((plan.name, label))
+        for key, label in _labels(plan).items():
+            breach = counts.breaches.get((plan.name, key))
             if breach is not None:
                 findings += _Broken(schema, table, plan, breach, counts.rows).findings(label, checks)
     return findings
 
 
-def _labels(plan: ColumnPlan) -> list[str]:
-    return [plan.wrong_kind, NOT_NULLABLE, plan.wants_whole, *(rule.label for rule in plan.rules)]
+def _labels(plan: ColumnPlan) -> dict[str, str]:
+    """What may be broken, in the order of the findings -> its name in a message."""
+    of_column = (plan.wrong_kind, NOT_NULLABLE, plan.wants_whole)
+    return {**{key: key for key in of_column if key}, **{rule.key: rule.label for rule in plan.rules}}
 
 
 def _absent(schema: UserSchema, table: Table) -> list[Finding]:

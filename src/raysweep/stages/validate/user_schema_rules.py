@@ -63,6 +63,11 @@ class ValueRule:
     arguments: Mapping[str, Any]
 
     @property
+    def key(self) -> str:
+        """What tells the rule from every other one."""
+        return f"{self.check}({dict(self.arguments)!r})"
+
+    @property
     def label(self) -> str:
         """Such as `in_range(0, 10)`."""
         values = [*self.arguments.values()]

@@ -46,7 +46,7 @@ def read_rules(path: str, column: Mapping[str, Any], known: Sequence[str], say: 
         say(f"{path}: pandera passes over {', '.join(beside)} where there are `checks`; write all rules in one form")
     entries = [*_entries(f"{path}.checks", column.get("checks"), say), *((key, column[key]) for key in beside)]
     rules = [_read_rule(f"{path}.{name}", name, value, say) for name, value in entries]
-    return tuple({rule.label: rule for rule in rules if rule is not None}.values())
+    return tuple({rule.key: rule for rule in rules if rule is not None}.values())
 
 
 def tried_values(kind: ColumnKind) -> Any:
