@@ -24,6 +24,10 @@ def check(sweep: SweepFile, overrides: Sets = None, as_json: AsJson = False, deb
 def _check(sweep: str, overrides: list[str]) -> Answer:
     config = load_config(sweep, overrides=overrides)
     require_target(config)
+    if config.checks.schema_file is not None:
+        from raysweep.stages.validate.user_schema import read_user_schema
+
+        read_user_schema(config)
 
     def show() -> None:
         space = config.search.space if isinstance(config.search.space, str) else "of its own"
