@@ -5,6 +5,7 @@ Importing this module is light; Ray and the learners are imported by the calls t
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,60 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.config import S3Config, SweepConfig, load_config
-from raysweep.documents import plain_record
+from raysweep.documents import plain_record, readable_json
 from raysweep.errors import RequestInvalid
 from raysweep.events import Listener, ignore
 from raysweep.records.final_check import FinalCheck, Verdict
-from raysweep.records.table import DataCheck, Finding, LearningTask, Profile, Split, Table
+from raysweep.records.table import DataCheck, LearningTask, Proposal, Split, Table
 from raysweep.records.trial import Candidate, SearchOutcome, Trial
+from raysweep.report.view import DataView
+from raysweep.views import Findings, Leaderboard, TableProfile
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
 
 IN_MEMORY = "memory:"
+_LONGEST_NAME = 60
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
-
-
-@dataclass(frozen=True, slots=True)
-class Leaderboard:
-    """The trials with a score, best first."""
-
-    trials: tuple[Trial, ...]
-    metric: str
-    part: str
-
-    def to_pandas(self) -> pd.DataFrame:
-        """One row a trial: rank, family, score and the part it was measured on, state, effort, seconds, params."""
-        import pandas as pd
-
-        return pd.DataFrame([self._row(rank, trial) for rank, trial in enumerate(self.trials, start=1)])
-
-    def _row(self, rank: int, trial: Trial) -> dict[str, Any]:
-        last = trial.rungs[-1]
-        return {
-            "rank": rank,
-            "trial": trial.candidate.number,
-            "family": trial.candidate.family,
-            self.metric: trial.score,
-            "part": self.part,
-            "state": trial.state.value,
-            "effort": last.effort,
-            "rounds": last.rounds,
-            "seconds": last.seconds,
-            "params": dict(trial.candidate.params),
-        }
-
-    def __len__(self) -> int:
-        return len(self.trials)
-
-    def _repr_html_(self) -> str:
-        from raysweep.report.notebook import leaderboard_html
-
-        return leaderboard_html(self.trials, self.metric, self.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +47,8 @@ class SweepResult:
     run_id: str
     bundle_url: str
     task: LearningTask
-    profile: Profile = field(repr=False)
-    findings: tuple[Finding, ...] = field(repr=False)
+    profile: TableProfile = field(repr=False)
+    findings: Findings = field(repr=False)
     split: Split = field(repr=False)
     search: SearchOutcome = field(repr=False)
     ranking: tuple[Trial, ...] = field(repr=False)
@@ -144,9 +108,59 @@ class SweepResult:
 class Analysis:
     """What the data gate says of a table."""
 
-    table: Table
-    profile: Profile
-    check: DataCheck
+    view: DataView = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The sweep's name, or that of the data file."""
+        return self.view.name
+
+    @property
+    def table(self) -> Table:
+        """The table that was looked at."""
+        return self.view.table
+
+    @property
+    def check(self) -> DataCheck:
+        """The outcome of the data gate."""
+        return self.view.check
+
+    @property
+    def profile(self) -> TableProfile:
+        """The statistics of the table."""
+        return TableProfile(self.view.profile, self.check.meanings)
+
+    @property
+    def findings(self) -> Findings:
+        """What the checks say, worst first."""
+        return Findings(self.check.findings)
+
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """Lines for the sweep file, and why; nothing of this is applied."""
+        return self.check.proposals
+
+    def save(self, folder: str | Path) -> Path:
+        """Write findings.json, profile.json and analysis.html, a page for the browser; returns the folder.
+
+        Raises:
+            StorageFailed: the folder cannot be written.
+        """
+        from raysweep.report.data_page import data_page
+        from raysweep.stages.profile.document import profile_document
+        from raysweep.stages.validate.document import findings_document
+        from raysweep.storage.local import write_whole
+
+        place = Path(folder).expanduser()
+        files = {
+            "findings.json": readable_json(findings_document(self.check)),
+            "profile.json": readable_json(profile_document(self.view.profile, self.table)),
+            "analysis.html": data_page(self.view).encode(),
+        }
+        for name, content in files.items():
+            with write_whole(place / name) as file:
+                file.write(content)
+        return place
 
     def to_document(self) -> dict[str, Any]:
         """As `raysweep analyze --json` prints it."""
@@ -158,17 +172,18 @@ class Analysis:
             "columns": columns,
             "findings": plain_record(self.check.findings),
             "left_out": dict(self.check.left_out),
+            "meanings": plain_record(self.check.meanings),
+            "proposals": plain_record(self.proposals),
+            "unused_waivers": list(self.check.unused_waivers),
         }
 
     def __repr__(self) -> str:
-        return (
-            f"<Analysis of {self.table.address}: {self.check.suitability.value}, {len(self.check.findings)} findings>"
-        )
+        return f"<Analysis of {self.table.address}: {self.check.suitability.value}, {len(self.findings)} findings>"
 
     def _repr_html_(self) -> str:
-        from raysweep.report.notebook import findings_html
+        from raysweep.report.notebook import check_html
 
-        return findings_html(self.check.findings)
+        return check_html(self.check)
 
 
 def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing that a user says
@@ -212,8 +227,8 @@ def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing tha
         run_id=done.run_id,
         bundle_url=done.bundle_url,
         task=task,
-        profile=done.examined.profile,
-        findings=done.examined.check.findings,
+        profile=TableProfile(done.examined.profile, done.examined.check.meanings),
+        findings=Findings(done.examined.check.findings),
         split=done.split,
         search=done.search,
         ranking=done.ranking,
@@ -253,7 +268,9 @@ def analyze(
     schema = read_user_schema(config)
     with ray_session(config.cluster.address):
         found = examine(config, table, listener, schema)
-    return Analysis(found.table, found.profile, found.check)
+    name = _name_of(str(data)) if sweep is None and isinstance(data, str | Path) else config.name
+    prepare = config.data.prepare
+    return Analysis(DataView(name, found.table, found.profile, found.check, found.aim, found.usable, prepare))
 
 
 def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Model:
@@ -337,6 +354,14 @@ def _with_arguments(
 
 def _is_data(address: str) -> bool:
     return address.lower().endswith(_DATA_ENDINGS) or Path(address).is_dir() or address.startswith("s3://")
+
+
+def _name_of(address: str) -> str:
+    """The name of a data file or folder, as a folder may be called: `s3://bucket/a b.csv.gz` is a-b."""
+    stem = next((step for step in reversed(address.split("/")) if step.strip(".*")), "")
+    while stem.lower().endswith(_DATA_ENDINGS):
+        stem = stem.rpartition(".")[0]
+    return re.sub(r"[^\w.-]+", "-", stem).strip(".-")[:_LONGEST_NAME] or "table"
 
 
 def _s3(s3: S3Config | Mapping[str, Any] | None) -> S3Config | None:

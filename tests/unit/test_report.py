@@ -58,7 +58,7 @@ def test_no_name_becomes_markup_in_a_notebook(name: str) -> None:
     view = make_view((name, name))
     document = leaderboard_html(view.ranking, name, name) + findings_html(view.check.findings)
 
-    assert tags_of(document).names == {"div", "style", "table", "thead", "tbody", "tr", "th", "td", "span"}
+    assert tags_of(document).names == {"div", "style", "table", "thead", "tbody", "tr", "th", "td", "span", "bdi"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from raysweep.records.final_check import FinalCheck
-from raysweep.records.table import Finding
+from raysweep.records.table import DataCheck, Finding, Meaning, Profile
 from raysweep.records.trial import Trial
 from raysweep.report.drawings import draw_scores
-from raysweep.report.fragments import findings_table, gates_table, leaderboard_table, verdict_lines
+from raysweep.report.fragments import (
+    columns_table,
+    findings_table,
+    gates_table,
+    leaderboard_table,
+    proposals_list,
+    verdict_lines,
+)
 from raysweep.report.markup import Html, tag
 
 SHOWN_TRIALS = 20
+SHOWN_FINDINGS = 100
+SHOWN_COLUMNS = 100
 # A notebook has no style sheet of ours, and SVG shapes are black without one.
 CELL_STYLE = Html(
     ".raysweep svg{max-width:40rem;font:13px sans-serif;fill:currentColor}"
     ".raysweep .interval{stroke:#2b6cb0;stroke-width:4;opacity:.4}"
+    ".raysweep th,.raysweep td{text-align:left;vertical-align:top}"
+    ".raysweep .error,.raysweep .failed{color:#c53030}.raysweep .warning{color:#b7791f}.raysweep .waived{color:#805ad5}"
     ".raysweep .model{fill:#2b6cb0}.raysweep .other{fill:#888}"
 )
 
@@ -28,10 +39,7 @@ def leaderboard_html(ranking: Sequence[Trial], metric: str, part: str) -> str:
         metric: its name.
         part: what the scores were measured on.
     """
-    pieces: list[object] = [leaderboard_table(ranking[:SHOWN_TRIALS], metric, part)]
-    if len(ranking) > SHOWN_TRIALS:
-        pieces.append(tag("p", f"… and {len(ranking) - SHOWN_TRIALS:,} more"))
-    return _cell(*pieces)
+    return _cell(leaderboard_table(ranking[:SHOWN_TRIALS], metric, part), _more(len(ranking) - SHOWN_TRIALS))
 
 
 def verdict_html(final_check: FinalCheck | None) -> str:
@@ -48,7 +56,27 @@ def verdict_html(final_check: FinalCheck | None) -> str:
 
 def findings_html(findings: Sequence[Finding]) -> str:
     """What the data checks say, as a table."""
-    return _cell(findings_table(findings))
+    return _cell(findings_table(findings[:SHOWN_FINDINGS]), _more(len(findings) - SHOWN_FINDINGS))
+
+
+def profile_html(profile: Profile, meanings: Mapping[str, Meaning]) -> str:
+    """The table's size, and what each column holds."""
+    size = f"{profile.rows:,} rows, {profile.duplicate_rows:,} of them repeat an earlier one"
+    return _cell(tag("p", size), columns_table(profile, meanings, SHOWN_COLUMNS))
+
+
+def check_html(check: DataCheck) -> str:
+    """What the data gate decided, the findings, and what it proposes."""
+    return _cell(
+        tag("p", "The data are ", tag("b", check.suitability.value)),
+        findings_table(check.findings[:SHOWN_FINDINGS]),
+        _more(len(check.findings) - SHOWN_FINDINGS),
+        proposals_list(check.proposals),
+    )
+
+
+def _more(count: int) -> Html:
+    return tag("p", f"… and {count:,} more") if count > 0 else Html()
 
 
 def _cell(*pieces: object) -> str:

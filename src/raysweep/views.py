@@ -1,0 +1,138 @@
+"""What results hold to be looked at: leaderboard, findings, profile; plain in a terminal, tables in a notebook."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from raysweep.documents import plain_record
+from raysweep.records.table import ColumnProfile, Finding, Meaning, Profile, Severity
+from raysweep.records.trial import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """The trials with a score, best first."""
+
+    trials: tuple[Trial, ...]
+    metric: str
+    part: str
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a trial: rank, family, score and the part it was measured on, state, effort, seconds, params."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(rank, trial) for rank, trial in enumerate(self.trials, start=1)])
+
+    def _row(self, rank: int, trial: Trial) -> dict[str, Any]:
+        last = trial.rungs[-1]
+        return {
+            "rank": rank,
+            "trial": trial.candidate.number,
+            "family": trial.candidate.family,
+            self.metric: trial.score,
+            "part": self.part,
+            "state": trial.state.value,
+            "effort": last.effort,
+            "rounds": last.rounds,
+            "seconds": last.seconds,
+            "params": dict(trial.candidate.params),
+        }
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import leaderboard_html
+
+        return leaderboard_html(self.trials, self.metric, self.part)
+
+
+class Findings(tuple[Finding, ...]):
+    """What the data checks say, worst first."""
+
+    __slots__ = ()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a finding, one column a field of `Finding`."""
+        import pandas as pd
+
+        return pd.DataFrame([plain_record(one) for one in self], columns=list(Finding.__dataclass_fields__))
+
+    def __repr__(self) -> str:
+        counts = Counter(one.severity for one in self)
+        said = ", ".join(f"{counts[severity]:,} {severity.value}" for severity in Severity if counts[severity])
+        return f"<Findings: {said or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import findings_html
+
+        return findings_html(self)
+
+
+@dataclass(frozen=True, slots=True)
+class TableProfile:
+    """The statistics of a table.
+
+    Attributes:
+        profile: the record with everything.
+        meanings: column -> what it seems to be for.
+    """
+
+    profile: Profile = field(repr=False)
+    meanings: Mapping[str, Meaning] = field(default_factory=dict, repr=False)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the table has."""
+        return self.profile.rows
+
+    @property
+    def duplicate_rows(self) -> int:
+        """Rows that repeat an earlier one exactly."""
+        return self.profile.duplicate_rows
+
+    @property
+    def row_digest(self) -> str:
+        """The table's content, whatever the order of its rows."""
+        return self.profile.row_digest
+
+    @property
+    def target(self) -> str | None:
+        """The column to predict."""
+        return self.profile.target
+
+    @property
+    def columns(self) -> tuple[ColumnProfile, ...]:
+        """The statistics of each column."""
+        return self.profile.columns
+
+    def column(self, name: str) -> ColumnProfile:
+        """The statistics of the column called `name`; KeyError where there is none."""
+        return self.profile.column(name)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a column: its meaning, then its statistics; the most frequent values aside."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(column) for column in self.columns])
+
+    def _row(self, column: ColumnProfile) -> dict[str, Any]:
+        meaning = self.meanings.get(column.name)
+        plain = plain_record(column)
+        apart = {"name", "values", "odd_places"}
+        shown = {key: value for key, value in plain.items() if key not in apart}
+        return {"name": column.name, "meaning": None if meaning is None else meaning.value, **shown}
+
+    def __repr__(self) -> str:
+        return f"<TableProfile: {self.rows:,} rows, {len(self.columns):,} columns>"
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import profile_html
+
+        return profile_html(self.profile, self.meanings)
