@@ -15,7 +15,7 @@ from rich.text import Text
 
 from raysweep.cli.search_state import SearchState
 from raysweep.events import DataChecked, Event, Said, SearchPlanned, Stage, StageFinished, StageStarted
-from raysweep.records.table import DataCheck, Severity
+from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.wording import score_heading
 
@@ -94,6 +94,9 @@ class LiveDisplay:
                 line = Text(f"  {finding.severity.value}: ", style=STYLES[finding.severity])
                 line.append(f"{finding.check}: {finding.message}", style="default")
                 self._console.print(line)
+        if check.suitability is Suitability.UNSUITABLE:
+            for one in check.proposals:
+                self._console.print(Text.assemble("  proposal: ", one.line, (f"  # {one.why}", "dim")))
 
     def _render(self) -> RenderableType:
         now, lines = self._clock(), list[RenderableType]()

@@ -24,7 +24,7 @@ from raysweep.events import (
     StageStarted,
     TrialEnded,
 )
-from raysweep.records.table import Finding, Severity
+from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.records.trial import TrialState
 
 HEARTBEAT_SECONDS = 10.0
@@ -109,7 +109,7 @@ class PlainLines:
             case Said(message):
                 line = message
             case DataChecked(check):
-                line = _loud_findings(check.findings)
+                line = _loud_findings(check)
             case SearchPlanned():
                 self._search = SearchState(event, self._clock())
                 line = f"search: {event.slots} at a time, scored by {event.metric} on {event.part}"
@@ -134,8 +134,10 @@ class PlainLines:
         return f"search: {'; '.join(said)}"
 
 
-def _loud_findings(findings: tuple[Finding, ...]) -> str | None:
-    lines = [f"  {one.severity.value}: {one.check}: {one.message}" for one in findings if one.severity in LOUD]
+def _loud_findings(check: DataCheck) -> str | None:
+    lines = [f"  {one.severity.value}: {one.check}: {one.message}" for one in check.findings if one.severity in LOUD]
+    if check.suitability is Suitability.UNSUITABLE:
+        lines += [f"  proposal: {one.line}  # {one.why}" for one in check.proposals]
     return "\n".join(lines) or None
 
 

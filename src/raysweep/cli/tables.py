@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -17,7 +17,9 @@ from raysweep.records.table import (
     ColumnProfile,
     DataCheck,
     Finding,
+    Meaning,
     Profile,
+    Proposal,
     Severity,
     Suitability,
 )
@@ -67,19 +69,22 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         what = Text(finding.message)
         if finding.advice and finding.severity in {Severity.ERROR, Severity.WARNING}:
             what.append(f"\n→ {finding.advice}", style="dim")
+        if finding.waived is not None:
+            what.append(f"\naccepted: {finding.waived}", style="dim")
         style = SEVERITY_STYLES[finding.severity]
         cells = (Text(finding.severity.value, style), Text(finding.check), Text(finding.column or ""), what)
         table.add_row(*cells)
     return table
 
 
-def columns_table(profile: Profile) -> Table:
-    """What each column was read as, and what is in it."""
-    table = _table("column", "read as", "missing", "distinct", "from", "to", "most frequent")
+def columns_table(profile: Profile, meanings: Mapping[str, Meaning]) -> Table:
+    """What each column seems to be for, was read as, and what is in it."""
+    table = _table("column", "meaning", "read as", "missing", "distinct", "from", "to", "most frequent")
     for column in profile.columns[:MAX_COLUMNS_SHOWN]:
         about = "" if column.distinct_exact else "about "
         table.add_row(
             Text(shorten(column.name)),
+            Text(meanings[column.name].value if column.name in meanings else ""),
             Text(f"{column.kind.value} ({column.type})" if column.kind in TYPES_SHOWN else column.kind.value),
             Text(f"{column.missing_share:.1%}" if column.nulls else ""),
             Text(f"{about}{column.distinct:,}"),
@@ -101,6 +106,15 @@ def _most_frequent(column: ColumnProfile) -> str:
     if not column.values or column.kind is ColumnKind.NUMBER:
         return ""
     return ", ".join(f"{shorten(str(value), 20)} ({count:,})" for value, count in column.values[:3])
+
+
+def proposals_text(proposals: Sequence[Proposal]) -> Text:
+    """Lines for the sweep file, each with its reason above it as a comment."""
+    said = Text("Proposals for the sweep file (nothing of this is applied):", style="bold")
+    for one in proposals:
+        said.append(f"\n  # {one.why}", style="dim")
+        said.append(f"\n  {one.line}", style="default")
+    return said
 
 
 def suitability_line(check: DataCheck) -> Text:
