@@ -39,7 +39,9 @@ def test_analyze_ends_with_3_and_the_finding(sweep: Path, command: Callable[...,
     assert borne.code == 0
 
 
-def test_the_schema_is_published_beside_the_sweep_file(sweep: Path, tmp_path: Path, ray_session: None):
+def test_the_schema_is_published_beside_the_sweep_file(
+    sweep: Path, tmp_path: Path, command: Callable[..., Any], ray_session: None
+):
     with pytest.raises(DataUnsuitable, match=r"schema\.rule: amount breaks greater_than_or_equal_to\(0\)") as stopped:
         raysweep.run_sweep(sweep, overrides=[f"export.to={tmp_path / 'runs'}"])
     folder = Path(stopped.value.bundle_url)
@@ -48,8 +50,8 @@ def test_the_schema_is_published_beside_the_sweep_file(sweep: Path, tmp_path: Pa
     assert "schema.rule" in {one["check"] for one in read_document(folder, "data/findings.json")["findings"]}
     assert "config/schema.yaml" in (folder / "SHA256SUMS").read_text()
     (sweep.parent / "rules.yaml").unlink()
-    again = raysweep.analyze(folder / "config/sweep.yaml")
-    assert "schema.rule" in {one.check for one in again.check.findings}
+    again = command("analyze", folder / "config/sweep.yaml", "--json")
+    assert "schema.rule" in {one["check"] for one in json.loads(again.out)["findings"]}
 
 
 def test_a_schema_that_is_refused_starts_nothing(sweep: Path, command: Callable[..., Any]):

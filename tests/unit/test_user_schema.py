@@ -131,6 +131,8 @@ def test_without_pandera_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "pandera.io.pandas_io", None)
     with pytest.raises(RequestInvalid, match=r"pip install 'raysweep\[pandera\]'"):
         read(tmp_path, "columns: {a: {gt: 0}}")
+    with pytest.raises(RequestInvalid, match="which is not installed on "):
+        block_counter(())  # as a worker of a cluster does
 
 
 def test_an_absent_file_is_named(tmp_path: Path):

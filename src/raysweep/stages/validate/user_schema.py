@@ -6,6 +6,7 @@ is whatever would change values, since a check changes none.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def read_user_schema(config: SweepConfig) -> UserSchema | None:
     """
     if config.checks.schema_file is None:
         return None
-    _require_pandera()
+    require_pandera()
     path = Path(config.checks.schema_file)
     document = read_yaml_file(path)
     problems = _table_problems(document)
@@ -106,11 +107,17 @@ def read_user_schema(config: SweepConfig) -> UserSchema | None:
     return UserSchema(str(path), path.read_bytes(), tuple(columns), document.get("strict") is True)
 
 
-def _require_pandera() -> None:
+def require_pandera() -> None:
+    """Refuse to go on where pandera is not installed, on this machine or on another one of a cluster.
+
+    Raises:
+        RequestInvalid: it is not; the message says how to get it.
+    """
     try:
         import pandera.io.pandas_io  # noqa: F401
     except ImportError as error:
-        message = "checks.schema needs pandera, which is not installed here: pip install 'raysweep[pandera]'"
+        host = platform.node()
+        message = f"checks.schema needs pandera, which is not installed on {host}: pip install 'raysweep[pandera]'"
         raise RequestInvalid(message) from error
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from raysweep.documents import shorten
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, ColumnKind, Table
-from raysweep.stages.validate.user_schema import SchemaColumn, UserSchema
+from raysweep.stages.validate.user_schema import SchemaColumn, UserSchema, require_pandera
 from raysweep.stages.validate.user_schema_rules import Breaks, Mask, ValueRule, breaks_of, kinds_of
 
 NOT_NULLABLE: Final = "not nullable"
@@ -84,6 +84,7 @@ class BlockCounter:
 
 def block_counter(plans: Sequence[ColumnPlan]) -> BlockCounter:
     """What counts in blocks; made where the blocks are, since it holds pandera's checks."""
+    require_pandera()
     return BlockCounter(tuple((plan, tuple(breaks_of(plan.rules, plan.kind))) for plan in plans))
 
 
