@@ -39,7 +39,8 @@ test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and 
 	cd "$$work"; \
 	RAYSWEEP_HOME="$$work/home" venv/bin/python $(CURDIR)/tests/wheel_check.py
 
-proofs: $(STAMP)  ## what takes too long for every day: twenty tables of noise (about ten minutes)
+proofs: $(STAMP)  ## what takes too long for every day: every fault with its check off, twenty tables of noise
+	$(BIN)/python tests/proofs/data_gate.py
 	$(BIN)/python tests/proofs/noise.py
 
 check: $(STAMP)  ## lint, formatting, types, import rules

@@ -84,6 +84,9 @@ def read_document(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
+ACCEPT_NOISE = {"accept": [{"check": "signal.none", "max": 1, "reason": "noise on purpose"}]}
+
+
 def noise_table(seed: int, rows: int = 2_000, features: int = 10) -> pd.DataFrame:
     """Features that have nothing to do with the target."""
     rng = np.random.default_rng(seed)

@@ -335,15 +335,15 @@ def test_hard_names_and_values_sweep_and_are_escaped(folder: Path, ray_session: 
 
 def test_infinities_are_a_finding_and_no_obstacle(folder: Path, ray_session: None):
     frame = clean_table(400, 1)
-    frame.loc[::40, "balance"] = np.inf
-    frame.loc[1::40, "balance"] = -np.inf
+    frame.loc[:1, "balance"] = np.inf
+    frame.loc[2:3, "balance"] = -np.inf
     keys = sweep_keys(
         folder / "runs",
         search={**RANDOM_ONE_SLOT, "trials": 2, "space": quick_space(["xgboost", "logistic_regression"])},
     )
     done = run_quietly(keys, frame)
     assert {trial.state.value for trial in done.search.trials} == {"complete"}
-    assert done.examined.profile.column("balance").infinite == 20
+    assert done.examined.profile.column("balance").infinite == 4
 
 
 def test_a_class_with_one_row_is_no_crash(folder: Path, ray_session: None, command):

@@ -127,8 +127,8 @@ def time(context: Context, task: LearningTask, measured: Measured) -> list[Findi
 
 
 def _flatters(found: Flattery, task: LearningTask, limit: float) -> bool:
-    """Whether the gain is clear, and not that of one useless model over a worse one."""
-    return found.random - max(found.honest, no_skill(task)) > limit and found.gain.low > 0
+    """Whether the gain is surely over the limit, and not that of one useless model over a worse one."""
+    return found.random - max(found.honest, no_skill(task)) > limit and found.gain.low > limit
 
 
 def _flattered(context: Context, task: LearningTask, found: Flattery, check: str, advice: str, how: str) -> Finding:
