@@ -25,7 +25,7 @@ class Correlations:
     """
 
     names: tuple[str, ...]
-    values: Floats
+    matrix: Floats
     chosen_from: int
 
 

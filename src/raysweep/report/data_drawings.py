@@ -140,7 +140,7 @@ def draw_correlations(found: Correlations) -> Html:
 
 
 def _cell(found: Correlations, row: int, column: int, cell: float) -> Html:
-    value = float(found.values[row, column])
+    value = float(found.matrix[row, column])
     x, y = round(CELL_NAMES + column * cell, 1), round((row - 1) * cell, 1)
     known = not math.isnan(value)
     names = f"{shorten(found.names[row])} and {shorten(found.names[column])}"
