@@ -85,7 +85,7 @@ def histogram_of(numbers: Floats) -> Histogram | None:
     if not len(known):
         return None
     lowest, low, high, highest = (float(one) for one in np.quantile(known, [0, _TAIL, 1 - _TAIL, 1], method="nearest"))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(highest - lowest) and highest - lowest <= _FAR * (high - low):
             low, high = lowest, highest
         width = (high - low) / HISTOGRAM_BINS

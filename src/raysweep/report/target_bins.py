@@ -68,7 +68,7 @@ def target_of(task: LearningTask, values: Any, name: str) -> Target | None:
     known = numbers[~np.isnan(numbers)]
     if not len(known):
         return None
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         overall = float(known.mean())
     return Target(name, task.kind, numbers, labels, overall) if np.isfinite(overall) else None
 
