@@ -35,8 +35,8 @@ COLUMNS = {
 FIXED_FILES = {
     "manifest.json", "SHA256SUMS", "model/preprocess.skops", "config/sweep.yaml", "config/space.yaml",
     "config/params.json", "config/environment.json", "config/requirements.lock", "data/profile.json",
-    "data/findings.json", "data/split.json", "trials.parquet", "final_check.json", "golden.parquet", "report.html",
-    "MODEL_CARD.md", "code/commit.json",
+    "data/analysis.html", "data/findings.json", "data/split.json", "trials.parquet", "final_check.json",
+    "golden.parquet", "report.html", "MODEL_CARD.md", "code/commit.json",
 }  # fmt: skip
 FAMILIES = {
     "xgboost", "hist_gradient_boosting", "random_forest", "extra_trees", "logistic_regression", "k_neighbors"
