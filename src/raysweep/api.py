@@ -358,10 +358,14 @@ def _is_data(address: str) -> bool:
 
 def _name_of(address: str) -> str:
     """The name of a data file or folder, as a folder may be called: `s3://bucket/a b.csv.gz` is a-b."""
-    stem = next((step for step in reversed(address.split("/")) if step.strip(".*")), "")
-    while stem.lower().endswith(_DATA_ENDINGS):
-        stem = stem.rpartition(".")[0]
-    return re.sub(r"[^\w.-]+", "-", stem).strip(".-")[:_LONGEST_NAME] or "table"
+    for step in reversed(address.split("/")):
+        stem = step
+        while stem.lower().endswith(_DATA_ENDINGS):
+            stem = stem.rpartition(".")[0]
+        name = re.sub(r"[^\w.-]+", "-", stem).strip(".-")
+        if name:
+            return name[:_LONGEST_NAME]
+    return "table"
 
 
 def _s3(s3: S3Config | Mapping[str, Any] | None) -> S3Config | None:

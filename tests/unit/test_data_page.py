@@ -143,7 +143,7 @@ def test_numbers_at_the_ends_of_float64_are_no_reason_to_fail() -> None:
     with np.errstate(all="ignore"):  # of the checks
         view = view_of(frame)
 
-    assert Page(data_page(view)).names.count("article") == 11
+    assert Page(data_page(view)).names.count("article") == 12
 
 
 def test_a_wide_table_has_a_bounded_page_and_its_findings_first() -> None:
