@@ -89,6 +89,7 @@ def split_document(split: Split) -> dict[str, Any]:
         "parts": {part.value: plain_record(summary) for part, summary in split.parts.items()},
         "keys_shared": split.keys_shared,
         "left_out_rows": split.left_out_rows,
+        "cuts": list(split.cuts),
     }
 
 
