@@ -8,8 +8,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from builders import sweep_config
+from raysweep.prepare_rules import Drop, ToNull
 from raysweep.records.final_check import Verdict
+from raysweep.records.manifest import Artifact
 from raysweep.records.metric import METRICS
+from raysweep.records.table import Finding, Meaning, Preparation, Proposal, Severity
 from raysweep.records.trial import TrialState
 from raysweep.report.drawings import best_over_time
 from raysweep.report.html_report import html_report
@@ -17,6 +21,9 @@ from raysweep.report.leaderboard import leaderboard
 from raysweep.report.model_card import model_card, plain
 from raysweep.report.notebook import findings_html, leaderboard_html, verdict_html
 from raysweep.report.view import ReportInput
+from raysweep.stages.export.contents import BundleContents
+from raysweep.stages.export.environment import CodeState
+from raysweep.stages.export.export import make_manifest
 from record_builders import HOSTILE, OPAQUE, make_final_check, make_trial, make_view
 
 NOTHING = {"task": None, "split": None, "search": None, "ranking": (), "final_check": None}
@@ -179,3 +186,78 @@ def test_the_heading_is_short_with_cross_validation_and_the_part_is_said_once() 
 
     assert ">roc_auc, 5-fold CV</th>" in document
     assert document.count("Scores are roc_auc on training+testing, cross-validated in 5 folds.") == 1
+
+
+WAIVED = Finding(
+    "rows.duplicates", Severity.WAIVED, "4 % repeat", "mend it", waived="meters repeat (up to 0.08, until 2027-03-31)"
+)
+RULES = (ToNull(rule="to_null", columns=("age",), values=(-999,)), Drop(rule="drop", columns=("a|b", "<b>")))
+
+
+def gated_view() -> ReportInput:
+    view = make_view(prepare=RULES)
+    proposals = (Proposal("data.group: <b>city</b>", "rows of one city belong together"),)
+    check = replace(
+        view.check,
+        findings=(*view.check.findings, WAIVED),
+        proposals=proposals,
+        meanings={"age": Meaning.NUMBER},
+        unused_waivers=("checks.accept: col.missing met no finding; it can go",),
+    )
+    return replace(view, check=check)
+
+
+@BUILDERS
+def test_what_was_accepted_is_said_with_reason_bound_and_day(build: Build) -> None:
+    assert "meters repeat (up to 0.08, until 2027-03-31)" in build(gated_view())
+
+
+def test_the_model_card_has_a_section_for_what_was_accepted() -> None:
+    assert "## Accepted findings" in model_card(gated_view())
+    assert "## Accepted findings" not in model_card(make_view())
+
+
+@BUILDERS
+def test_the_preparation_is_said_rule_by_rule(build: Build) -> None:
+    document = build(gated_view()).replace("\\", "")
+
+    assert "to_null (values -999): age" in document
+    assert "drop: a|b, &lt;b&gt;" in document
+
+
+def test_the_report_holds_meanings_proposals_and_waivers_without_use() -> None:
+    report = html_report(gated_view())
+
+    assert "<td>number</td>" in report
+    assert "data.group: &lt;b&gt;city&lt;/b&gt;" in report
+    assert "rows of one city belong together" in report
+    assert "col.missing met no finding" in report
+    assert 'href="data/analysis.html"' in report
+
+
+@BUILDERS
+def test_inputs_are_counted_where_the_preparation_changes_their_number(build: Build) -> None:
+    view = make_view()
+    assert view.task is not None
+    prepared = replace(view.task, preparation=Preparation(view.task.features[:1], ()))
+
+    assert "2 columns made of 1 input" in build(replace(view, task=prepared))
+    assert "made of" not in build(view)
+
+
+def test_the_manifest_lists_what_was_accepted() -> None:
+    contents = BundleContents(
+        view=replace(gated_view(), outcome="done"),
+        config=sweep_config(),
+        data_documents={},
+        shipped=None,
+        best=(),
+        training=None,
+        code=CodeState({}, b""),
+        packages={"raysweep": "0.1.0"},
+    )
+    artifact = Artifact(path="trials.parquet", sha256="0", size_bytes=0, media_type="")
+    (waived,) = make_manifest(contents, (artifact,)).data.waived
+
+    assert (waived.check, waived.column, waived.message) == ("rows.duplicates", None, "4 % repeat")
+    assert waived.reason == "meters repeat (up to 0.08, until 2027-03-31)"
