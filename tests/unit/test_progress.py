@@ -28,6 +28,7 @@ from raysweep.events import (
     TrialEnded,
     TrialStarted,
 )
+from raysweep.records.table import Proposal, Suitability
 from raysweep.records.trial import Trial, TrialState
 from record_builders import HOSTILE, make_plan, make_trial, make_view
 
@@ -70,6 +71,23 @@ def test_plain_lines_tell_of_stages_and_new_best_scores() -> None:
     assert "search: trial 2 failed: made up" in lines
     assert "search: 3 trials (12.0 s)" in lines
     assert any("col.missing" in line for line in lines)
+
+
+@pytest.mark.parametrize("suitability", Suitability)
+def test_proposals_are_shown_where_the_data_are_unsuitable(suitability: Suitability) -> None:
+    proposal = Proposal(f"data.features.exclude: [{HOSTILE[1]}]", "known too late")
+    check = replace(make_view().check, suitability=suitability, proposals=(proposal,))
+    lines: list[str] = []
+    PlainLines(lines.append, Clock())(DataChecked(check))
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, no_color=True)
+    with LiveDisplay(console, Clock()) as display:
+        display(DataChecked(check))
+    assert isinstance(console.file, io.StringIO)
+
+    for shown in ("\n".join(lines), console.file.getvalue().replace("\x1b[2m", "")):
+        assert ("proposal: data.features.exclude: [[red]x[/red]]  # known too late" in shown) == (
+            suitability is Suitability.UNSUITABLE
+        )
 
 
 def test_a_long_silence_is_broken_by_a_sign_of_life() -> None:
