@@ -54,9 +54,11 @@ def _leaves_no_working_folder(raysweep_home: Path, plain_folder: Path) -> Iterat
 
 
 @pytest.fixture
-def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    """`command("run", "sweep.yaml")` in this process."""
+def command(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """`command("run", "sweep.yaml")` in this process, in the test's own folder."""
     from raysweep.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> Ran:
         capfd.readouterr()

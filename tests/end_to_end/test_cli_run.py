@@ -136,7 +136,10 @@ def test_analyze_takes_a_bare_file(swept: Swept, command, ray_session: None):
     assert "skipped" in ran.out
     targeted = command("analyze", swept.folder / "table.csv", "--target", "target", "--json")
     assert targeted.code == 0
-    assert json.loads(targeted.out)["rows"] == 400
+    document = json.loads(targeted.out)
+    assert document["rows"] == 400
+    assert document["folder"] == "analysis/table"
+    assert "share of target" in Path("analysis/table/analysis.html").read_text(encoding="utf-8")
 
 
 def test_analyze_refuses_unsuitable_data_with_3(tmp_path: Path, command, ray_session: None):
