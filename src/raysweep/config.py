@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from raysweep.documents import Document, parse_document, read_yaml_file, set_path
+from raysweep.documents import Document, expand_paths, parse_document, read_yaml_file, set_path
 from raysweep.errors import RequestInvalid
 from raysweep.prepare_rules import ColumnName, PrepareRule, Share
 from raysweep.space import load_space, shipped_spaces
@@ -296,6 +296,7 @@ def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, override
         path = Path(sweep)
         base, place = path.parent, str(path)
         values = read_yaml_file(path)
+    values = expand_paths(values, place=place)
     for assignment in overrides:
         values = set_path(values, assignment)
     config = parse_document(SweepConfig, values, place=place)

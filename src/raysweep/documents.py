@@ -147,17 +147,41 @@ def set_path(values: Mapping[str, Any], assignment: str) -> dict[str, Any]:
     # Names of checks hold a dot (`checks.set.col.missing.warn`): what follows `checks.set` is at most one such name.
     if keys[:2] == ["checks", "set"] and len(keys) > 3:  # noqa: PLR2004
         keys = [*keys[:2], ".".join(keys[2:4]), *keys[4:]]
-    return _with_value(values, keys, value, assignment)
+    return _with_value(values, keys, value, f"--set {assignment}")
 
 
-def _with_value(values: Mapping[str, Any], keys: Sequence[str], value: object, assignment: str) -> dict[str, Any]:
+def expand_paths(values: Mapping[Any, Any], *, place: str) -> dict[Any, Any]:
+    """`values` with keys such as `data.group` put where they belong, as the lines that raysweep proposes have them.
+
+    Args:
+        values: a document; only its outermost keys may be paths.
+        place: where it comes from, for the message.
+
+    Raises:
+        RequestInvalid: what a path names stands in the document already, or the path runs into a plain value.
+    """
+    expanded: dict[Any, Any] = {key: value for key, value in values.items() if "." not in str(key)}
+    for path, value in values.items():
+        keys = str(path).split(".")
+        if len(keys) == 1:
+            continue
+        below: Any = expanded
+        for key in keys:
+            below = below.get(key) if isinstance(below, Mapping) else None
+        if below is not None:
+            raise RequestInvalid(f"{place}: {path} has a value already, further up or down; join the two")
+        expanded = _with_value(expanded, keys, value, str(path))
+    return expanded
+
+
+def _with_value(values: Mapping[str, Any], keys: Sequence[str], value: object, place: str) -> dict[str, Any]:
     head, *rest = keys
     if not rest:
         return {**values, head: value}
     below = values.get(head)
     if below is not None and not isinstance(below, Mapping):
-        raise RequestInvalid(f"--set {assignment}: {head} is a plain value, it has no key {rest[0]}")
-    return {**values, head: _with_value(below or {}, rest, value, assignment)}
+        raise RequestInvalid(f"{place}: {head} is a plain value, it has no key {rest[0]}")
+    return {**values, head: _with_value(below or {}, rest, value, place)}
 
 
 def canonical_json(value: object) -> bytes:

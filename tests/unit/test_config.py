@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.config import load_config, require_target
+from raysweep.documents import read_yaml
 from raysweep.errors import NotFound, RequestInvalid
 
 SPACE = {"version": 1, "families": {"xgboost": {"params": {"max_depth": {"int": [3, 8]}}}}}
@@ -104,3 +105,35 @@ def test_values_that_make_no_sense(sections, said):
     with pytest.raises(RequestInvalid) as caught:
         load_config(sweep(**sections))
     assert said in str(caught.value)
+
+
+def test_proposed_lines_may_stand_in_the_sweep_file_as_they_are_printed():
+    lines = "data.time: when\nsplit.kind: time\ndata.features.exclude: [a, b]\n"
+    config = load_config({**sweep(), **read_yaml(lines, place="here")})
+    assert (config.data.time, config.split.kind, config.data.features.exclude) == ("when", "time", ("a", "b"))
+
+
+def test_a_value_given_both_ways_is_refused():
+    twice = {**sweep(data={"source": "a.csv", "group": "x"}), "data.group": "y"}
+    with pytest.raises(RequestInvalid, match=r"data\.group has a value already"):
+        load_config(twice)
+    with pytest.raises(RequestInvalid, match="name is a plain value"):
+        load_config({**sweep(), "name": "x", "name.of": "y"})
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"split": {"kind": "time"}}, "data.time names no column"),
+        ({"split": {"kind": "group"}}, "data.group names no column"),
+        ({"split": {"kind": "random"}, "data": {"group": "g"}}, "split.kind is random"),
+        ({"split": {"key": ["a"]}, "data": {"group": "g"}}, "give one of them"),
+        ({"split": {"kind": "time", "folds": 3}, "data": {"time": "t"}}, "has no folds"),
+        ({"split": {"kind": "time", "key": ["a"]}, "data": {"time": "t"}}, "not told apart by split.key"),
+        ({"data": {"group": "late"}}, "the target or the weight"),
+    ],
+)
+def test_contradictions_of_a_split_are_refused(sections, said):
+    data = {"source": "a.csv", "target": "late", **sections.get("data", {})}
+    with pytest.raises(RequestInvalid, match=said):
+        load_config({"version": 1, **sections, "data": data})

@@ -20,17 +20,17 @@ def propose(
     """The proposals, the weightiest first."""
     loud = [one for one in findings if one.severity in {Severity.ERROR, Severity.WARNING}]
     checks = {one.check: one for one in loud}
-    proposals = []
     too_late = _columns(
         [one for one in loud if one.severity is Severity.ERROR or one.check == "leak.missing_together"], _TOO_LATE
     )
-    if too_late:
-        proposals.append(Proposal(exclusion(*too_late), "they may be known only with the target"))
+    needless = [name for name in _columns(loud, _NEEDLESS) if name not in too_late and name not in left_out]
+    proposals = []
+    if too_late or needless:  # one line, since a key may stand in the sweep file once
+        said = [f"{', '.join(too_late)}: known only with the target?"] if too_late else []
+        said += [f"{', '.join(needless)}: said by another column"] if needless else []
+        proposals.append(Proposal(exclusion(*too_late, *needless), "; ".join(said)))
     if context.target is not None:
         proposals += _splits(context, checks, structure)
-    needless = [name for name in _columns(loud, _NEEDLESS) if name not in too_late and name not in left_out]
-    if needless:
-        proposals.append(Proposal(exclusion(*needless), "they say what other columns say"))
     rules = [one.advice.partition(_PREPARED)[2].removesuffix("]") for one in loud if _PREPARED in one.advice]
     if rules:
         joined = f"{_PREPARED}{', '.join(dict.fromkeys(rules))}]"
@@ -39,18 +39,25 @@ def propose(
 
 
 def _splits(context: Context, checks: Mapping[str, Finding], structure: Structure) -> list[Proposal]:
-    proposals = []
-    group = checks.get("leak.group")
-    name = group.column if group is not None else next(iter(structure.groups), None)
-    if name is not None and context.config.data.group is None:
-        why = group.message if group is not None else f"if rows with the same {name} belong together"
-        proposals.append(Proposal(f"data.group: {flow(name)}", why))
-    time = checks.get("leak.time")
-    name = time.column if time is not None else next(iter(structure.times), None)
-    if name is not None and context.config.data.time is None:
-        why = time.message if time is not None else f"if predictions are made for rows later than all that {name} shows"
-        proposals.append(Proposal(f"split: {{kind: time}}, with data.time: {flow(name)}", why))
-    return proposals
+    """One other way to split: what was measured to flatter, else what the columns suggest; time before groups."""
+    if context.config.data.group is not None or context.config.data.time is not None:
+        return []
+    if "leak.time" in checks:
+        return _by_time(str(checks["leak.time"].column), checks["leak.time"].message)
+    if "leak.group" in checks:
+        name, why = str(checks["leak.group"].column), checks["leak.group"].message
+        return [Proposal(f"data.group: {flow(name)}", why)]
+    for name in structure.times[:1]:
+        return _by_time(name, f"if predictions are made for rows later than all that {name} shows")
+    return [
+        Proposal(f"data.group: {flow(name)}", f"if rows with the same {name} belong together")
+        for name in structure.groups[:1]
+    ]
+
+
+def _by_time(name: str, why: str) -> list[Proposal]:
+    split = Proposal("split.kind: time", f"the earliest rows by {name} train, the latest validate")
+    return [Proposal(f"data.time: {flow(name)}", why), split]
 
 
 def _columns(findings: Sequence[Finding], checks: frozenset[str]) -> list[str]:
