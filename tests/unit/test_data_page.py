@@ -235,10 +235,35 @@ def test_a_far_tail_does_not_flatten_the_histogram() -> None:
     histogram = histogram_of(np.append(np.linspace(0, 1, 10_000), 1e9))
     assert histogram is not None
 
-    assert histogram.high <= 1
+    assert histogram.edges[-1] <= 1
     assert histogram.counts.sum() + histogram.outside == 10_001
     assert histogram_of(np.array([np.nan])) is None
     assert histogram_of(np.array([2.0, 2.0])) is None
+
+
+def test_whole_numbers_get_bins_of_whole_width() -> None:
+    histogram = histogram_of(np.repeat(np.arange(1.0, 32.0), 3), whole=True)
+    assert histogram is not None
+
+    assert histogram.edges.tolist() == [*range(1, 32, 2), 32]
+    assert histogram.counts.tolist() == [6] * 15 + [3]
+
+
+def test_very_uneven_numbers_are_drawn_on_a_logarithmic_scale() -> None:
+    uneven = np.exp(np.linspace(-9, 9, 1_000))
+    histogram = histogram_of(uneven)
+    assert histogram is not None
+
+    assert histogram.logarithmic
+    assert histogram.counts.max() < 50
+    assert "The scale is logarithmic." in page_of(pd.DataFrame({"x": uneven}), None).text
+
+
+def test_texts_that_never_come_back_are_not_held_against_the_target() -> None:
+    frame = clean_table(300, 1).assign(name=[f"a person called {row}" for row in range(300)])
+
+    assert page_of(frame).texts.count("share of target = 1") == 8
+    assert "a person called" not in data_page(view_of(frame)).partition("Column by column")[2]
 
 
 def test_rank_correlation_is_that_of_pandas_with_gaps() -> None:

@@ -25,6 +25,7 @@ from raysweep.report.target_bins import Target, class_shares, spots_of
 from raysweep.report.wording import number_text, share_text
 from raysweep.rows.canonical import type_name
 
+COMES_BACK: Final = 3
 ORDERED: Final = frozenset({ColumnKind.NUMBER, ColumnKind.DATETIME})
 
 
@@ -37,6 +38,7 @@ class Card:
         values: the Arrow column of the rows that may be shown.
         findings: those that name this column.
         anchor: its place on the page.
+        is_target: the column is the target itself.
     """
 
     column: ColumnProfile
@@ -44,6 +46,7 @@ class Card:
     values: Any
     findings: Sequence[Finding]
     anchor: str
+    is_target: bool = False
 
 
 def name_of(column: str) -> Html:
@@ -59,7 +62,7 @@ def card(shown: Card, target: Target | None) -> Html:
     loud = [one for one in shown.findings if one.severity is not Severity.SKIPPED]
     badges += [tag("span", one.check, class_=f"badge {one.severity.value}") for one in loud[:6]]
     panels = [_panel("how the values are spread", *_spread(shown, bins))]
-    if target is not None and bins is not None and column.name != target.name:
+    if target is not None and bins is not None and not shown.is_target and _has_something_to_tell(shown):
         panels.append(_panel(target.said, *_against(bins, target)))
     return tag(
         "article",
@@ -106,10 +109,12 @@ def _spread(shown: Card, bins: Bins | None) -> list[Html]:
         return [tag("p", "There is no value.")]
     about = f"how the values of {shorten(column.name)} are spread"
     if column.kind in ORDERED and column.distinct > FEW_VALUES:
-        histogram = histogram_of(numbers_of(shown.values, column.kind))
+        numbers = numbers_of(shown.values, column.kind)
+        histogram = histogram_of(numbers, whole=column.kind is ColumnKind.NUMBER and column.integral)
         if histogram is not None:
-            outside = f"{histogram.outside:,} values of the sample lie further out." if histogram.outside else ""
-            return [draw_histogram(histogram, column.kind, about), *([tag("p", outside)] if outside else [])]
+            said = ["The scale is logarithmic."] if histogram.logarithmic else []
+            said += [f"{histogram.outside:,} values of the sample lie further out."] if histogram.outside else []
+            return [draw_histogram(histogram, column.kind, about), tag("p", " ".join(said), class_="soft")]
     if column.kind in ORDERED:
         total = max(1, int(bins.counts.sum()))
         shares = [count / total for count in bins.counts.tolist()]
@@ -121,7 +126,7 @@ def _frequent(shown: Card, about: str) -> list[Html]:
     column = shown.column
     counted = frequent_values(shown.values, column)
     rows = column.count if column.values is not None else len(shown.values)
-    if not counted or (counted[0][1] == 1 and column.distinct > FEW_VALUES):
+    if not _has_something_to_tell(shown):
         return [tag("p", "Hardly any value occurs twice.")]
     bars = [(label_text(value), count) for value, count in counted]
     missing = column.nulls if column.values is not None else int(shown.values.null_count)
@@ -130,6 +135,17 @@ def _frequent(shown: Card, about: str) -> list[Html]:
     bars += [("missing", missing)] if missing else []
     shares = [count / max(1, rows) for _, count in bars]
     return [draw_bars([label for label, _ in bars], shares, [share_text(share) for share in shares], about)]
+
+
+def _has_something_to_tell(shown: Card) -> bool:
+    """Whether values come back, or are numbers: else each row would stand for itself."""
+    column = shown.column
+    if column.nulls == column.count:
+        return False
+    if column.kind in ORDERED or column.distinct <= FEW_VALUES:
+        return True
+    counted = frequent_values(shown.values, column)
+    return bool(counted) and counted[0][1] >= COMES_BACK
 
 
 def _against(bins: Bins, target: Target) -> list[Html]:

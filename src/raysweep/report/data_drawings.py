@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from raysweep.documents import shorten
@@ -16,14 +17,14 @@ from raysweep.report.wording import number_text, share_text
 
 WIDTH: Final = 440
 ROW: Final = 18
-LABELS: Final = 164
+LABELS: Final = 172
 VALUES: Final = 62
 HISTOGRAM_HEIGHT: Final = 150
 CELL_NAMES: Final = 170
 FULL: Final = 800
 NUMBERED_CELLS: Final = 14
 DRAWING_STYLE: Final = Html("""
-svg .bar{fill:var(--blue);opacity:.75}svg .bar.none{fill:#9aa5b1}svg .track{fill:#eef1f4}
+.panel svg{font-size:12px}svg .bar{fill:var(--blue);opacity:.75}svg .bar.none{fill:#9aa5b1}svg .track{fill:#eef1f4}
 svg .soft{fill:var(--soft)}svg .band{stroke:var(--blue);stroke-width:6;opacity:.3}
 svg .dot{fill:var(--blue)}svg .base{stroke:var(--soft);stroke-dasharray:3 3}
 .c0{fill:#2b6cb0;background:#2b6cb0}.c1{fill:#dd8a3a;background:#dd8a3a}.c2{fill:#3a9a72;background:#3a9a72}
@@ -54,24 +55,27 @@ def draw_histogram(histogram: Histogram, kind: ColumnKind, about: str) -> Html:
     """The counts as bars side by side, with the ends of the scale below."""
     bottom, most = HISTOGRAM_HEIGHT - 22, max(1, int(histogram.counts.max()))
     step = WIDTH / len(histogram.counts)
-    width = (histogram.high - histogram.low) / len(histogram.counts)
+    ends = [*pairwise(histogram.edges.tolist())]
     bars = []
     for number, count in enumerate(histogram.counts.tolist()):
         if not count:
             continue
-        begin, end = (histogram.low + width * place for place in (number, number + 1))
         height = max(1.0, round((bottom - 6) * count / most, 1))
-        said = f"{value_text(begin, kind)} to {value_text(end, kind)}: {count:,} rows"
-        x, wide = round(number * step, 1), round(step - 1, 1)
-        bars.append(
-            tag("rect", tag("title", said), x=x, y=round(bottom - height, 1), width=wide, height=height, class_="bar")
-        )
+        place = {"x": round(number * step, 1), "y": round(bottom - height, 1), "width": round(step - 1, 1)}
+        title = tag("title", f"{_bin_text(ends[number], histogram, kind)}: {count:,} rows")
+        bars.append(tag("rect", title, **place, height=height, class_="bar"))
+    low, high = _end(ends[0][0], kind), _end(ends[-1][1] - histogram.whole, kind)
     bars += [
         tag("line", x1=0, x2=WIDTH, y1=bottom, y2=bottom, class_="axis"),
-        tag("text", _end(histogram.low, kind), x=0, y=HISTOGRAM_HEIGHT - 5, class_="soft"),
-        tag("text", _end(histogram.high, kind), x=WIDTH, y=HISTOGRAM_HEIGHT - 5, text_anchor="end", class_="soft"),
+        tag("text", low, x=0, y=HISTOGRAM_HEIGHT - 5, class_="soft"),
+        tag("text", high, x=WIDTH, y=HISTOGRAM_HEIGHT - 5, text_anchor="end", class_="soft"),
     ]
     return _svg(bars, WIDTH, HISTOGRAM_HEIGHT, about)
+
+
+def _bin_text(ends: tuple[float, float], histogram: Histogram, kind: ColumnKind) -> str:
+    begin, end = (value_text(one, kind) for one in (ends[0], ends[1] - histogram.whole))
+    return begin if begin == end else f"{begin} to {end}"
 
 
 def draw_spots(bins: Bins, spots: Sequence[Spot | None], target: Target, *, shares: bool, about: str) -> Html:
@@ -166,7 +170,7 @@ def _shade(value: float) -> str:
 
 def _label(label: str, y: float) -> Html:
     style = "soft" if label in {"missing", "other values"} else "name"
-    shown = tag("title", label), shorten(label, 23)
+    shown = tag("title", label), shorten(label, 25)
     return tag("text", *shown, x=LABELS - 8, y=y + 13, text_anchor="end", class_=style)
 
 

@@ -31,8 +31,8 @@ MAX_MISSING: Final = 40
 PAGE_STYLE: Final = Html("""
 body{max-width:64rem}h3{font-size:1rem;margin:0}
 h4{font-size:.8rem;font-weight:600;color:var(--soft);margin:.2rem 0 .4rem}
-.soft{color:var(--soft);font-size:.85rem}.card p{margin:.2rem 0 .5rem}a{color:var(--blue)}
-.verdict.suitable{border-color:var(--green)}
+p.soft,span.soft{color:var(--soft);font-size:.85rem}.card p{margin:.2rem 0 .5rem}a{color:var(--blue)}
+.scroll bdi{overflow-wrap:anywhere}.verdict.suitable{border-color:var(--green)}
 .card{border:1px solid var(--line);border-radius:6px;padding:.8rem 1rem;margin:0 0 .9rem;break-inside:avoid}
 .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:.4rem 1.6rem}
 .panel svg{width:100%;max-width:29rem}
@@ -209,6 +209,7 @@ def _cards(view: DataView, usable: Any, target: Target | None) -> Html:
             values=usable.column(one.name).combine_chunks(),
             findings=[finding for finding in view.check.findings if finding.column == one.name],
             anchor=anchor,
+            is_target=one.name == view.profile.target,
         )
         for anchor, one in chosen
         if one.name in usable.column_names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +24,7 @@ SHOWN_LABEL: Final = 28
 HISTOGRAM_BINS: Final = 30
 _TAIL: Final = 0.005
 _FAR: Final = 2.0
+_UNEVEN: Final = 30.0
 _LONG_NUMBER: Final = 6
 _DAY, _MINUTE = len("2026-01-31"), len("2026-01-31 12:59")
 _MICROSECONDS_A_DAY: Final = 86_400_000_000
@@ -46,12 +47,20 @@ class Bins:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts in bins of equal width between `low` and `high`, and how many values lie outside."""
+    """Counts in bins beside one another.
 
-    low: float
-    high: float
+    Attributes:
+        edges: of the bins, one more than there are bins.
+        outside: values below or above.
+        whole: all values are whole numbers, so that the last one of a bin is its upper edge less 1.
+        logarithmic: each bin is wider than the one before by the same factor.
+    """
+
+    edges: Floats
     counts: Integers
     outside: int
+    whole: bool = False
+    logarithmic: bool = False
 
 
 def numbers_of(values: Any, kind: ColumnKind) -> Floats:
@@ -79,21 +88,36 @@ def bins_of(values: Any, column: ColumnProfile) -> Bins | None:
     return Bins(tuple(labels), codes, counts) if labels else None
 
 
-def histogram_of(numbers: Floats) -> Histogram | None:
-    """How the numbers are spread; far tails are cut off. None where they are too few, or too far apart for float64."""
+def histogram_of(numbers: Floats, *, whole: bool = False) -> Histogram | None:
+    """How the numbers are spread; far tails are cut off, and what is very uneven is drawn on a logarithmic scale.
+
+    Args:
+        numbers: NaN where missing.
+        whole: all of them are whole numbers.
+
+    Returns:
+        None where they are too few, or too far apart for float64.
+    """
     known = numbers[~np.isnan(numbers)]
     if not len(known):
         return None
-    lowest, low, high, highest = (float(one) for one in np.quantile(known, [0, _TAIL, 1 - _TAIL, 1], method="nearest"))
+    ends = np.quantile(known, [0, _TAIL, 0.5, 1 - _TAIL, 1], method="nearest")
+    lowest, low, middle, high, highest = (float(one) for one in ends)
+    if lowest > 0 and high / _UNEVEN > middle:
+        found = histogram_of(np.log10(known))
+        return None if found is None else replace(found, edges=10**found.edges, logarithmic=True)
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(highest - lowest) and highest - lowest <= _FAR * (high - low):
             low, high = lowest, highest
-        width = (high - low) / HISTOGRAM_BINS
+        span = high - low + whole
+        width = float(np.ceil(span / HISTOGRAM_BINS)) if whole else span / HISTOGRAM_BINS
     if not np.isfinite(width) or width <= 0:
         return None
+    count = int(np.ceil(span / width)) if whole else HISTOGRAM_BINS
     inside = known[(known >= low) & (known <= high)]
-    places = np.clip((inside - low) / width, 0, HISTOGRAM_BINS - 1).astype(np.int64)
-    return Histogram(low, high, np.bincount(places, minlength=HISTOGRAM_BINS), len(known) - len(inside))
+    places = np.clip((inside - low) / width, 0, count - 1).astype(np.int64)
+    edges = np.minimum(low + width * np.arange(count + 1), high + whole)
+    return Histogram(edges, np.bincount(places, minlength=count), len(known) - len(inside), whole)
 
 
 def value_text(value: float, kind: ColumnKind) -> str:
