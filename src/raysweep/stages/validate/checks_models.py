@@ -21,8 +21,10 @@ def no_signal(context: Context, task: LearningTask, measured: Measured) -> list[
     if measured.signal is None:
         return []
     check, found, nothing = "signal.none", measured.signal.score, no_skill(task)
-    gain, upper = (found.value - nothing) / (1 - nothing), (found.high - nothing) / (1 - nothing)
-    is_error = upper < context.limit(check, "error")
+    gain = (found.value - nothing) / (1 - nothing)
+    # A score below guessing is chance: it must not pull the interval's end down with it.
+    upper = (max(found.value, nothing) + found.high - found.value - nothing) / (1 - nothing)
+    is_error = upper < context.limit(check, "error") and measured.rows >= context.limit(check, "error_rows")
     if not is_error and not found.low <= nothing:
         return []
     said = f"{measure_name(task)} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"

@@ -137,12 +137,13 @@ def outliers(_profile: Profile, context: Context, target: TargetReading) -> list
     numbers = numbers_of(context.labelled.column(target.column.name))
     if len(numbers) < _MIN_ROWS:
         return []
-    squares = np.sort((numbers - numbers.mean()) ** 2)[::-1]
+    distance = np.abs(numbers / np.abs(numbers).max() - (numbers / np.abs(numbers).max()).mean())
+    squares = np.sort(distance**2)[::-1]
     few = max(1, round(context.limit(check, "rows") * len(squares)))
     share, limit = float(squares[:few].sum() / squares.sum()) if squares.sum() else 0.0, context.limit(check, "warn")
     if share <= limit:
         return []
-    rows = np.argsort(-np.abs(numbers - numbers.mean()))[:few]
+    rows = np.argsort(-distance)[:few]
     return [
         Finding(
             check,

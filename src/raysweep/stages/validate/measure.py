@@ -224,6 +224,9 @@ def _probe_rows(context: Context, task: LearningTask, groups: Sequence[str], tim
     sample = context.labelled.slice(0, budget).combine_chunks()
     columns: Sequence[Column] = task.features
     y = target_codes(sample.column(task.target), task)
+    if not task.kind.is_classification:  # R2 does not depend on the unit, float32 does
+        y = (scaled := y / (np.abs(y).max() or 1.0)) - scaled.mean()
+        y /= y.std() or 1.0
     block = RowBlock(sample.select([column.name for column in columns]), y, None)
     grouped: dict[str, Integers] = {}
     if sample.num_rows >= _MIN_ROWS_OF_GROUPS:

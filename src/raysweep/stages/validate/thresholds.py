@@ -59,7 +59,7 @@ DEFAULTS: Final[Thresholds] = {
     "split.drift": {"psi": 0.25, "auc": 0.6},
     "split.new_category": {"warn": 0.05},
     "split.new_label": {},
-    "signal.none": {"error": 0.02},
+    "signal.none": {"error": 0.02, "error_rows": 2_000},  # fewer rows are no evidence that there is nothing
     "signal.too_good": {"warn": 0.999},
     "signal.learning_curve": {},
 }
