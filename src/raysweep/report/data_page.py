@@ -186,9 +186,8 @@ def _missing(columns: Sequence[ColumnProfile]) -> Html:
 
 
 def _correlations(view: DataView, usable: Any) -> Html:
-    names = [
-        one.name for one in view.profile.columns if one.kind is ColumnKind.NUMBER and one.name in usable.column_names
-    ]
+    present = set(usable.column_names)
+    names = [one.name for one in view.profile.columns if one.kind is ColumnKind.NUMBER and one.name in present]
     rows = usable.slice(0, rows_for(len(names)))
     found = correlations(names, [numbers_of(rows.column(name), ColumnKind.NUMBER) for name in names])
     if found is None:
@@ -201,7 +200,7 @@ def _correlations(view: DataView, usable: Any) -> Html:
 
 
 def _cards(view: DataView, usable: Any, target: Target | None) -> Html:
-    meanings, chosen = _meanings(view), _chosen(view)
+    meanings, chosen, present = _meanings(view), _chosen(view), set(usable.column_names)
     cards = [
         Card(
             column=one,
@@ -212,7 +211,7 @@ def _cards(view: DataView, usable: Any, target: Target | None) -> Html:
             is_target=one.name == view.profile.target,
         )
         for anchor, one in chosen
-        if one.name in usable.column_names
+        if one.name in present
     ]
     said = f"Drawn from {usable.num_rows:,} of {view.profile.rows:,} rows"
     said += ": rows that will be validation rows are not shown." if view.usable is not None else "."
