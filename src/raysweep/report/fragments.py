@@ -7,7 +7,7 @@ from typing import Final
 
 from raysweep.documents import shorten
 from raysweep.records.final_check import FinalCheck
-from raysweep.records.table import ColumnProfile, Finding, Meaning, Profile, Proposal
+from raysweep.records.table import ColumnKind, ColumnProfile, Finding, Meaning, Profile, Proposal
 from raysweep.records.trial import Trial
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.markup import Html, join, table, tag
@@ -113,10 +113,13 @@ def distinct_text(column: ColumnProfile) -> str:
 
 def range_text(column: ColumnProfile) -> str:
     """From the smallest to the largest value."""
-    if column.minimum is None or column.maximum is None:
+    if column.minimum is None or column.maximum is None or column.kind is ColumnKind.BOOLEAN:
         return ""
-    ends = (one if isinstance(one, str) else number_text(one) for one in (column.minimum, column.maximum))
-    return " to ".join(ends)
+    return " to ".join(_end_text(one) for one in (column.minimum, column.maximum))
+
+
+def _end_text(end: float | str) -> str:
+    return end.removesuffix("T00:00:00").replace("T", " ") if isinstance(end, str) else number_text(end)
 
 
 def _bounded(line: str) -> str:

@@ -25,7 +25,7 @@ SHOWN_COLUMNS = 100
 CELL_STYLE = Html(
     ".raysweep svg{max-width:40rem;font:13px sans-serif;fill:currentColor}"
     ".raysweep .interval{stroke:#2b6cb0;stroke-width:4;opacity:.4}"
-    ".raysweep th,.raysweep td{text-align:left;vertical-align:top}"
+    ".raysweep th,.raysweep td{text-align:left;vertical-align:top;padding:.15rem .9rem .15rem 0}"
     ".raysweep .error,.raysweep .failed{color:#c53030}.raysweep .warning{color:#b7791f}.raysweep .waived{color:#805ad5}"
     ".raysweep .model{fill:#2b6cb0}.raysweep .other{fill:#888}"
 )
