@@ -26,6 +26,7 @@ Thresholds = Mapping[str, Mapping[str, float]]
 _LATER: Final = (Part.TESTING, Part.VALIDATION)
 _BINS: Final = 10
 _MAX_CATEGORIES: Final = 20
+_FREQUENT: Final = 10
 _CHANCE: Final = 3.0  # how many times the expected index may come about by chance
 _MODEL_ROWS: Final = 5_000
 _SHOWN: Final = 5
@@ -40,17 +41,19 @@ class PartRows:
         kind: of the split.
         keys_shared: row keys that stand in more than one part.
         time: the column that they are split by, if by time: there they differ on purpose.
+        keys_repeat: most rows share their key with another one, so that few keys are dealt out, and parts may differ.
     """
 
     kind: str
     blocks: Mapping[Part, RowBlock]
     keys_shared: int
     time: str | None = None
+    keys_repeat: bool = False
 
     @property
     def is_random(self) -> bool:
         """Whether the parts cannot differ but by chance."""
-        return self.kind in {"random", "stratified"}
+        return self.kind in {"random", "stratified"} and not self.keys_repeat
 
 
 def part_findings(rows: PartRows, task: LearningTask, thresholds: Thresholds) -> tuple[Finding, ...]:
@@ -70,6 +73,8 @@ def part_findings(rows: PartRows, task: LearningTask, thresholds: Thresholds) ->
 def stability_index(before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> float:
     """The population stability index of two counts over the same bins, less three times what chance brings."""
     bins = len(before)
+    if min(before.sum(), after.sum()) < _MIN_ROWS:
+        return 0.0
     p, q = (np.asarray((counts + 0.5) / (counts.sum() + 0.5 * bins), np.float64) for counts in (before, after))
     index = float(((p - q) * np.log(p / q)).sum())
     return max(0.0, index - _CHANCE * (bins - 1) * float(1 / before.sum() + 1 / after.sum()))
@@ -115,8 +120,6 @@ def _new_labels(rows: PartRows, task: LearningTask) -> list[Finding]:
 
 def _drift(rows: PartRows, part: Part, column: Column, limit: float) -> list[Finding]:
     before, after = (rows.blocks[one].features.column(column.name) for one in (Part.TRAINING, part))
-    if min(len(before), len(after)) < _MIN_ROWS:
-        return []
     index = stability_index(*_binned(before, after))
     if index <= limit:
         return []
@@ -125,8 +128,8 @@ def _drift(rows: PartRows, part: Part, column: Column, limit: float) -> list[Fin
             "split.drift",
             Severity.ERROR if rows.is_random else Severity.WARNING,
             f"{column.name} is distributed otherwise in {part} than in training (PSI {index:.2f}, limit {limit:g})",
-            "do few values of split.key hold most rows? use another key"
-            if rows.is_random
+            "do a few rows that repeat make up most of the table? then name its rows by split.key"
+            if rows.is_random or rows.keys_repeat
             else f"a model of {column.name} may not hold for {part} rows; look at it, or leave it out",
             column=column.name,
             measured=index,
@@ -194,31 +197,33 @@ def _spread(rows: int, count: int) -> npt.NDArray[np.int64]:
 
 
 def _binned(before: pa.ChunkedArray, after: pa.ChunkedArray) -> tuple[Any, Any]:
-    """Counts over the same bins: frequent categories and the rest, or tenths of the first; missing values apart.
+    """Counts over the same bins: the frequent categories of the first, or its tenths; missing values apart.
 
-    Categories that only the second has are left to another check.
+    Rare and new categories are left out of both: whether they come back is another check's question.
     """
     if pa.types.is_large_string(before.type):
         counted = pc.value_counts(before.drop_null())
-        order = np.argsort(-np.asarray(counted.field("counts")), kind="stable")[:_MAX_CATEGORIES]
-        kept = counted.field("values").take(pa.array(order))
-        after = after.filter(pc.or_(pc.is_in(after, value_set=counted.field("values")), pc.is_null(after)))
-        codes = [_codes(pc.index_in(values, value_set=kept), values, len(kept)) for values in (before, after)]
+        rows = np.asarray(counted.field("counts"))
+        frequent = np.argsort(-rows, kind="stable")[:_MAX_CATEGORIES]
+        kept = counted.field("values").take(pa.array(frequent[rows[frequent] >= _FREQUENT]))
         size = len(kept) + 2
+        codes = [_codes(values, kept) for values in (before, after)]
+        counts = [np.bincount(one, minlength=size) * (np.arange(size) != len(kept)) for one in codes]
     else:
         numbers = [_numbers(values) for values in (before, after)]
         known = np.sort(numbers[0][~np.isnan(numbers[0])])
         edges = np.unique(known[(np.arange(1, _BINS) * len(known)) // _BINS]) if len(known) else np.zeros(0)
         size = len(edges) + 2
-        codes = [np.where(np.isnan(one), size - 1, np.searchsorted(edges, one, side="left")) for one in numbers]
-    counts = [np.bincount(one, minlength=size) for one in codes]
+        places = [np.where(np.isnan(one), size - 1, np.searchsorted(edges, one, side="left")) for one in numbers]
+        counts = [np.bincount(one, minlength=size) for one in places]
     used = (counts[0] + counts[1]) > 0
     return counts[0][used], counts[1][used]
 
 
-def _codes(found: Any, values: pa.ChunkedArray, others: int) -> npt.NDArray[np.int64]:
-    codes = np.asarray(pc.fill_null(found, others).to_numpy(), dtype=np.int64)
-    return np.where(np.asarray(values.is_null().to_numpy()), others + 1, codes)
+def _codes(values: pa.ChunkedArray, kept: pa.Array) -> npt.NDArray[np.int64]:
+    """The position of each value in `kept`; one more for what is not there, two more for what is missing."""
+    found = np.asarray(pc.fill_null(pc.index_in(values, value_set=kept), len(kept)).to_numpy(), dtype=np.int64)
+    return np.where(np.asarray(values.is_null().to_numpy()), len(kept) + 1, found)
 
 
 def _numbers(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:

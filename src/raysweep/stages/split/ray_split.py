@@ -122,7 +122,9 @@ def cut_table(
     folds = count_folds(wanted, training.block.rows + testing.block.rows)
     search = SearchRows(training.block, testing.block, _folds(training, testing, task, folds, config.split.seed), folds)
     shared = _count_shared(parts)
-    compared = PartRows(kind, {part: cut.block for part, cut in parts.items()}, shared, time)
+    keys = sum(len(np.unique(cut.keys)) for cut in parts.values())
+    repeat = keys < sum(cut.block.rows for cut in parts.values()) / 2
+    compared = PartRows(kind, {part: cut.block for part, cut in parts.items()}, shared, time, repeat)
     return Split(
         kind=kind,
         seed=config.split.seed,
