@@ -259,12 +259,14 @@ def analyze(
         DataUnsuitable: the files cannot be read as one table. Bad values are findings, no exception.
     """
     from raysweep.runtime.ray_session import ray_session
+    from raysweep.stages.validate.thresholds import resolve_thresholds
     from raysweep.stages.validate.user_schema import read_user_schema
     from raysweep.sweep import examine
 
     if isinstance(sweep, str | Path) and _is_data(str(sweep)):
         sweep, data = None, sweep
     config, table = _request(sweep, data, target, overrides, {})
+    resolve_thresholds(config.checks)
     schema = read_user_schema(config)
     with ray_session(config.cluster.address):
         found = examine(config, table, listener, schema)

@@ -262,6 +262,11 @@ class SweepConfig(Document):
             raise ValueError("split.kind is time: rows are not told apart by split.key; leave it out")
         if kind == "time" and self.split.folds not in {"auto", 1}:
             raise ValueError("split.kind time has no folds: later rows would train what predicts earlier ones")
+        if data.time is not None and any(data.time in rule.columns for rule in data.prepare):
+            raise ValueError(
+                f"data.prepare names {data.time!r}, which is data.time: rows are split by it as it is in the source; "
+                "prepare a copy of it there, or leave it out by data.features.exclude"
+            )
         for name, column in (("data.group", data.group), ("data.time", data.time)):
             if column is not None and column in {data.target, data.weight}:
                 raise ValueError(f"{name} is {column!r}, which is the target or the weight")

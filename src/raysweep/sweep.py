@@ -122,6 +122,7 @@ def run(request: SweepRequest) -> Sweep:
     check_metric_name(config.search.metric)
     space = load_space(config.search.space, base=Path())
     check_space(space)
+    resolve_thresholds(config.checks)
     schema = read_user_schema(config)
     if request.data is None:
         locate(config)
@@ -139,9 +140,7 @@ def run(request: SweepRequest) -> Sweep:
             _export(request, sweep, folder, store, space)
             raise _unsuitable(sweep.examined.check, store)
         task = sweep.examined.check.task
-        with _stage(request.tell, Stage.SPLIT) as done:
-            sweep = _with_split(sweep, _cut(config, sweep.examined, task, folder), config)
-            done(_split_summary(sweep.split))
+        sweep = _split(request, sweep, task, folder)
         if sweep.examined.check.suitability is Suitability.UNSUITABLE:
             _export(request, sweep, folder, store, space)
             raise _unsuitable(sweep.examined.check, store)
@@ -217,9 +216,22 @@ def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: Ru
         return cut_table(examined.table, config, task, assignment, folder.path, thresholds)
 
 
-def _with_split(sweep: Sweep, split: Split, config: SweepConfig) -> Sweep:
-    """The sweep with its split, and with what the parts said of one another among its findings."""
-    check = with_findings(sweep.examined.check, split.findings, config, datetime.now(UTC).date())
+def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, folder: RunFolder) -> Sweep:
+    """The sweep with its split, and with what the parts say of one another among its findings."""
+    before, config = sweep.examined.check, request.config
+    with _stage(request.tell, Stage.SPLIT) as done:
+        try:
+            split = _cut(config, sweep.examined, task, folder)
+            found = split.findings
+        except DataUnsuitable as error:  # a part is empty: published like the gate's own verdict
+            split, found = None, tuple(error.findings)
+        check = with_findings(before, found, config, datetime.now(UTC).date())
+        done(_split_summary(split))
+    new = tuple(finding for finding in check.findings if finding not in before.findings)
+    if new:
+        request.tell(DataChecked(replace(check, findings=new, proposals=())))
+    for sentence in check.unused_waivers:
+        request.tell(Said(sentence))
     return replace(sweep, split=split, examined=replace(sweep.examined, check=check))
 
 

@@ -178,3 +178,19 @@ def test_a_target_without_values_is_never_suitable():
     lax = {"target.missing": {"error": 1}, "rows.too_few": {"error": 0, "warn": 0, "warn_per_feature": 0}}
     check = check_frame(frame, checks={"set": lax})
     assert (check.suitability, check.task) == (Suitability.UNSUITABLE, None)
+
+
+def test_groups_that_are_few_or_missing_are_said():
+    frame = clean_table(ROWS, 1)
+    two = frame.assign(site=np.where(frame.index % 2 == 0, "a", "b"))
+    assert fired(check_frame(two, group="site"))["schema.group"] is ERROR
+    some = frame.assign(site=pd.Series([f"s{n % 50}" for n in range(ROWS)]).mask(frame.index < 500))
+    finding = only(check_frame(some, group="site"), "schema.group")
+    assert (finding.severity, finding.count) == (WARNING, 500)
+    assert "they count as one group" in finding.message
+
+
+def test_times_that_are_few_stop_a_split_by_time_only():
+    frame = clean_table(ROWS, 1).assign(day=pd.to_datetime(np.where(np.arange(ROWS) % 2, "2020-01-01", "2021-01-01")))
+    assert fired(check_frame(frame, time="day", split={"kind": "time"}))["schema.time"] is ERROR
+    assert "schema.time" not in fired(check_frame(frame, time="day"))

@@ -44,3 +44,23 @@ def test_a_date_proposes_the_split_by_time():
 
 def test_without_a_target_no_split_is_proposed():
     assert check_frame(clean_table(500, 1), target=None).proposals == ()
+
+
+def test_rules_are_proposed_in_the_order_in_which_they_work():
+    frame = clean_table(3_000, 1)
+    rng = np.random.default_rng(0)
+    huge = frame["amount"].mask(frame.index < 3, 1e39)
+    sizes = rng.choice(["10", "20", "Unknown", "unknown "], len(frame))
+    check = check_frame(frame.assign(huge=huge, age=frame["age"].mask(frame.index < 20, -999), sizes=sizes))
+    [line] = [one.line for one in check.proposals if one.line.startswith("data.prepare")]
+    rules = [rule["rule"] for rule in read_yaml(line, place="here")["data.prepare"]]
+    assert rules == sorted(rules, key=["to_null", "normalize_text", "to_number", "clip"].index)
+    assert set(rules) == {"to_null", "normalize_text", "to_number", "clip"}
+
+
+def test_what_orders_the_rows_is_not_proposed_to_be_prepared():
+    frame = clean_table(3_000, 1)
+    odd = frame.assign(joined=frame["joined"].mask(frame.index < 40, pd.Timestamp("1900-01-01")))
+    check = check_frame(odd, time="joined", split={"kind": "time"})
+    assert "col.sentinel" in fired(check)
+    assert [one for one in check.proposals if "joined" in one.line] == []

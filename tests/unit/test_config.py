@@ -137,3 +137,9 @@ def test_contradictions_of_a_split_are_refused(sections, said):
     data = {"source": "a.csv", "target": "late", **sections.get("data", {})}
     with pytest.raises(RequestInvalid, match=said):
         load_config({"version": 1, **sections, "data": data})
+
+
+def test_what_orders_the_rows_is_not_prepared():
+    data = {"source": "a.csv", "target": "y", "time": "when", "prepare": [{"rule": "drop", "columns": ["when"]}]}
+    with pytest.raises(RequestInvalid, match="rows are split by it as it is in the source"):
+        load_config({"version": 1, "data": data})

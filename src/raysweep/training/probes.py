@@ -30,6 +30,7 @@ FOLDS: Final = 3
 LINEAR_ROWS: Final = 5_000  # with more rows, trees see what a straight line sees
 _ROUNDS: Final = 60
 _RESAMPLES: Final = 300
+_RARE: Final = 30
 _SUREST, _SURER, _FLAT = 0.1, 0.5, 0.7  # shares of the rows; and how flat the rate has to be between them
 _LOW, _HIGH = 2.5, 97.5
 _TREES: Final[dict[str, ParamValue]] = {"learning_rate": 0.15, "max_depth": 5, "min_child_weight": 5.0, "max_bin": 64}
@@ -107,7 +108,7 @@ def predict(task: LearningTask, fitting: RowBlock, asked: RowBlock, candidate: C
 
 def probe_score(task: LearningTask, y: Floats, predicted: Floats) -> ProbeScore:
     """The score of predictions and its interval; NaN where it is not defined."""
-    name = _METRICS[task.kind]
+    name, y, (predicted,) = _scored(task, y, predicted)
     drawn = resampled_scores(y, None, [(name, predicted)], seed=0, resamples=_RESAMPLES)[0]
     low, high = np.nanpercentile(drawn, [_LOW, _HIGH]) if np.isfinite(drawn).any() else (np.nan, np.nan)
     return ProbeScore(score(name, y, predicted), float(low), float(high))
@@ -115,11 +116,26 @@ def probe_score(task: LearningTask, y: Floats, predicted: Floats) -> ProbeScore:
 
 def probe_gain(task: LearningTask, y: Floats, predicted: Floats, other: Floats) -> ProbeScore:
     """How much better the first predictions are than the others, paired by row."""
-    name = _METRICS[task.kind]
+    name, y, (predicted, other) = _scored(task, y, predicted, other)
     drawn = resampled_scores(y, None, [(name, predicted), (name, other)], seed=0, resamples=_RESAMPLES)
     gains = drawn[0] - drawn[1]
     low, high = np.nanpercentile(gains, [_LOW, _HIGH]) if np.isfinite(gains).any() else (np.nan, np.nan)
     return ProbeScore(score(name, y, predicted) - score(name, y, other), float(low), float(high))
+
+
+def _scored(task: LearningTask, y: Floats, *predicted: Floats) -> tuple[str, Floats, list[Floats]]:
+    """The metric, and targets and predictions with rare classes made one: each would count like a large one."""
+    name = _METRICS[task.kind]
+    if task.kind is not TaskKind.MULTICLASS:
+        return name, y, list(predicted)
+    counts = np.bincount(y.astype(np.int64), minlength=len(task.classes))
+    kept, rare = np.flatnonzero(counts >= _RARE), np.flatnonzero(counts < _RARE)
+    if len(kept) < 2:  # noqa: PLR2004
+        return name, y, list(predicted)
+    code = np.full(len(task.classes), len(kept))
+    code[kept] = np.arange(len(kept))
+    merged = [np.column_stack([one[:, kept], one[:, rare].sum(axis=1)]) for one in predicted]
+    return name, code[y.astype(np.int64)].astype(np.float64), merged
 
 
 def measure_name(task: LearningTask) -> str:

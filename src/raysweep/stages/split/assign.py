@@ -65,16 +65,20 @@ class TimeAssignment:
 
 
 def cut_times(times: npt.NDArray[np.float64], parts: PartsConfig) -> TimeAssignment:
-    """The cut points that give the parts these shares of the rows; rows of one time stay together.
+    """The cut points that come nearest to these shares of the rows; rows of one time stay together.
+
+    With fewer than three different times all rows train.
 
     Args:
         times: of the rows with a target, shape (rows,); NaN where missing.
         parts: the shares.
     """
-    known = np.sort(times[~np.isnan(times)])
-    if not len(known):
+    known, counts = np.unique(times[~np.isnan(times)], return_counts=True)
+    if len(known) < len(PARTS):
         return TimeAssignment((np.inf, np.inf))
-    first, second = (min(len(known) - 1, round(share * len(known))) for share in (parts.training, 1 - parts.validation))
+    before = (np.cumsum(counts) - counts) / counts.sum()  # the share of the rows before each time
+    first = 1 + int(np.abs(before[1:-1] - parts.training).argmin())
+    second = first + 1 + int(np.abs(before[first + 1 :] - (1 - parts.validation)).argmin())
     return TimeAssignment((float(known[first]), float(known[second])))
 
 

@@ -100,7 +100,10 @@ def _new_labels(rows: PartRows, task: LearningTask) -> list[Finding]:
     known = np.unique(rows.blocks[Part.TRAINING].y)
     findings = []
     for part in _LATER:
-        new = np.setdiff1d(rows.blocks[part].y, known).astype(int)
+        there = np.unique(rows.blocks[part].y)
+        if len(there) == 1:
+            findings.append(_one_class(part, task, int(there[0]), rows.blocks[part].rows))
+        new = np.setdiff1d(there, known).astype(int)
         if not len(new):
             continue
         shown = tuple(repr(task.classes[code]) for code in new[:_SHOWN])
@@ -116,6 +119,17 @@ def _new_labels(rows: PartRows, task: LearningTask) -> list[Finding]:
             )
         )
     return findings
+
+
+def _one_class(part: Part, task: LearningTask, code: int, rows: int) -> Finding:
+    return Finding(
+        "split.new_label",
+        Severity.ERROR,
+        f"all {rows:,} rows of {part} have {task.target} = {task.classes[code]!r}: nothing can be compared there",
+        "give more rows of the other classes, or split otherwise: another split.seed, group or time",
+        column=task.target,
+        count=rows,
+    )
 
 
 def _drift(rows: PartRows, part: Part, column: Column, limit: float) -> list[Finding]:

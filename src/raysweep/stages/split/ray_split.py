@@ -116,10 +116,11 @@ def cut_table(
     parts = {part: _part_of(dealt, position, task) for position, part in enumerate(PARTS)}
     for part, cut in parts.items():
         if cut.block.rows == 0:
-            raise _empty_part(part)
+            raise _empty_part(part, kind)
     training, testing, validation = (parts[part] for part in PARTS)
     wanted = 1 if kind == "time" else config.split.folds
     folds = count_folds(wanted, training.block.rows + testing.block.rows)
+    folds = min(folds, len(np.unique(np.concatenate([training.keys, testing.keys]))))  # a fold needs a key
     search = SearchRows(training.block, testing.block, _folds(training, testing, task, folds, config.split.seed), folds)
     shared = _count_shared(parts)
     keys = sum(len(np.unique(cut.keys)) for cut in parts.values())
@@ -241,8 +242,9 @@ def _seal(validation: _Cut, work_folder: Path) -> str:
     return str(path)
 
 
-def _empty_part(part: Part) -> DataUnsuitable:
-    message = f"the {part} part is empty: the table has too few rows with a target"
-    advice = "Give more rows, or a larger share in split.parts"
+def _empty_part(part: Part, kind: str = "") -> DataUnsuitable:
+    units = {"group": "groups", "time": "different times"}.get(kind, "rows")
+    message = f"the {part} part is empty: the table has too few {units} with a target"
+    advice = f"Give more {units}, a larger share in split.parts, or split otherwise"
     finding = Finding("rows.too_few", Severity.ERROR, message, advice)
     return DataUnsuitable(f"{message}. {advice}", findings=[finding])

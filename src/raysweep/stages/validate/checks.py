@@ -74,6 +74,9 @@ MODEL_CHECKS: Final[dict[str, ModelCheck]] = {
 }
 
 
+_TOO_FEW: Final = "too few rows with a target, validation rows apart, for the small models that would find out"
+
+
 def run_checks(checks: dict[str, Check], profile: Profile, context: Context) -> list[Finding]:
     """What can be said of rows and columns, with or without a target."""
     return [finding for check in checks.values() for finding in check(profile, context)]
@@ -91,7 +94,7 @@ def run_target_checks(profile: Profile, context: Context) -> list[Finding]:
 def run_model_checks(context: Context, task: LearningTask, measured: Measured) -> list[Finding]:
     """What small models say; skipped, with the reason, where they could not be fitted."""
     if not measured.rows:
-        why = "too few rows with a target for the small models that would find out"
+        why = "no feature is left to fit a small model on" if not task.features else _TOO_FEW
         return [Finding(name, Severity.SKIPPED, why) for name in MODEL_CHECKS]
     failed = [Finding("signal.none", Severity.SKIPPED, f"a measurement failed: {reason}") for reason in measured.failed]
     return failed + [finding for check in MODEL_CHECKS.values() for finding in check(context, task, measured)]

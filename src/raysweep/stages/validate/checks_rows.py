@@ -18,29 +18,29 @@ def too_few(profile: Profile, context: Context) -> list[Finding]:
     check, share = "rows.too_few", context.config.split.parts.validation
     rows = profile.rows if context.target is None else context.target.rows
     noun = "rows" if context.target is None else "rows with a target"
-    problems: list[tuple[Severity, str, float]] = []
+    problems: list[tuple[Severity, str, float, float]] = []
     expected = rows * share
     for severity, key in ((Severity.ERROR, "error"), (Severity.WARNING, "warn")):
         if expected < context.limit(check, key):
             text = f"about {expected:.0f} of {rows:,} {noun} would be left for validation"
-            problems.append((severity, text, context.limit(check, key)))
+            problems.append((severity, text, context.limit(check, key), expected))
             break
     counts = context.target.class_counts if context.target is not None else ()
     for severity, key in ((Severity.ERROR, "error_class"), (Severity.WARNING, "warn_class")):
         if counts and min(counts) * share < context.limit(check, key):
             text = f"about {min(counts) * share:.1f} rows of the rarest class would be in validation"
-            problems.append((severity, text, context.limit(check, key)))
+            problems.append((severity, text, context.limit(check, key), min(counts) * share))
             break
     features = len(context.candidates)
     if rows < features * context.limit(check, "warn_per_feature"):
         text = f"{rows:,} {noun} are few for {features:,} features"
-        problems.append((Severity.WARNING, text, context.limit(check, "warn_per_feature")))
+        problems.append((Severity.WARNING, text, context.limit(check, "warn_per_feature"), rows / features))
     if not problems:
         return []
     worst = min(problems, key=lambda problem: problem[0] is not Severity.ERROR)
-    needed = ", ".join(f"{text} (limit {limit:g})" for _, text, limit in problems)
+    needed = ", ".join(f"{text} (limit {limit:g})" for _, text, limit, _ in problems)
     advice = "get more rows, or fewer features, or give validation more: split.parts.validation"
-    lacking = 1 - expected / worst[2] if worst[2] > expected else 0.0
+    lacking = max(1 - found / limit for severity, _, limit, found in problems if severity is worst[0])
     return [Finding(check, worst[0], needed, advice, count=rows, measured=lacking, threshold=worst[2])]
 
 

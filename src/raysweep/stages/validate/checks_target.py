@@ -77,6 +77,7 @@ def rare_class(_profile: Profile, context: Context, target: TargetReading) -> li
             column=target.column.name,
             count=sum(count for count, _ in rare),
             share=sum(count for count, _ in rare) / target.rows,
+            measured=1 - rare[0][0] / error if is_error else 1 - rare[0][0] * share / warn,
             threshold=error if is_error else warn,
             examples=tuple(label for _, label in rare[:MAX_SHOWN]),
         )

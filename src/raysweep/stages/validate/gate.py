@@ -41,11 +41,13 @@ from raysweep.stages.validate.measure import CarryOut, Measured, measure
 from raysweep.stages.validate.proposals import propose
 from raysweep.stages.validate.structure import structure_of
 from raysweep.stages.validate.thresholds import resolve_thresholds
-from raysweep.stages.validate.waivers import apply_waivers
+from raysweep.stages.validate.waivers import apply_waivers, unused_waivers
 
 _ORDER: Final = tuple(Severity)
 # Nothing is gained by keeping these, even where they are asked for by name.
 _NEVER_KEPT: Final = frozenset({"col.nested", "col.all_missing"})
+_PARTS: Final = 3
+_OF_SPLIT: Final = "split."
 _LEAKS: Final = frozenset({"leak.copy", "leak.single_feature", "leak.missingness"})
 
 
@@ -83,6 +85,7 @@ def validate_table(table: Table, profile: Profile, config: SweepConfig, means: M
     context = _context(table, profile, config, means)
     included = config.data.features.include or ()
     findings = [*_missing_target(table, config), *_weight(profile, config), *means.schema_findings]
+    findings += _split_columns(profile, config)
     findings += [_kept_on_request(finding, included) for finding in run_checks(TABLE_CHECKS, profile, context)]
     left_out = {
         finding.column: f"{finding.check}: {finding.message}"
@@ -108,7 +111,10 @@ def _decide(
     structure: Structure,
     today: date,
 ) -> DataCheck:
-    judged, unused = apply_waivers(findings, context.config.checks.accept, today)
+    judged = apply_waivers(findings, context.config.checks.accept, today)
+    # Those of the split are judged once there is one.
+    asked = [waiver for waiver in context.config.checks.accept if not waiver.check.startswith(_OF_SPLIT)]
+    unused = unused_waivers(judged, asked)
     ordered = tuple(sorted(judged, key=lambda finding: _ORDER.index(finding.severity)))
     suitability = suitability_of(ordered)
     # Thresholds may be set so high that a target without values passes every check.
@@ -131,11 +137,12 @@ def suitability_of(findings: Sequence[Finding]) -> Suitability:
 
 def with_findings(check: DataCheck, found: Sequence[Finding], config: SweepConfig, today: date) -> DataCheck:
     """The outcome of the gate with what came to light after it; waivers hold for these findings too."""
-    judged, _ = apply_waivers(found, config.checks.accept, today)
+    judged = apply_waivers(found, config.checks.accept, today)
     ordered = tuple(sorted((*check.findings, *judged), key=lambda finding: _ORDER.index(finding.severity)))
-    met = {finding.check for finding in found}
-    unused = tuple(one for one in check.unused_waivers if not any(f" {name}" in one for name in met))
-    return replace(check, findings=ordered, suitability=suitability_of(ordered), unused_waivers=unused)
+    unused = unused_waivers(ordered, config.checks.accept)
+    suitability = suitability_of(ordered)
+    task = None if suitability is Suitability.UNSUITABLE else check.task
+    return replace(check, findings=ordered, suitability=suitability, task=task, unused_waivers=unused)
 
 
 def _context(table: Table, profile: Profile, config: SweepConfig, means: Means) -> Context:
@@ -235,6 +242,37 @@ def _weight(profile: Profile, config: SweepConfig) -> list[Finding]:
     message = f"the weight {column.name} {problem}"
     advice = "weights are finite, zero or more, in every row; mend the source, or leave data.weight out"
     return [Finding("schema.weight", Severity.ERROR, message, advice, column=column.name)]
+
+
+def _split_columns(profile: Profile, config: SweepConfig) -> list[Finding]:
+    """What `data.group` and `data.time` lack to split the rows by."""
+    names = {column.name for column in profile.columns}
+    findings = []
+    for check, name, noun in (
+        ("schema.group", config.data.group, "groups"),
+        ("schema.time", config.data.time, "times"),
+    ):
+        if name is None or name not in names or not profile.rows:
+            continue
+        column = profile.column(name)
+        if column.distinct < _PARTS and (noun == "groups" or config.split.kind == "time"):
+            message = f"{name} has {column.distinct:,} different {noun}, too few for training, testing and validation"
+            findings.append(Finding(check, Severity.ERROR, message, "split otherwise: see split.kind", column=name))
+        if column.nulls:
+            where = f"{column.nulls:,} of {column.count:,} rows ({column.missing_share:.1%})"
+            what = "they count as one group" if noun == "groups" else "they train"
+            findings.append(
+                Finding(
+                    check,
+                    Severity.WARNING,
+                    f"{name} is missing in {where}; {what}",
+                    "fill it in the source, or leave such rows out there",
+                    column=name,
+                    count=column.nulls,
+                    share=column.missing_share,
+                )
+            )
+    return findings
 
 
 def _weight_problem(column: ColumnProfile) -> str:

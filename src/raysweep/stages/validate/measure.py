@@ -199,7 +199,9 @@ def time_flattery(rows: ProbeRows) -> Flattery | None:
     if rows.times is None:
         return None
     task, (column, times) = rows.task, rows.times
-    order = np.argsort(times, kind="stable")
+    order = np.argsort(times, kind="stable")[: int((~np.isnan(times)).sum())]  # NaN come last
+    if len(order) < _LATE * MIN_ROWS:
+        return None
     first = int(np.searchsorted(times[order], times[order[-(len(order) // _LATE)]]))
     early, late = order[:first], order[first:]
     if min(len(early), len(late)) < MIN_ROWS:

@@ -17,6 +17,8 @@ DEFAULTS: Final[Thresholds] = {
     "schema.mismatch": {},
     "schema.missing_column": {},
     "schema.weight": {},
+    "schema.group": {},
+    "schema.time": {},
     "schema.no_features": {},
     "schema.rule": {"warn": 0, "error": 0},
     "rows.too_few": {"warn": 100, "error": 20, "warn_class": 10, "error_class": 3, "warn_per_feature": 10},
