@@ -72,9 +72,14 @@ def canonical_table(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
 
     Raises:
         KeyError: a column is absent.
-        pa.ArrowInvalid: a value does not fit the column's type.
+        pa.ArrowInvalid: a value does not fit the column's type; names the column.
     """
-    arrays = [canonical_array(table.column(column.name), arrow_type_of(column)) for column in columns]
+    arrays = []
+    for column in columns:
+        try:
+            arrays.append(canonical_array(table.column(column.name), arrow_type_of(column)))
+        except pa.ArrowInvalid as error:
+            raise pa.ArrowInvalid(f"the column {column.name!r} as {arrow_type_of(column)}: {error}") from error
     return pa.Table.from_arrays(arrays, schema=canonical_schema(columns))
 
 

@@ -99,8 +99,7 @@ def id_like(profile: Profile, context: Context) -> list[Finding]:
                 "if it does carry meaning, list it in data.features.include with all the others; "
                 f"else drop it: {exclusion(column.name)}",
                 column=column.name,
-                count=column.distinct,
-                share=share,
+                measured=share,
                 threshold=limit,
                 examples=examples,
                 leaves_out=True,

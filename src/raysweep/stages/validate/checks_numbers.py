@@ -135,8 +135,7 @@ def float32_collapse(_profile: Profile, context: Context) -> list[Finding]:
                 "in which learners compute",
                 "if it is a code, make it text in the source; if it is a time, make it a date there",
                 column=column.name,
-                count=lost,
-                share=lost / len(different),
+                measured=lost / len(different),
                 threshold=limit,
             )
         )

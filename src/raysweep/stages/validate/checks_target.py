@@ -168,6 +168,5 @@ def _odd_kind(target: TargetReading, message: str, advice: str, limit: float) ->
         message,
         advice,
         column=target.column.name,
-        count=target.column.distinct,
         threshold=limit,
     )

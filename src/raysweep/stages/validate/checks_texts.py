@@ -46,8 +46,7 @@ def high_cardinality(_profile: Profile, context: Context) -> list[Finding]:
                 f"{column.name} has {about}{column.distinct:,} categories in {present:,} rows",
                 _advice(column, share),
                 column=column.name,
-                count=column.distinct,
-                share=share,
+                measured=share,
                 threshold=many if column.distinct > many else context.limit(check, "warn"),
             )
         )

@@ -155,10 +155,7 @@ def _contradiction(column: ColumnProfile, kind: TaskKind) -> Finding | None:
 def _refusal(column: ColumnProfile, message: str, advice: str) -> Finding:
     examples = tuple(label_text(label) for label, _ in (column.values or ())[:MAX_SHOWN])
     shown = f" (such as {', '.join(examples)})" if examples else ""
-    return Finding(
-        "target.kind", Severity.ERROR, message + shown, advice, column=column.name, count=column.distinct,
-        examples=examples,
-    )  # fmt: skip
+    return Finding("target.kind", Severity.ERROR, message + shown, advice, column=column.name, examples=examples)
 
 
 def _class_counts(column: ColumnProfile) -> dict[Label, int]:
