@@ -258,10 +258,10 @@ def analyze(
         RequestInvalid: something that was asked for is wrong.
         DataUnsuitable: the files cannot be read as one table. Bad values are findings, no exception.
     """
+    from raysweep.examine import examine
     from raysweep.runtime.ray_session import ray_session
     from raysweep.stages.validate.thresholds import resolve_thresholds
     from raysweep.stages.validate.user_schema import read_user_schema
-    from raysweep.sweep import examine
 
     if isinstance(sweep, str | Path) and _is_data(str(sweep)):
         sweep, data = None, sweep

@@ -6,19 +6,20 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from raysweep.bundle.locate import JOURNAL_FILE
 from raysweep.config import SweepConfig, require_target
 from raysweep.documents import canonical_json, plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished, RaysweepError, RequestInvalid, StorageFailed
-from raysweep.events import DataChecked, Listener, Said, Stage, StageFinished, StageStarted
+from raysweep.events import DataChecked, Listener, Said, Stage
+from raysweep.examine import Examined, examine, stage_told
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Outcome
 from raysweep.records.metric import check_metric_name
-from raysweep.records.table import DataCheck, LearningTask, Part, Profile, Split, Suitability, Table
+from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
 from raysweep.records.trial import SearchOutcome, Trial
 from raysweep.report.view import ReportInput
 from raysweep.runtime.ray_failures import ray_errors_translated
@@ -30,22 +31,14 @@ from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
-from raysweep.stages.profile.ray_profile import profile_table
-from raysweep.stages.profile.ray_unread import refusals_counted
-from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.search.trial_log import Record, ranked
-from raysweep.stages.source.ray_source import MEMORY, locate, open_table
-from raysweep.stages.split.ray_split import cut_table, key_columns, plan_assignment, usable_rows
+from raysweep.stages.source.ray_source import locate
+from raysweep.stages.split.ray_split import cut_table, plan_assignment
 from raysweep.stages.validate.document import findings_document
-from raysweep.stages.validate.features import requested_inputs
-from raysweep.stages.validate.gate import Means, validate_table, with_findings
-from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target
-from raysweep.stages.validate.ray_exact import answer_over
-from raysweep.stages.validate.ray_measure import carry_out
-from raysweep.stages.validate.ray_user_schema import findings_of_schema
+from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
-from raysweep.stages.validate.user_schema import UserSchema, read_user_schema
+from raysweep.stages.validate.user_schema import read_user_schema
 from raysweep.storage.journal import Journal
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
@@ -73,24 +66,6 @@ class SweepRequest:
     tell: Listener
     interrupted: Callable[[], bool]
     answer_repeats: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """The table after the first three stages.
-
-    Attributes:
-        aim: what the target can be learned as, whether or not the data are suitable; without features.
-        usable: the rows of the profile's sample that will not be validation rows, as a mask; None: all.
-        schema: what `checks.schema` says, if anything.
-    """
-
-    table: Table
-    profile: Profile
-    check: DataCheck
-    aim: LearningTask | None = None
-    usable: Any = field(default=None, repr=False, compare=False)
-    schema: UserSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,62 +128,6 @@ def run(request: SweepRequest) -> Sweep:
     return replace(sweep, bundle_url=url, seconds=time.perf_counter() - started)
 
 
-def examine(config: SweepConfig, data: object, tell: Listener, schema: UserSchema | None) -> Examined:
-    """The first three stages: read, profile, validate; `schema` is what `checks.schema` says."""
-    with _stage(tell, Stage.SOURCE) as done, ray_errors_translated("reading the table"):
-        table = open_table(config, data)
-        request = _profile_request(table, config)
-        done(_source_summary(table))
-    with (
-        _stage(tell, Stage.PROFILE) as done,
-        refusals_counted(table, request.prepare),
-        ray_errors_translated("profiling the table"),
-    ):
-        profile = profile_table(table, request)
-        if table.address == MEMORY:
-            table = replace(table, address=f"{MEMORY}sha256-{profile.row_digest}")
-        done(f"{profile.rows:,} rows, {profile.duplicate_rows:,} repeated")
-    with _stage(tell, Stage.VALIDATE) as done, ray_errors_translated("checking the table"):
-        aim = _aim(config, table, profile)
-        means = Means(
-            answer=answer_over(table, profile, config.data.prepare),
-            carry_out=carry_out,
-            today=datetime.now(UTC).date(),
-            usable=None if aim is None else _usable(config, table, profile, aim),
-            schema_findings=findings_of_schema(schema, table, config.checks),
-        )
-        check = validate_table(table, profile, config, means)
-        if check.task is not None:
-            check = replace(check, task=prepared_task(check.task, table, config))
-        for sentence in check.task.said if check.task is not None else ():
-            tell(Said(sentence))
-        done(check.suitability.value)
-    tell(DataChecked(check))
-    return Examined(table, profile, check, aim, means.usable, schema)
-
-
-def _profile_request(table: Table, config: SweepConfig) -> ProfileRequest:
-    return ProfileRequest(
-        target=config.data.target,
-        features=tuple(column.name for column in requested_inputs(table, config)),
-        key=key_columns(table, config),
-        prepare=config.data.prepare,
-    )
-
-
-def _aim(config: SweepConfig, table: Table, profile: Profile) -> LearningTask | None:
-    """What the target can be learned as; None where there is no target, or no value of it."""
-    if config.data.target not in table.names or not profile.rows:
-        return None
-    reading = read_target(profile.column(str(config.data.target)), config.data)
-    return None if reading.kind is None else learning_task(reading, (), config)
-
-
-def _usable(config: SweepConfig, table: Table, profile: Profile, aim: LearningTask) -> Any:
-    """The rows of the sample that will not be validation rows."""
-    return usable_rows(plan_assignment(table, config, aim), profile, config.data.time)
-
-
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
     with ray_errors_translated("splitting the table"):
         assignment = plan_assignment(examined.table, config, task)
@@ -219,7 +138,7 @@ def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: Ru
 def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, folder: RunFolder) -> Sweep:
     """The sweep with its split, and with what the parts say of one another among its findings."""
     before, config = sweep.examined.check, request.config
-    with _stage(request.tell, Stage.SPLIT) as done:
+    with stage_told(request.tell, Stage.SPLIT) as done:
         try:
             split = _cut(config, sweep.examined, task, folder)
             found = split.findings
@@ -241,7 +160,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, space: Sear
     fitting, left_out = fitting_space(space, task.kind)
     if left_out:
         request.tell(Said(f"left out of the search, since they cannot learn a {task.kind} task: {', '.join(left_out)}"))
-    with _stage(request.tell, Stage.SEARCH) as done, _journal(request.config, sweep.run_id, folder) as record:
+    with stage_told(request.tell, Stage.SEARCH) as done, _journal(request.config, sweep.run_id, folder) as record:
         asked = SearchRequest(
             task=task,
             split=sweep.split,
@@ -261,7 +180,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, space: Sear
 def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
     if sweep.split is None or sweep.search is None:
         raise ValueError("a final check needs a split and a search")
-    with _stage(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
+    with stage_told(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
         best = min(len(sweep.ranking), request.config.export.top)
         request.tell(Said(f"fitting the {best} best again, the one that ships, and what it is compared with"))
         confirmed = confirm_winner(list(sweep.ranking), sweep.search.trials, task, sweep.split, request.config)
@@ -271,7 +190,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
 
 
 def _export(request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store, space: SearchSpace) -> str:
-    with _stage(request.tell, Stage.EXPORT) as done:
+    with stage_told(request.tell, Stage.EXPORT) as done:
         url = export_bundle(_contents(request.config, sweep, space), folder.outgoing, store)
         _put_journal(store, folder)
         folder.remove()
@@ -384,24 +303,6 @@ def _put_journal(store: Store, folder: RunFolder) -> None:
     path = folder.path / JOURNAL_FILE
     if path.exists():
         store.put(JOURNAL_FILE, path)
-
-
-@contextlib.contextmanager
-def _stage(tell: Listener, stage: Stage) -> Iterator[Callable[[str], None]]:
-    """Tell of a stage's begin and end; the block hands its one-line summary to what it is given."""
-    started = time.perf_counter()
-    summaries: list[str] = []
-    tell(StageStarted(stage))
-    yield summaries.append
-    tell(StageFinished(stage, time.perf_counter() - started, " ".join(summaries)))
-
-
-def _source_summary(table: Table) -> str:
-    kinds = [column.kind.value for column in table.columns]
-    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    files = f"{len(table.files)} {table.format} file{'s' if len(table.files) != 1 else ''}"
-    where = files if table.files else f"{table.format} in memory"
-    return f"{where}, {len(table.columns)} columns ({counted})"
 
 
 def _split_summary(split: Split | None) -> str:

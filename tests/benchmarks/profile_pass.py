@@ -93,11 +93,11 @@ def with_pandas(folder: Path) -> dict[str, float]:
 def with_the_pass(folder: Path, small: Path) -> dict[str, float]:
     """Read and profile in a warm session, then the whole gate over the same files."""
     from raysweep.config import load_config
+    from raysweep.examine import examine
     from raysweep.runtime.ray_session import ray_session
     from raysweep.stages.profile.ray_profile import profile_table
     from raysweep.stages.profile.request import ProfileRequest
     from raysweep.stages.source.ray_source import open_table
-    from raysweep.sweep import examine
 
     def config_of(source: Path):
         return load_config({"version": 1, "data": {"source": str(source), "target": "target"}})
