@@ -180,6 +180,17 @@ def test_a_target_without_values_is_never_suitable():
     assert (check.suitability, check.task) == (Suitability.UNSUITABLE, None)
 
 
+def test_rows_that_contradict_one_another_are_named():
+    frame = clean_table(ROWS, 1)
+    finding = only(
+        check_frame(pd.concat([frame, frame.head(60).assign(target=1 - frame["target"])])), "rows.conflicting_labels"
+    )
+    rows = [int(place.removeprefix("row ").replace(",", "")) - 1 for place in finding.places]
+    assert len(rows) == 5
+    assert all(row < 60 or row >= ROWS for row in rows)
+    assert "accuracy above 98.81%" in finding.message
+
+
 def test_groups_that_are_few_or_missing_are_said():
     frame = clean_table(ROWS, 1)
     two = frame.assign(site=np.where(frame.index % 2 == 0, "a", "b"))

@@ -26,3 +26,5 @@ def test_a_clean_table_is_suitable(seed):
     check = check_frame(clean_table(2_500, seed, task), models=True)
     assert loud(check) == []
     assert not [finding for finding in check.findings if finding.severity is Severity.SKIPPED]
+    [curve] = [finding for finding in check.findings if finding.check == "signal.learning_curve"]
+    assert "from 416 rows" in curve.message

@@ -75,13 +75,27 @@ def show_faults() -> bool:
                 holds = holds and is_good
                 said = "test fails" if without != fault.expected else "TEST STILL PASSES"
                 print(f"{check:26}{name:52}{severity if alone == fault.expected else 'WRONG: ' + str(alone):16}{said}")
+    holds = show_learning_curve() and holds
     known = {check for registry in REGISTRIES for check in registry} | set(PART_CHECKS)
     faults = (*FAULTS.values(), *MODEL_FAULTS.values(), *SPLIT_FAULTS.values())
     planted = {check for one in faults for check in one.expected}
     print(
-        f"\n{len(planted & known)} of {len(known)} checks have a fault; without: {', '.join(sorted(known - planted))}"
+        f"\n{len(planted & known)} of {len(known)} checks have a fault; the other: {', '.join(sorted(known - planted))}"
     )
     return holds
+
+
+def show_learning_curve() -> bool:
+    """The one check that only informs: it speaks of every table."""
+    check = "signal.learning_curve"
+    said = []
+    for off in (False, True):
+        with switched_off(check) if off else contextlib.nullcontext():
+            said.append(
+                check in {finding.check for finding in check_frame(clean_table(2_500, 0), models=True).findings}
+            )
+    print(f"{check:26}{'none: it informs':52}{'information':16}{'test fails' if said == [True, False] else 'WRONG'}")
+    return said == [True, False]
 
 
 def show_clean_tables(seeds: int = 20) -> bool:

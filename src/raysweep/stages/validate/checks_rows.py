@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raysweep.records.table import Finding, Profile, Severity
-from raysweep.rows.hashing import hash_rows
+from raysweep.rows.hashing import hash_rows, hash_values
 from raysweep.stages.validate.context import Context
 from raysweep.stages.validate.learning_task import TargetReading
 
@@ -62,7 +62,7 @@ def duplicates(profile: Profile, context: Context) -> list[Finding]:
     return [Finding(check, severity, message, advice, count=count, share=share, threshold=limit, places=places)]
 
 
-def conflicting_labels(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+def conflicting_labels(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
     """rows.conflicting_labels: equal features, different classes; no model can be right about all of them.
 
     The share is that of the rows whose class is not the most frequent one among the rows with equal features. Where
@@ -83,7 +83,9 @@ def conflicting_labels(_profile: Profile, context: Context, target: TargetReadin
         f"{target.column.name}: no model can have an accuracy above {1 - share:.2%} on them"
     )
     advice = "are labels wrong, or does a column lack that tells these rows apart?"
-    return [Finding(check, severity, message, advice, count=conflicts.rows, share=share, threshold=limit)]
+    places = context.places(_torn(profile, context, target))
+    count = conflicts.rows
+    return [Finding(check, severity, message, advice, count=count, share=share, threshold=limit, places=places)]
 
 
 def _possible_rows(profile: Profile) -> float:
@@ -103,6 +105,19 @@ def _coarse(check: str, profile: Profile, combinations: float, share: float, lim
     )
     count = profile.duplicate_rows
     return Finding(check, Severity.WARNING, message, advice, count=count, share=share, threshold=limit)
+
+
+def _torn(profile: Profile, context: Context, target: TargetReading) -> npt.NDArray[np.bool_]:
+    """Which rows of the sample have the features of another one with another label, the features in turn."""
+    names = [column.name for column in context.candidates]
+    values = profile.sample.column(target.column.name)
+    known = np.asarray(values.is_valid().to_numpy(), np.bool_)
+    _, groups = np.unique(hash_rows(profile.sample, names), return_inverse=True)
+    labels = hash_values(values)
+    lowest, highest = np.full(groups.max() + 1, labels.max()), np.full(groups.max() + 1, labels.min())
+    np.minimum.at(lowest, groups[known], labels[known])
+    np.maximum.at(highest, groups[known], labels[known])
+    return np.asarray(known & (lowest < highest)[groups], dtype=np.bool_)
 
 
 def _repeats(profile: Profile) -> npt.NDArray[np.bool_]:
