@@ -17,7 +17,7 @@ from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, LabelConflicts, P
 from raysweep.rows.canonical import placed
 from raysweep.rows.hashing import hash_rows
 from raysweep.stages.profile import sample as sample_module
-from raysweep.stages.profile.distinct import MAX_EXACT, bounded, distinct_values, estimate, merge_distinct
+from raysweep.stages.profile.distinct import MAX_EXACT, DistinctValues, bounded, estimate, merge_distinct
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.profile.gathered import GatheredRows
 from raysweep.stages.profile.moments import merge_moments, moments_of
@@ -168,11 +168,15 @@ def test_an_empty_table_has_zeros():
     canonical_json(profile_document(profile, table_of(frame)))
 
 
+def distinct_of(values: pa.Array) -> DistinctValues:
+    return bounded(*values.value_counts().flatten())
+
+
 def test_values_are_dropped_beyond_the_limit_whatever_the_blocks():
     numbers = pa.array(range(MAX_EXACT + 1))
     for array, is_exact in ((numbers.slice(1), True), (numbers, False)):
-        parts = [bounded(*distinct_values(array.slice(start, 4_000))) for start in range(0, len(array), 4_000)]
-        merged, whole = merge_distinct(parts), bounded(*distinct_values(array))
+        parts = [distinct_of(array.slice(start, 4_000)) for start in range(0, len(array), 4_000)]
+        merged, whole = merge_distinct(parts), distinct_of(array)
         nested = merge_distinct([merge_distinct(parts[:2]), merge_distinct(parts[1:])])
         assert merged.is_exact == whole.is_exact == nested.is_exact == is_exact
         if not is_exact:
@@ -182,7 +186,7 @@ def test_values_are_dropped_beyond_the_limit_whatever_the_blocks():
 
 @pytest.mark.parametrize("distinct", [10_001, 40_000, 300_000])
 def test_the_estimate_is_close(distinct):
-    sketch = bounded(*distinct_values(pa.array(range(distinct))))
+    sketch = distinct_of(pa.array(range(distinct)))
     assert sketch.registers is not None
     assert estimate(sketch.registers) == pytest.approx(distinct, rel=0.03)
 
@@ -286,54 +290,6 @@ def test_columns_that_grow_with_the_rows_are_found_over_blocks_and_files():
         assert summarize(statistics, columns, ProfileRequest()).increasing == ("up", "down")
     assert profile_of(frame.head(1), None).increasing == ()
     assert profile_of(frame.head(0), None).increasing == ()
-
-
-def large_table(rows: int, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "id": np.arange(rows),
-            "small": rng.integers(-3, 60, rows),
-            "normal": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(50, 9, rows)),
-            "tail": rng.pareto(1.2, rows) * 1_000,
-            "flag": rng.random(rows) < 0.3,
-            "city": rng.choice(["Aachen", "Bonn", "Évora", "na", None], rows),
-            "code": rng.integers(10**9, 10**9 + 300_000, rows).astype(str),
-            "seen": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 10**14, rows), unit="us"),
-            "target": rng.integers(0, 2, rows),
-        }
-    )
-    return pd.concat([frame.head(rows - 1_000), frame.head(1_000)], ignore_index=True)
-
-
-def test_a_million_rows_agree_with_pandas():
-    frame = large_table(1_000_000)
-    arrow, columns = arrow_of(frame)
-    blocks = (placed(arrow.slice(first, 150_000), 0, first) for first in range(0, len(frame), 150_000))
-    request = request_of(frame)
-    found = summarize(
-        merge_statistics([*statistics_of(blocks, request, sample_module.hash_bound(len(frame)))]), columns, request
-    )
-    assert (found.rows, found.duplicate_rows) == (len(frame), int(frame.duplicated().sum()))
-    assert found.sample.num_rows == sample_module.SAMPLE_ROWS
-    for name in frame.columns:
-        column, values = found.column(name), frame[name]
-        assert column.nulls == int(values.isna().sum())
-        if column.values is not None:  # noqa: PD011
-            assert dict(column.values) == values.value_counts().to_dict()
-        assert column.distinct == pytest.approx(values.nunique(), rel=0.03 if not column.distinct_exact else 0)
-    for name in ("id", "small", "normal", "tail", "target"):
-        column, values = found.column(name), frame[name].dropna().to_numpy()
-        assert (column.minimum, column.maximum) == (values.min(), values.max())
-        assert column.zeros == int((values == 0).sum())
-        assert column.mean == math.fsum(values.tolist()) / len(values)
-        assert column.std == pytest.approx(float(values.astype(np.longdouble).std(ddof=1)), rel=1e-15)
-        ordered = np.sort(values)
-        for percent, cut in column.quantiles.items():
-            low, high = (np.searchsorted(ordered, cut, side) / len(ordered) for side in ("left", "right"))
-            assert low - 0.01 <= int(percent[1:]) / 100 <= high + 0.01
-    assert found.column("city").empty_like == int((frame["city"] == "na").sum())
-    assert found.column("seen").minimum == frame["seen"].min().isoformat()
 
 
 def test_what_is_known_of_many_values_does_not_change_what_is_counted():

@@ -107,6 +107,21 @@ class LabelConflicts:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassStatistics:
+    """Statistics of one column over the rows of one class; exact.
+
+    Attributes:
+        nulls, minimum, maximum, mean, std: as in `ColumnProfile`.
+    """
+
+    nulls: int
+    minimum: float | str | None = None
+    maximum: float | str | None = None
+    mean: float | None = None
+    std: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnProfile:
     """Statistics of one column over the whole table; exact unless said.
 
@@ -122,6 +137,9 @@ class ColumnProfile:
         beyond_float32: finite numbers that float32 cannot hold (they would become infinite).
         nulls_with_target_missing: rows in which this column and the target are both null.
         odd_places: the first five rows with an infinite value or one beyond float32; not published.
+        by_class: one for each of the profile's classes; empty for the target itself, and where there are no classes.
+        values_by_class: how often each of `values` occurs in each class; None where there are more than 1,000
+            combinations.
     """
 
     name: str
@@ -144,6 +162,8 @@ class ColumnProfile:
     beyond_float32: int = 0
     nulls_with_target_missing: int | None = None
     odd_places: tuple[Place, ...] = field(default=(), compare=False)
+    by_class: tuple[ClassStatistics, ...] = ()
+    values_by_class: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def missing_share(self) -> float:
@@ -164,6 +184,8 @@ class Profile:
         sample_keys: the key hash of each row of the sample (uint64), by which the split deals it out.
         sample_places: where each row of the sample stands: an Arrow table of `FILE_OF_ROW` and `NUMBER_OF_ROW`.
         conflicts: equal features with different targets; None without a target.
+        classes: the values of the target by which the columns' statistics were taken too, each with its rows; None
+            where they are more than 20, or instants.
         increasing: columns whose values grow (or fall) strictly from row to row, without a null. That depends on the
             order of the rows, so it is no part of the published profile.
     """
@@ -177,6 +199,7 @@ class Profile:
     sample_keys: Any = field(default=None, repr=False, compare=False)
     sample_places: Any = field(default=None, repr=False, compare=False)
     conflicts: LabelConflicts | None = None
+    classes: tuple[tuple[Label, int], ...] | None = None
     increasing: tuple[str, ...] = field(default=(), compare=False)
 
     def column(self, name: str) -> ColumnProfile:

@@ -13,8 +13,17 @@ import pyarrow.compute as pc
 
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Place
 from raysweep.rows.hashing import Hashes, hash_values
-from raysweep.stages.profile.distinct import MAX_EXACT, DistinctValues, bounded, distinct_values, merge_distinct, sketch
-from raysweep.stages.profile.moments import Moments, merge_moments, moments_of
+from raysweep.stages.profile.classes import (
+    ByClass,
+    Classes,
+    Codes,
+    merge_by_class,
+    nulls_by_class,
+    numbers_by_class,
+    pairs_of,
+)
+from raysweep.stages.profile.distinct import MAX_EXACT, DistinctValues, bounded, merge_distinct, sketch
+from raysweep.stages.profile.moments import Moments, Numbers, merge_moments, moments_of
 
 LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 _EMPTY_LIKE: Final = ("", "na", "n/a", "nan", "?", "null", "none")
@@ -36,6 +45,7 @@ class ColumnStatistics:
         nulls_with_target_missing: rows in which this column and the target are both null.
         beyond_float32: finite numbers that float32 cannot hold.
         odd_places: of the first five rows with an infinite value or one beyond float32.
+        by_class: the same by the target's classes; None for the target itself, and where there are too many.
     """
 
     distinct: DistinctValues
@@ -50,13 +60,21 @@ class ColumnStatistics:
     nulls_with_target_missing: int = 0
     beyond_float32: int = 0
     odd_places: tuple[Place, ...] = ()
+    by_class: ByClass | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnContext:
-    """What stands beside a column in its block: the rows whose target is null, and the places of the rows."""
+    """What stands beside a column in its block.
+
+    Attributes:
+        target_missing: the rows whose target is null.
+        classes: of the rows; None where statistics are not taken by class.
+        places: of the rows.
+    """
 
     target_missing: Mask
+    classes: Classes | None
     places: Any
 
 
@@ -85,6 +103,8 @@ def column_block(column: pa.ChunkedArray, context: ColumnContext, *, known_many:
         known_many: whether more than 10,000 distinct values are known of.
     """
     values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if pa.types.is_floating(values.type):
+        values = pc.add(values, 0.0)  # 0.0 for -0.0
     many = known_many or _has_many_values(values)
     if _is_text(values.type) and not many:
         values = values.dictionary_encode()
@@ -94,8 +114,7 @@ def column_block(column: pa.ChunkedArray, context: ColumnContext, *, known_many:
 def _has_many_values(values: pa.Array) -> bool:
     """Whether the first rows alone have more than 10,000 distinct values."""
     start = values.slice(0, _LOOKED_AT_FIRST)
-    # One more, since 0.0 and -0.0 are two here.
-    return len(values) > 2 * _LOOKED_AT_FIRST and pc.count_distinct(start).as_py() > MAX_EXACT + 1
+    return len(values) > 2 * _LOOKED_AT_FIRST and pc.count_distinct(start, mode="only_valid").as_py() > MAX_EXACT
 
 
 def column_statistics(block: ColumnBlock) -> ColumnStatistics:
@@ -119,26 +138,24 @@ def plain_numbers(values: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
 
 
 def _of_text(block: ColumnBlock, missing: Mask) -> ColumnStatistics:
-    values = block.values
+    distinct, pairs = _values(block, missing)
     if block.many:
-        texts = values.drop_null()
+        texts = block.values.drop_null()
         counts = pa.array(np.ones(len(texts), np.int64))
-        return ColumnStatistics(empty_like=_empty_like(texts, counts), distinct=_sketched(block, missing))
-    found = np.bincount(values.indices.drop_null().to_numpy(), minlength=len(values.dictionary))
-    counts = pa.array(found.astype(np.int64))
-    return ColumnStatistics(
-        empty_like=_empty_like(values.dictionary, counts), distinct=bounded(values.dictionary, counts)
-    )
+    else:
+        texts, counts = block.values.dictionary, pa.array(_count(block.values))
+    classes = block.context.classes
+    by_class = None if classes is None else ByClass(nulls_by_class(missing, classes), {}, pairs)
+    return ColumnStatistics(distinct, empty_like=_empty_like(texts, counts), by_class=by_class)
 
 
 def _of_numbers(block: ColumnBlock, missing: Mask) -> ColumnStatistics:
     values, is_float = block.values, pa.types.is_floating(block.values.type)
     numbers = plain_numbers(values)
-    finite = numbers[np.isfinite(numbers)] if is_float and not np.isfinite(numbers).all() else numbers
-    if block.many:
-        distinct = _sketched(block, missing)
-    else:
-        distinct = bounded(*distinct_values(pa.array(numbers) if is_float else values.drop_null()))
+    is_finite = np.isfinite(numbers) if is_float else np.ones(len(numbers), np.bool_)
+    finite = numbers if is_finite.all() else numbers[is_finite]
+    distinct, pairs = _values(block, missing)
+    moments, by_class = _moments(block, missing, is_finite, finite, pairs)
     beyond = int(np.count_nonzero(np.abs(finite) > LARGEST_FLOAT32)) if is_float else 0
     infinite = len(numbers) - len(finite)
     return ColumnStatistics(
@@ -147,16 +164,52 @@ def _of_numbers(block: ColumnBlock, missing: Mask) -> ColumnStatistics:
         fractional=int(np.count_nonzero(np.floor(finite) != finite)) if is_float else 0,
         smallest=finite.min().item() if len(finite) else None,
         largest=finite.max().item() if len(finite) else None,
-        moments=moments_of(finite[:0] if pa.types.is_timestamp(values.type) else finite),
+        moments=moments,
         distinct=distinct,
         beyond_float32=beyond,
         odd_places=_odd_places(values, block.context.places) if beyond or infinite else (),
+        by_class=by_class,
     )
 
 
-def _sketched(block: ColumnBlock, missing: Mask) -> DistinctValues:
-    hashes = block.hashes[~missing] if block.values.null_count else block.hashes
-    return DistinctValues(registers=sketch(hashes))
+def _moments(
+    block: ColumnBlock, missing: Mask, is_finite: Mask, finite: Numbers, pairs: Any
+) -> tuple[Moments, ByClass | None]:
+    """The moments of the finite numbers, and what is counted by class: each number is added up once."""
+    classes, summed = block.context.classes, not pa.types.is_timestamp(block.values.type)
+    if classes is None:
+        return moments_of(finite if summed else finite[:0]), None
+    codes = _codes(classes, block, missing)[is_finite]
+    moments, numbers = numbers_by_class(finite, codes, classes, summed=summed)
+    return moments, ByClass(nulls_by_class(missing, classes), numbers, pairs)
+
+
+def _values(block: ColumnBlock, missing: Mask) -> tuple[DistinctValues, Any]:
+    """The distinct values, or a sketch of them, and how often each occurs in each class."""
+    if block.many:
+        hashes = block.hashes[~missing] if block.values.null_count else block.hashes
+        return DistinctValues(registers=sketch(hashes)), None
+    encoded = block.values
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    pairs, classes = None, block.context.classes
+    if classes is not None:
+        pairs = pairs_of(encoded.dictionary, _indices(encoded), _codes(classes, block, missing), classes)
+    return bounded(encoded.dictionary, pa.array(_count(encoded))), pairs
+
+
+def _indices(encoded: pa.DictionaryArray) -> npt.NDArray[Any]:
+    return np.asarray(encoded.indices.drop_null())
+
+
+def _count(encoded: pa.DictionaryArray) -> npt.NDArray[np.int64]:
+    """How often each value occurs."""
+    return np.bincount(_indices(encoded), minlength=len(encoded.dictionary)).astype(np.int64)
+
+
+def _codes(classes: Classes, block: ColumnBlock, missing: Mask) -> Codes:
+    """The class of each row that has a value."""
+    return classes.codes[~missing] if block.values.null_count else classes.codes
 
 
 def merge_columns(parts: Sequence[ColumnStatistics]) -> ColumnStatistics:
@@ -176,6 +229,7 @@ def merge_columns(parts: Sequence[ColumnStatistics]) -> ColumnStatistics:
         nulls_with_target_missing=sum(part.nulls_with_target_missing for part in parts),
         beyond_float32=sum(part.beyond_float32 for part in parts),
         odd_places=_first_places(place for part in parts for place in part.odd_places),
+        by_class=merge_by_class([part.by_class for part in parts]),
     )
 
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raysweep.rows.hashing import Hashes, hash_values
 
@@ -55,12 +54,6 @@ class DistinctValues:
         table = pa.table({"value": self.values, "count": self.counts})
         table = table.sort_by([("count", "descending"), ("value", "ascending")])
         return table.column("value"), table.column("count").to_pylist()
-
-
-def distinct_values(values: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """The distinct values of an array without nulls, and how often each occurs."""
-    counted = pc.value_counts(values)
-    return counted.field("values"), counted.field("counts")
 
 
 def bounded(values: pa.Array, counts: pa.Array) -> DistinctValues:

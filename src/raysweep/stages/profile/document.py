@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any, Final
 
 from raysweep.documents import shorten
@@ -14,7 +15,10 @@ _SHOWN_VALUES: Final = 20
 
 
 def profile_document(profile: Profile, table: Table) -> dict[str, Any]:
-    """The keys and values of profile.json: plain JSON values without NaN, texts shortened."""
+    """The keys and values of profile.json: plain JSON values without NaN, texts shortened.
+
+    What is said `by_class` is in the order of `classes`.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "source": {
@@ -26,6 +30,7 @@ def profile_document(profile: Profile, table: Table) -> dict[str, Any]:
         "duplicate_rows": profile.duplicate_rows,
         "row_digest": profile.row_digest,
         "target": profile.target,
+        "classes": _classes(profile),
         "label_conflicts": _conflicts(profile.conflicts),
         "sample_rows": profile.sample.num_rows,
         "columns": [_column(column) for column in profile.columns],
@@ -36,6 +41,12 @@ def _file(file: SourceFile) -> dict[str, Any]:
     return {"address": file.address, "size_bytes": file.size_bytes, "version": file.version}
 
 
+def _classes(profile: Profile) -> list[dict[str, Any]] | None:
+    if profile.classes is None:
+        return None
+    return [{"value": _plain(value), "count": count} for value, count in profile.classes]
+
+
 def _conflicts(found: LabelConflicts | None) -> dict[str, int] | None:
     if found is None:
         return None
@@ -43,9 +54,6 @@ def _conflicts(found: LabelConflicts | None) -> dict[str, int] | None:
 
 
 def _column(column: ColumnProfile) -> dict[str, Any]:
-    values = None
-    if column.values is not None:
-        values = [{"value": _plain(value), "count": count} for value, count in column.values[:_SHOWN_VALUES]]
     return {
         "name": column.name,
         "kind": column.kind.value,
@@ -57,7 +65,7 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
         "zeros": column.zeros,
         "distinct": column.distinct,
         "distinct_exact": column.distinct_exact,
-        "most_frequent": values,
+        "most_frequent": _most_frequent(column),
         "minimum": column.minimum,
         "maximum": column.maximum,
         "mean": column.mean,
@@ -66,7 +74,20 @@ def _column(column: ColumnProfile) -> dict[str, Any]:
         "integral": column.integral,
         "beyond_float32": column.beyond_float32,
         "nulls_with_target_missing": column.nulls_with_target_missing,
+        "by_class": [asdict(one) for one in column.by_class] or None,
     }
+
+
+def _most_frequent(column: ColumnProfile) -> list[dict[str, Any]] | None:
+    if column.values is None:
+        return None
+    shown = [{"value": _plain(value), "count": count} for value, count in column.values[:_SHOWN_VALUES]]
+    if column.values_by_class is None:
+        return shown
+    return [
+        {**one, "by_class": list(counts)}
+        for one, counts in zip(shown, column.values_by_class[:_SHOWN_VALUES], strict=True)
+    ]
 
 
 def _plain(value: Label) -> Label:

@@ -14,6 +14,7 @@ from raysweep.rows.canonical import rows_at_once
 from raysweep.rows.hashing import Hashes, RowHasher
 from raysweep.rows.label_conflicts import LabelledRows, labelled_rows, merge_labelled
 from raysweep.rows.prepare import apply_unfitted
+from raysweep.stages.profile.classes import classes_of
 from raysweep.stages.profile.columns import (
     ColumnContext,
     ColumnStatistics,
@@ -93,10 +94,12 @@ def block_statistics(block: pa.Table, request: ProfileRequest, known: Known = Kn
     names = [name for name in block.column_names if name not in _PLACE]
     table, places = block.select(names), block.select(_PLACE)
     prepared = apply_unfitted(table, request.prepare)
-    missing = np.zeros(block.num_rows, np.bool_)
+    missing, classes = np.zeros(block.num_rows, np.bool_), None
     if request.target in names:
         missing = is_null(table.column(request.target))
-    columns, hashes, labelled = _count_columns(table, prepared, request, known, ColumnContext(missing, places))
+        classes = None if request.target in known.many else classes_of(table.column(request.target))
+    context = ColumnContext(missing, classes, places)
+    columns, hashes, labelled = _count_columns(table, prepared, request, known, context)
     numbers = [name for name in prepared.column_names if _is_number(prepared.column(name).type)]
     return TableStatistics(
         rows=block.num_rows,
@@ -139,8 +142,9 @@ def _count_columns(
     hasher = RowHasher(table.num_rows, [features, names, request.key, request.features])
     touched = {name for rule in request.prepare for name in rule.columns}
     counted, of_target = {}, np.zeros(0, np.uint64)
+    contexts = {target: replace(context, classes=None)}
     for name in names:
-        column = column_block(table.column(name), context, known_many=name in known.many)
+        column = column_block(table.column(name), contexts.get(name, context), known_many=name in known.many)
         hasher.add(name, column.hashes)
         if name == target:
             of_target = column.hashes

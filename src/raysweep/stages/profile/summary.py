@@ -9,13 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raysweep.records.table import Column, ColumnKind, ColumnProfile, Label, Profile
+from raysweep.records.table import ClassStatistics, Column, ColumnKind, ColumnProfile, Label, Profile
 from raysweep.rows.hashing import digest_in_order
 from raysweep.rows.label_conflicts import count_conflicts
+from raysweep.stages.profile.classes import MAX_CLASSES, ByClass, NumbersOfClass
 from raysweep.stages.profile.columns import ColumnStatistics, plain_numbers
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.profile.row_order import increasing_columns
 from raysweep.stages.profile.statistics import TableStatistics
+
+LabelCounts = tuple[tuple[Label, int], ...]
 
 _QUANTILES: Final = (1, 5, 25, 50, 75, 95, 99)
 
@@ -31,7 +34,8 @@ def summarize(statistics: TableStatistics, columns: Sequence[Column], request: P
     target = request.target
     ordered = statistics.hashes
     ordered.sort()  # in place: a copy is 80 MB for ten million rows, and their order means nothing
-    profiles = tuple(_column_profile(column, statistics, target) for column in columns)
+    classes = _classes(statistics, target)
+    profiles = tuple(_column_profile(column, statistics, request, classes) for column in columns)
     return Profile(
         rows=statistics.rows,
         duplicate_rows=int(np.count_nonzero(ordered[1:] == ordered[:-1])),
@@ -42,14 +46,29 @@ def summarize(statistics: TableStatistics, columns: Sequence[Column], request: P
         sample_keys=statistics.sample.hashes.keys,
         sample_places=statistics.sample.places,
         conflicts=None if statistics.labelled is None else count_conflicts(statistics.labelled),
+        classes=classes,
         increasing=increasing_columns(statistics.runs, columns),
     )
 
 
-def _column_profile(column: Column, statistics: TableStatistics, target: str | None) -> ColumnProfile:
+def _classes(statistics: TableStatistics, target: str | None) -> LabelCounts | None:
+    """The classes by which the columns were counted, in order."""
+    if target is None:
+        return None
+    found = statistics.columns[target].distinct
+    if not found.is_exact or found.count > MAX_CLASSES or pa.types.is_timestamp(found.values.type):
+        return None
+    return tuple(sorted(zip(found.values.to_pylist(), found.counts.to_pylist(), strict=True)))
+
+
+def _column_profile(
+    column: Column, statistics: TableStatistics, request: ProfileRequest, classes: LabelCounts | None
+) -> ColumnProfile:
     found = statistics.columns[column.name]
     distinct, is_exact = _count_distinct(column.name, statistics)
     is_number = column.kind is ColumnKind.NUMBER
+    values = _values(found)
+    labels = [label for label, _ in classes or ()]
     return ColumnProfile(
         name=column.name,
         kind=column.kind,
@@ -61,7 +80,7 @@ def _column_profile(column: Column, statistics: TableStatistics, target: str | N
         zeros=found.zeros,
         distinct=distinct,
         distinct_exact=is_exact,
-        values=_values(found),
+        values=values,
         minimum=_bound(found.smallest, column.kind),
         maximum=_bound(found.largest, column.kind),
         mean=found.moments.mean,
@@ -69,8 +88,10 @@ def _column_profile(column: Column, statistics: TableStatistics, target: str | N
         quantiles=_quantiles(statistics.sample.table.column(column.name)) if is_number else None,
         integral=is_number and found.moments.count > 0 and found.fractional == 0,
         beyond_float32=found.beyond_float32,
-        nulls_with_target_missing=None if target is None else found.nulls_with_target_missing,
+        nulls_with_target_missing=None if request.target is None else found.nulls_with_target_missing,
         odd_places=found.odd_places,
+        by_class=() if found.by_class is None else _by_class(found.by_class, column.kind, labels),
+        values_by_class=_values_by_class(found.by_class, values, labels),
     )
 
 
@@ -84,15 +105,42 @@ def _count_distinct(name: str, statistics: TableStatistics) -> tuple[int, bool]:
     return min(found.distinct.count, statistics.rows - found.nulls), False
 
 
-def _values(found: ColumnStatistics) -> tuple[tuple[Label, int], ...] | None:
+def _values(found: ColumnStatistics) -> LabelCounts | None:
     if not found.distinct.is_exact:
         return None
     values, counts = found.distinct.ranked()
+    return tuple(zip(_plain(values), counts, strict=True))
+
+
+def _by_class(found: ByClass, kind: ColumnKind, labels: Sequence[Label]) -> tuple[ClassStatistics, ...]:
+    numbers = [found.numbers.get(label, NumbersOfClass()) for label in labels]
+    return tuple(
+        ClassStatistics(
+            nulls=found.nulls.get(label, 0),
+            minimum=_bound(one.smallest, kind),
+            maximum=_bound(one.largest, kind),
+            mean=one.moments.mean,
+            std=one.moments.std,
+        )
+        for label, one in zip(labels, numbers, strict=True)
+    )
+
+
+def _values_by_class(
+    found: ByClass | None, values: LabelCounts | None, labels: Sequence[Label]
+) -> tuple[tuple[int, ...], ...] | None:
+    if found is None or found.pairs is None or values is None:
+        return None
+    pairs = zip(_plain(found.pairs.column("value")), found.pairs.column("label").to_pylist(), strict=True)
+    counts = dict(zip(pairs, found.pairs.column("count").to_pylist(), strict=True))
+    return tuple(tuple(counts.get((value, label), 0) for label in labels) for value, _ in values)
+
+
+def _plain(values: pa.ChunkedArray) -> list[Label]:
+    """Arrow values as plain ones, instants as ISO text."""
     if pa.types.is_timestamp(values.type):
-        labels = [_instant_text(instant) for instant in values.to_numpy().astype("datetime64[us]")]
-    else:
-        labels = values.to_pylist()
-    return tuple(zip(labels, counts, strict=True))
+        return [_instant_text(instant) for instant in values.to_numpy().astype("datetime64[us]")]
+    return list(values.to_pylist())
 
 
 def _bound(value: float | None, kind: ColumnKind) -> float | str | None:
