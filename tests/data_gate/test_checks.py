@@ -180,15 +180,10 @@ def test_a_target_without_values_is_never_suitable():
     assert (check.suitability, check.task) == (Suitability.UNSUITABLE, None)
 
 
-def test_rows_that_contradict_one_another_are_named():
+def test_rows_that_contradict_one_another_bound_the_accuracy():
     frame = clean_table(ROWS, 1)
-    finding = only(
-        check_frame(pd.concat([frame, frame.head(60).assign(target=1 - frame["target"])])), "rows.conflicting_labels"
-    )
-    rows = [int(place.removeprefix("row ").replace(",", "")) - 1 for place in finding.places]
-    assert len(rows) == 5
-    assert all(row < 60 or row >= ROWS for row in rows)
-    assert "accuracy above 98.81%" in finding.message
+    check = check_frame(pd.concat([frame, frame.head(60).assign(target=1 - frame["target"])]))
+    assert "accuracy above 98.81%" in only(check, "rows.conflicting_labels").message
 
 
 def test_groups_that_are_few_or_missing_are_said():

@@ -28,7 +28,15 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def proposing(view: DataView) -> DataView:
-    waived = Finding("col.missing", Severity.WAIVED, "gaps", "fill", "balance", waived="sensors fail (up to 0.2)")
+    waived = Finding(
+        "col.missing",
+        Severity.WAIVED,
+        "gaps",
+        "fill",
+        "balance",
+        places=("a.csv row 3", "a.csv row 1,204", "b.csv row 1"),
+        waived="sensors fail (up to 0.2)",
+    )
     findings = (*view.check.findings, waived)
     return replace(view, check=replace(view.check, findings=findings, proposals=(PROPOSED,)))
 
@@ -51,6 +59,8 @@ def test_suitable_data_are_written_and_exit_with_0(capsys: Capture, monkeypatch:
     assert "\n  data.features.exclude: [price, 'a b']\n" in shown
     assert "date or time" in shown
     assert "accepted: sensors fail (up to 0.2)" in shown
+    assert "examples: a.csv row 3, row 1,204; b.csv row 1 " in shown
+    assert "a.csv row 3, a.csv row 1,204, b.csv row 1<" in (folder / "analysis.html").read_text(encoding="utf-8")
 
 
 def test_what_is_written_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

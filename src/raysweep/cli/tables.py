@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -69,6 +70,8 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         what = Text(finding.message)
         if finding.advice and finding.severity in {Severity.ERROR, Severity.WARNING}:
             what.append(f"\n→ {finding.advice}", style="dim")
+        if finding.places:
+            what.append(f"\nexamples: {_places(finding.places)}", style="dim")
         if finding.waived is not None:
             what.append(f"\naccepted: {finding.waived}", style="dim")
         style = SEVERITY_STYLES[finding.severity]
@@ -96,6 +99,15 @@ def columns_table(profile: Profile, meanings: Mapping[str, Meaning]) -> Table:
     if rest > 0:
         table.add_row(Text(f"… and {rest:,} columns more (--json has them all)"))
     return table
+
+
+def _places(places: Sequence[str]) -> str:
+    """Example rows; a file is named once for those that follow one another in it."""
+    parts = (place.rpartition("row ") for place in places)
+    return "; ".join(
+        file + ", ".join(row + number for _, row, number in rows)
+        for file, rows in groupby(parts, key=lambda part: part[0])
+    )
 
 
 def _end(value: float | str | None) -> str:

@@ -7,7 +7,8 @@ from typing import Final
 
 from raysweep.documents import shorten
 from raysweep.records.table import ColumnKind, ColumnProfile, Finding, Profile, Severity
-from raysweep.stages.validate.context import Context
+from raysweep.rows.empty_like import looks_empty
+from raysweep.stages.validate.context import Context, Mask, mask_of
 from raysweep.stages.validate.ids import distinct_share, is_id_like
 from raysweep.stages.validate.learning_task import label_text
 from raysweep.stages.validate.sweep_lines import exclusion
@@ -72,6 +73,7 @@ def missing(_profile: Profile, context: Context) -> list[Finding]:
                 count=absent,
                 share=share,
                 threshold=leave_out if is_left_out else warn,
+                places=context.places(_is_absent(column, context)),
                 leaves_out=is_left_out,
             )
         )
@@ -126,6 +128,12 @@ def nested(_profile: Profile, context: Context) -> list[Finding]:
 
 def _is_empty(column: ColumnProfile) -> bool:
     return column.nulls == column.count
+
+
+def _is_absent(column: ColumnProfile, context: Context) -> Mask:
+    """Which sampled values are null, or look so."""
+    null = context.is_null(column.name)
+    return null | mask_of(looks_empty(context.sampled(column.name))) if column.empty_like else null
 
 
 def _only_value(column: ColumnProfile) -> str:

@@ -136,7 +136,7 @@ def missing_together(profile: Profile, context: Context, target: TargetReading) 
         together = column.nulls_with_target_missing or 0
         elsewhere = (column.nulls - together) / target.rows
         if together / without > limit and elsewhere < others:
-            findings.append(_late(column, target, limit))
+            findings.append(_late(column, target, limit, context))
     return findings
 
 
@@ -168,7 +168,7 @@ def _can_be_predicted(context: Context, target: TargetReading) -> bool:
     )
 
 
-def _late(column: ColumnProfile, target: TargetReading, limit: float) -> Finding:
+def _late(column: ColumnProfile, target: TargetReading, limit: float, context: Context) -> Finding:
     together, without = column.nulls_with_target_missing or 0, target.column.nulls
     return Finding(
         "leak.missing_together",
@@ -181,6 +181,7 @@ def _late(column: ColumnProfile, target: TargetReading, limit: float) -> Finding
         count=together,
         share=together / without,
         threshold=limit,
+        places=context.places(context.is_null(column.name) & context.is_null(target.column.name)),
     )
 
 

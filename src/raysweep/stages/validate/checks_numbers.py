@@ -107,6 +107,7 @@ def outliers(_profile: Profile, context: Context) -> list[Finding]:
                 share=share,
                 threshold=limit,
                 examples=tuple(f"{value:.6g}" for value in np.unique(finite[far])[[0, -1]]),
+                places=context.places_at(np.flatnonzero(np.isfinite(numbers))[far]),
             )
         )
     return findings
@@ -124,7 +125,8 @@ def float32_collapse(_profile: Profile, context: Context) -> list[Finding]:
             continue
         numbers = numbers_of(context.sampled(column.name))
         different = np.unique(numbers[np.isfinite(numbers) & (np.abs(numbers) < np.finfo(np.float32).max)])
-        lost = len(different) - len(np.unique(different.astype(np.float32)))
+        _, rounded, occur = np.unique(different.astype(np.float32), return_inverse=True, return_counts=True)
+        lost = len(different) - len(occur)
         if not lost or lost / len(different) <= limit:
             continue
         findings.append(
@@ -137,6 +139,7 @@ def float32_collapse(_profile: Profile, context: Context) -> list[Finding]:
                 column=column.name,
                 measured=lost / len(different),
                 threshold=limit,
+                places=context.places(np.isin(numbers, different[occur[rounded] > 1])),
             )
         )
     return findings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from raysweep.config import TaskKind
 from raysweep.records.table import Finding, Profile, Severity
@@ -26,7 +27,8 @@ def missing(_profile: Profile, context: Context, target: TargetReading) -> list[
     where = f"in {column.nulls:,} of {column.count:,} rows ({share:.1%})"
     message = f"the target {column.name} is missing {where}; they are left out"
     advice = "find out why: if such rows will be asked about, the score says nothing about them"
-    return [Finding(check, severity, message, advice, column.name, column.nulls, share, threshold=limit)]
+    places = context.places(context.is_null(column.name))
+    return [Finding(check, severity, message, advice, column.name, column.nulls, share, limit, places=places)]
 
 
 def constant(_profile: Profile, _context: Context, target: TargetReading) -> list[Finding]:
@@ -80,6 +82,7 @@ def rare_class(_profile: Profile, context: Context, target: TargetReading) -> li
             measured=1 - rare[0][0] / error if is_error else 1 - rare[0][0] * share / warn,
             threshold=error if is_error else warn,
             examples=tuple(label for _, label in rare[:MAX_SHOWN]),
+            places=_places_of_classes(target, rare[-1][0], context),
         )
     ]
 
@@ -157,8 +160,16 @@ def outliers(_profile: Profile, context: Context, target: TargetReading) -> list
             measured=share,
             threshold=limit,
             examples=tuple(f"{numbers[row]:.6g}" for row in rows[:MAX_SHOWN]),
+            places=context.places_at(np.flatnonzero(context.labelled_rows)[rows]),
         )
     ]
+
+
+def _places_of_classes(target: TargetReading, rows: int, context: Context) -> tuple[str, ...]:
+    """Rows of the classes that have no more than so many."""
+    name = target.column.name
+    labels = [label for label, count in zip(target.classes, target.class_counts, strict=True) if count <= rows]
+    return context.places_of(name, pa.array(labels, context.sampled(name).type))
 
 
 def _odd_kind(target: TargetReading, message: str, advice: str, limit: float) -> Finding:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.documents import shorten
@@ -25,6 +26,7 @@ from raysweep.stages.validate.text_forms import (
 _MIN_CATEGORIES: Final = 20  # below that, a fifth of the rows of a small table is no burden
 _NEARLY_ALL: Final = 0.99
 _MOSTLY_DIFFERENT: Final = 0.5
+_HALF: Final = 0.5
 
 
 def high_cardinality(_profile: Profile, context: Context) -> list[Finding]:
@@ -73,6 +75,7 @@ def mixed_types(_profile: Profile, context: Context) -> list[Finding]:
                 share=share,
                 threshold=low,
                 examples=(*texts.shown(numeric, 2), *texts.shown(~numeric, 3)),
+                places=_places(column, texts, numeric if share <= _HALF else ~numeric, context),
             )
         )
     return findings
@@ -119,6 +122,7 @@ def variants(_profile: Profile, context: Context) -> list[Finding]:
                 share=share,
                 threshold=context.limit("col.variants", "warn"),
                 examples=pairs,
+                places=_places(column, texts, is_minor, context),
             )
         )
     return findings
@@ -178,6 +182,11 @@ def _advice(column: ColumnProfile, share: float) -> str:
 
 def _first(texts: ValueCounts) -> str:
     return shorten(texts.shown(np.ones(len(texts.values), np.bool_), 1)[0])
+
+
+def _places(column: ColumnProfile, texts: ValueCounts, chosen: Mask, context: Context) -> tuple[str, ...]:
+    """Rows that hold one of the chosen texts."""
+    return context.places_of(column.name, texts.values.filter(pa.array(chosen)))
 
 
 def _text_columns(context: Context) -> Iterator[tuple[ColumnProfile, ValueCounts]]:

@@ -140,11 +140,23 @@ class Context:
             self._texts[name] = self._count_texts(name)
         return self._texts[name]
 
+    def is_null(self, name: str) -> Mask:
+        """Which of the sampled values of a column are missing."""
+        return mask_of(self.sampled(name).is_null())
+
     def places(self, rows: Mask) -> tuple[str, ...]:
         """Where the first of these rows of the sample stand, such as `flights.csv row 1,204`."""
+        return self.places_at(np.flatnonzero(rows))
+
+    def places_of(self, name: str, values: Any) -> tuple[str, ...]:
+        """Where the first rows stand in which a column has one of these values, an array of the column's type."""
+        return self.places(mask_of(pc.is_in(self.sampled(name), value_set=values)))
+
+    def places_at(self, positions: npt.NDArray[np.int64]) -> tuple[str, ...]:
+        """Where the rows at the first of these positions in the sample stand, in that order."""
         if self.profile.sample_places is None:
             return ()
-        found = self.profile.sample_places.take(pa.array(np.flatnonzero(rows)[:_SHOWN_PLACES]))
+        found = self.profile.sample_places.take(pa.array(positions[:_SHOWN_PLACES]))
         numbers = zip(found.column(FILE_OF_ROW).to_pylist(), found.column(NUMBER_OF_ROW).to_pylist(), strict=True)
         return tuple(self.place_text(Place(file, row)) for file, row in numbers)
 
@@ -159,6 +171,11 @@ class Context:
             return ValueCounts(pa.array(labels, pa.large_string()), np.asarray(counts, dtype=np.int64))
         counted = pc.value_counts(self.sampled(name).drop_null().combine_chunks())
         return ValueCounts(counted.field("values"), np.asarray(counted.field("counts"), dtype=np.int64))
+
+
+def mask_of(found: Any) -> Mask:
+    """Arrow's booleans without nulls as a mask."""
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def place_text(files: Sequence[str], place: Place) -> str:

@@ -85,7 +85,7 @@ def validate_table(table: Table, profile: Profile, config: SweepConfig, means: M
     context = _context(table, profile, config, means)
     included = config.data.features.include or ()
     findings = [*_missing_target(table, config), *_weight(profile, config), *means.schema_findings]
-    findings += _split_columns(profile, config)
+    findings += _split_columns(context)
     findings += [_kept_on_request(finding, included) for finding in run_checks(TABLE_CHECKS, profile, context)]
     left_out = {
         finding.column: f"{finding.check}: {finding.message}"
@@ -244,8 +244,9 @@ def _weight(profile: Profile, config: SweepConfig) -> list[Finding]:
     return [Finding("schema.weight", Severity.ERROR, message, advice, column=column.name)]
 
 
-def _split_columns(profile: Profile, config: SweepConfig) -> list[Finding]:
+def _split_columns(context: Context) -> list[Finding]:
     """What `data.group` and `data.time` lack to split the rows by."""
+    profile, config = context.profile, context.config
     names = {column.name for column in profile.columns}
     findings = []
     for check, name, noun in (
@@ -270,6 +271,7 @@ def _split_columns(profile: Profile, config: SweepConfig) -> list[Finding]:
                     column=name,
                     count=column.nulls,
                     share=column.missing_share,
+                    places=context.places(context.is_null(name)),
                 )
             )
     return findings
