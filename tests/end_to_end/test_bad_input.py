@@ -261,7 +261,10 @@ def test_unsuitable_data_publish_their_findings_and_no_model(case: Case, folder:
     assert manifest["model"] is None
     assert not (bundle / "model").exists()
     assert command("verify", bundle).code == 0
-    assert command("show", bundle).code == 0
+    shown = command("show", bundle)
+    assert shown.code == 0
+    for proposal in json.loads((bundle / "data" / "findings.json").read_text())["proposals"]:
+        assert proposal["line"] in shown.out
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class RunView:
     Attributes:
         finished: whether it has been published.
         trials: one dict a trial, best first where the run is finished.
+        findings, proposals: of the data gate, as in findings.json.
     """
 
     run_id: str
@@ -38,6 +39,7 @@ class RunView:
     final_check: Mapping[str, Any] | None
     trials: Sequence[Mapping[str, Any]]
     findings: Sequence[Mapping[str, Any]] = field(default=())
+    proposals: Sequence[Mapping[str, str]] = field(default=())
 
     def to_document(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -49,6 +51,7 @@ class RunView:
             "final_check": self.final_check,
             "trials": [dict(trial) for trial in self.trials],
             "findings": [dict(finding) for finding in self.findings],
+            "proposals": [dict(proposal) for proposal in self.proposals],
         }
 
 
@@ -75,6 +78,7 @@ def view_run(store: Store) -> RunView:
         final_check=final,
         trials=trials,
         findings=findings.get("findings", ()),
+        proposals=findings.get("proposals", ()),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from raysweep.errors import BundleRefused
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, Gate, Outcome, Verdict
-from raysweep.records.table import Finding, Severity
+from raysweep.records.table import Finding, Proposal, Severity
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
 
@@ -60,6 +60,18 @@ def read_findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
             )
             for one in documents
         ]
+    except UNREADABLE as error:
+        raise _refused("data/findings.json", error) from error
+
+
+def read_proposals(documents: Sequence[Mapping[str, str]]) -> list[Proposal]:
+    """The lines that `data/findings.json` proposes for the sweep file.
+
+    Raises:
+        BundleRefused: one does not have the keys of a proposal.
+    """
+    try:
+        return [Proposal(one["line"], one["why"]) for one in documents]
     except UNREADABLE as error:
         raise _refused("data/findings.json", error) from error
 

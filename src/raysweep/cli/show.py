@@ -10,8 +10,8 @@ from rich.text import Text
 
 from raysweep.cli.options import AsJson, Debug, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
-from raysweep.cli.published import read_final_check, read_findings
-from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, verdict_panel
+from raysweep.cli.published import read_final_check, read_findings, read_proposals
+from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, proposals_text, verdict_panel
 from raysweep.report.leaderboard import Entry, leaderboard_rows
 
 if TYPE_CHECKING:
@@ -46,6 +46,8 @@ def _print(view: RunView, top: int) -> None:
     if view.findings:
         console.print()
         console.print(findings_table(read_findings(view.findings)))
+    if view.proposals:
+        console.print(proposals_text(read_proposals(view.proposals)), soft_wrap=True)
     ranked = [trial for trial in view.trials if trial["score"] is not None and trial["state"] != "failed"]
     if ranked:
         rows = leaderboard_rows([_entry(trial) for trial in ranked[:top]])
