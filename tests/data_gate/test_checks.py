@@ -200,3 +200,14 @@ def test_times_that_are_few_stop_a_split_by_time_only():
     frame = clean_table(ROWS, 1).assign(day=pd.to_datetime(np.where(np.arange(ROWS) % 2, "2020-01-01", "2021-01-01")))
     assert fired(check_frame(frame, time="day", split={"kind": "time"}))["schema.time"] is ERROR
     assert "schema.time" not in fired(check_frame(frame, time="day"))
+
+
+@pytest.mark.parametrize("labels", [(0, 1), ("no", "yes")])
+def test_a_leak_by_nulls_says_in_which_class_they_are(labels):
+    frame = clean_table(2_000, 4)
+    frame["target"] = frame["target"].map(dict(enumerate(labels)))
+    is_last = frame["target"] == labels[-1]
+    frame["x"] = pd.Series(np.arange(len(frame)) % 7 / 3).mask(is_last & (frame.index % 50 != 0))
+    share = frame["x"].isna()[is_last].mean()
+    message = only(check_frame(frame), "leak.missingness").message
+    assert f"missing ({share:.1%} of the rows with {labels[-1]!r}, 0.0% of those with {labels[0]!r})" in message

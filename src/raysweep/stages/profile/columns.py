@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Place
+from raysweep.rows.empty_like import looks_empty
 from raysweep.rows.hashing import Hashes, hash_values
 from raysweep.stages.profile.classes import (
     ByClass,
@@ -26,8 +27,6 @@ from raysweep.stages.profile.distinct import MAX_EXACT, DistinctValues, bounded,
 from raysweep.stages.profile.moments import Moments, Numbers, merge_moments, moments_of
 
 LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
-_EMPTY_LIKE: Final = ("", "na", "n/a", "nan", "?", "null", "none")
-_LONGEST_EMPTY_LIKE: Final = 4
 _SHOWN_PLACES: Final = 5
 _LOOKED_AT_FIRST: Final = 2 * MAX_EXACT
 
@@ -257,8 +256,4 @@ def _first_places(places: Iterable[Place]) -> tuple[Place, ...]:
 
 
 def _empty_like(texts: pa.Array, counts: pa.Array) -> int:
-    trimmed = pc.utf8_trim_whitespace(texts)
-    short = pc.less_equal(pc.binary_length(trimmed), _LONGEST_EMPTY_LIKE)
-    plain = pc.utf8_lower(trimmed.filter(short))
-    found = pc.is_in(plain, value_set=pa.array(_EMPTY_LIKE, plain.type))
-    return int(pc.sum(counts.filter(short).filter(found)).as_py() or 0)
+    return int(pc.sum(counts.filter(looks_empty(texts))).as_py() or 0)

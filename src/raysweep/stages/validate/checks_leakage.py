@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from raysweep.config import TaskKind
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, ColumnProfile, Finding, Profile, Severity
 from raysweep.stages.validate.context import Context
-from raysweep.stages.validate.learning_task import TargetReading
+from raysweep.stages.validate.learning_task import TargetReading, label_text
 from raysweep.stages.validate.single_feature import (
     Codes,
     bins_of,
@@ -48,12 +48,12 @@ def copies(profile: Profile, context: Context, target: TargetReading) -> list[Fi
     ]
 
 
-def single_feature(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+def single_feature(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
     """leak.single_feature: a column that predicts the target nearly perfectly on its own."""
     if not _can_be_predicted(context, target):
         return []
     check, suffix, measure = "leak.single_feature", *_scale(target)
-    told_by_nulls = {finding.column for finding in missingness(_profile, context, target)}
+    told_by_nulls = {finding.column for finding in missingness(profile, context, target)}
     labels = context.labelled.column(target.column.name)
     findings = []
     for column in context.candidates:
@@ -67,7 +67,7 @@ def single_feature(_profile: Profile, context: Context, target: TargetReading) -
     return findings
 
 
-def missingness(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
+def missingness(profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
     """leak.missingness: whether a value is there predicts the target."""
     if not _can_be_predicted(context, target):
         return []
@@ -81,9 +81,22 @@ def missingness(_profile: Profile, context: Context, target: TargetReading) -> l
         strength = _strength(values.is_null(), labels, target.kind)
         crossed = context.crossed(check, strength, suffix)
         if crossed is not None:
-            message = f"whether {column.name} is missing predicts the target {target.column.name}"
+            shares = _missing_by_class(profile, profile.column(column.name))
+            message = f"whether {column.name} is missing{shares} predicts the target {target.column.name}"
             findings.append(_strong(check, column.name, message, strength, crossed, measure))
     return findings
+
+
+def _missing_by_class(profile: Profile, column: ColumnProfile) -> str:
+    """In which class it is missing most and least, over all rows."""
+    if not profile.classes or not column.by_class:
+        return ""
+    shares = sorted(
+        (found.nulls / count, label_text(label))
+        for (label, count), found in zip(profile.classes, column.by_class, strict=True)
+    )
+    (low, least), (high, most) = shares[0], shares[-1]
+    return f" ({high:.1%} of the rows with {most}, {low:.1%} of those with {least})"
 
 
 def name(_profile: Profile, context: Context, target: TargetReading) -> list[Finding]:
