@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -195,8 +195,7 @@ def load_space(space: str | Mapping[str, Any], *, base: Path) -> SearchSpace:
         return parse_document(SearchSpace, space, place="search.space")
     shipped = shipped_spaces()
     if space in shipped:
-        values = read_yaml(shipped[space].read_text(encoding="utf-8"), place=space)
-        return parse_document(SearchSpace, values, place=f"the shipped space {space}")
+        return _read_shipped(shipped[space])
     path = base / space
     if path.suffix not in {".yaml", ".yml", ".json"} and not path.exists():
         raise NotFound(
@@ -204,6 +203,13 @@ def load_space(space: str | Mapping[str, Any], *, base: Path) -> SearchSpace:
             f"{suggest(space, shipped)}"
         )
     return parse_document(SearchSpace, read_yaml_file(path), place=str(path))
+
+
+@cache
+def _read_shipped(path: Path) -> SearchSpace:
+    """A space that comes with raysweep; every config is held against one, and YAML takes its time."""
+    values = read_yaml(path.read_text(encoding="utf-8"), place=path.stem)
+    return parse_document(SearchSpace, values, place=f"the shipped space {path.stem}")
 
 
 def check_families(space: SearchSpace, known: Mapping[str, frozenset[str]]) -> None:
