@@ -40,7 +40,7 @@ def cases():
 def test_equals_the_score_with_weights(task, name, tied):
     y, predicted = predictions(task, 300, seed=3, tied=tied)
     rng = np.random.default_rng(0)
-    weights = rng.poisson(1.0, (20, 300)) * rng.lognormal(0, 1, 300)
+    weights = rng.poisson(1.0, (10, 300)) * rng.lognormal(0, 1, 300)
     found = _RESAMPLERS[name](y, predicted)(weights)
     for row, value in zip(weights, found, strict=True):
         drawn = row > 0  # scikit-learn counts classes of rows without weight

@@ -210,9 +210,10 @@ def test_counts_are_those_of_pandera_itself(tmp_path: Path):
 def test_findings_do_not_depend_on_blocks(tmp_path: Path):
     path = tmp_path / "rules.yaml"
     path.write_text(MANY_RULES)
-    frame = clean_table(1_000, seed=4)
+    frame = clean_table(400, seed=4)
     whole = found_in(frame, path)
-    assert whole == found_in(frame, path, cuts=7) == found_in(frame, path, cuts=64) == found_in(frame, path, cuts=250)
+    assert len(whole) == 16
+    assert whole == found_in(frame, path, cuts=7) == found_in(frame, path, cuts=100)
 
 
 def test_a_finding_says_how_many_which_and_where(tmp_path: Path):
