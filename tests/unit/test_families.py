@@ -30,7 +30,7 @@ from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 from raysweep.training.trusted import TRUSTED_TYPES, load_trusted
 
 RULES = TrialRules((1 / 9, 1 / 3, 1.0), threads=1)
-RULES_OF_ONE_RUNG = TrialRules((1.0,), threads=1)
+RULES_OF_ONE_RUNG, RULES_OF_TWO_RUNGS = TrialRules((1.0,), threads=1), TrialRules((1 / 3, 1.0), threads=1)
 ROWS, TRAINING = 120, 80
 PAIRS = [(name, task) for name, family in families().items() for task in TaskKind if task in family.tasks]
 ENCODED = [(name, encoding) for name, family in families().items() for encoding in family.encodings]
@@ -82,7 +82,10 @@ def candidate_of(name, number=0, **params):
 
 
 def scores_of(candidate, prepared):
-    return [(report.rung, report.score, dict(report.metrics)) for report in evaluate(candidate, prepared, RULES)]
+    return [
+        (report.rung, report.score, dict(report.metrics))
+        for report in evaluate(candidate, prepared, RULES_OF_TWO_RUNGS)
+    ]
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -130,7 +133,7 @@ def test_a_fit_at_once_has_the_score_of_the_search(name, kind):
     prepared = prepared_rows(kind)
     columns = {"hist_gradient_boosting": "max_features", "random_forest": "max_features", "xgboost": "subsample"}
     candidate = candidate_of(name, **({columns[name]: 0.5} if name in columns else {}))
-    *_, last = evaluate(candidate, prepared, RULES)
+    *_, last = evaluate(candidate, prepared, RULES_OF_TWO_RUNGS)
     testing = prepared.rows.testing
     pipeline = fit_pipeline(candidate, prepared.task, prepared.rows.training, RULES, rounds=last.rounds, seed=0)
     assert score(prepared.task.metric.name, testing.y, pipeline.predict(testing.features), testing.weight) == last.score
