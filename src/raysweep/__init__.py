@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RaysweepError,
         RayUnavailable,
         RequestInvalid,
+        RunTakenOver,
         StorageFailed,
     )
 
@@ -48,6 +49,7 @@ _HOME = {
         "RayUnavailable",
         "RaysweepError",
         "RequestInvalid",
+        "RunTakenOver",
         "StorageFailed",
     ),
 }
@@ -63,6 +65,7 @@ __all__ = [
     "RayUnavailable",
     "RaysweepError",
     "RequestInvalid",
+    "RunTakenOver",
     "RunView",
     "StorageFailed",
     "SweepConfig",

@@ -6,6 +6,7 @@
     ├── NoTrialFinished          4   every candidate failed
     ├── RayUnavailable           5   Ray is unreachable or lost, or cannot give the resources
     ├── StorageFailed            6   the export address does not answer, refuses or loses what was written
+    │   └── RunTakenOver         6   another driver goes on with the run; this one has stopped
     ├── NotFound                 2   a named run, bundle or file that is not there
     ├── BundleRefused            8   verify or load refused a bundle
     └── Interrupted            130   stopped by the user
@@ -84,6 +85,10 @@ class StorageFailed(RaysweepError, OSError):
     """The place for the bundle does not take, or does not give back, what it should."""
 
     exit_code = 6
+
+
+class RunTakenOver(StorageFailed):
+    """Another driver has taken the run over; this one may write and publish nothing any more."""
 
 
 class BundleRefused(RaysweepError, ValueError):

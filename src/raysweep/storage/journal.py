@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -82,24 +82,38 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         raise NotFound(f"there is no journal {path}") from error
     except OSError as error:
         raise _failed(path, error) from error
-    return [_parse_line(line, path, number) for number, line in enumerate(lines, start=1)]
+    return parse_lines(lines, str(path))
 
 
-def _parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def parse_lines(lines: Sequence[bytes], place: str) -> list[dict[str, Any]]:
+    """The records on these lines.
+
+    Args:
+        lines: without their ends.
+        place: where they stand from line 1 on, for the message.
+
+    Raises:
+        RaysweepError: a line is no record.
+    """
+    return [_parse_line(line, place, number) for number, line in enumerate(lines, start=1)]
+
+
+def damaged(place: str, number: int) -> RaysweepError:
+    """The error for a line that is no record."""
+    return RaysweepError(
+        f"{place}, line {number}: this is no record; the file was changed or the disk damaged it. Restore the "
+        "file from a copy, or delete it from this line on to go on from the records before"
+    )
+
+
+def _parse_line(line: bytes, place: str, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, number) from error
+        raise damaged(place, number) from error
     if not isinstance(record, dict):
-        raise _damaged(path, number)
+        raise damaged(place, number)
     return record
-
-
-def _damaged(path: Path, number: int) -> RaysweepError:
-    return RaysweepError(
-        f"{path}, line {number}: this is no record; the file was changed or the disk damaged it. Restore the "
-        "file from a copy, or delete it from this line on to go on from the records before"
-    )
 
 
 def _cut_torn_line(path: Path, descriptor: int) -> int:
