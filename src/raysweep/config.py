@@ -181,24 +181,49 @@ class StopConfig(Document):
 
 
 class TrialConfig(Document):
-    """What one trial gets."""
+    """What one trial gets.
+
+    Attributes:
+        seconds: the longest that it may take; then its process is killed. It keeps the rungs that it has reached.
+    """
 
     cpus: Annotated[int, Field(ge=1)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
+    seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class SearchConfig(Document):
-    """How candidates are proposed, compared and stopped."""
+    """How candidates are proposed, compared and stopped.
+
+    Attributes:
+        deterministic: propose and decide in batches, so that any number of slots gives the same candidates, decisions
+            and winner. Slots wait for the slowest trial of a batch, and the first batch is not pruned.
+    """
 
     space: str | Mapping[str, Any] = "auto"
     metric: str | None = None
     algorithm: Literal["tpe", "random"] = "tpe"
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
+    deterministic: bool = False
     trials: Annotated[int, Field(ge=1)] = 100
     seed: Seed = 0
     stop: StopConfig = StopConfig()
     trial: TrialConfig = TrialConfig()
     concurrency: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+
+    @model_validator(mode="after")
+    def _check_deterministic(self) -> SearchConfig:
+        limits = {
+            **{f"search.stop.{name}": value for name, value in self.stop.model_dump().items()},
+            "search.trial.seconds": self.trial.seconds,
+        }
+        given = [name for name, value in limits.items() if value is not None]
+        if self.deterministic and given:
+            raise ValueError(
+                f"search.deterministic is true, and {', '.join(given)} would stop it where it depends on the machine: "
+                "only search.trials may stop such a search"
+            )
+        return self
 
 
 class GatesConfig(Document):

@@ -9,6 +9,7 @@ import pytest
 from raysweep.records.metric import Direction
 from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import load_space
+from raysweep.stages.search import proposals as module
 from raysweep.stages.search.proposals import Proposer, candidate_digest, seed_for
 from raysweep.training.families import families
 
@@ -49,8 +50,8 @@ def proposals(proposer, count):
     """Candidates that each end complete with a score that follows from their params."""
     for _ in range(count):
         asked = proposer.propose()
-        proposer.tell(asked, TrialState.COMPLETE, [report(len(str(asked.candidate.params)) / 100, last=True)])
-        yield asked.candidate
+        proposer.tell(asked, TrialState.COMPLETE, [report(len(str(asked.params)) / 100, last=True)])
+        yield asked
 
 
 def test_defaults_come_first_then_starting_points():
@@ -69,7 +70,7 @@ def test_defaults_come_first_then_starting_points():
 
 
 def test_a_default_has_all_values_of_the_family_that_hold():
-    params = proposer_of().propose().candidate.params
+    params = proposer_of().propose().params
     own = dict(families()["xgboost"].defaults)
     del own["max_cat_to_onehot"], own["max_leaves"]
     assert params == own | {"max_depth": 4}
@@ -139,7 +140,7 @@ def test_a_seed_follows_from_the_params_and_not_from_the_number():
 def test_what_optuna_is_told(algorithm):
     proposer = proposer_of(algorithm=algorithm)
     asked = [proposer.propose() for _ in range(6)]
-    assert [one.optuna_trial is None for one in asked] == [False, False, True, False, False, False]
+    assert [proposer.known_values(one) is None for one in asked] == [False, False, True, False, False, False]
     proposer.tell(asked[0], TrialState.COMPLETE, [report(0.1), report(0.3, 2, last=True)])
     proposer.tell(asked[1], TrialState.PRUNED, [report(0.2), report(0.4, 2)])
     proposer.tell(asked[2], TrialState.COMPLETE, [report(0.9, last=True)])  # outside of the space: not told
@@ -157,15 +158,15 @@ def test_optuna_learns_from_the_params_that_were_tried():
     proposer = proposer_of()
     for _ in range(30):
         asked = proposer.propose()
+        told = proposer.known_values(asked)
         proposer.tell(asked, TrialState.COMPLETE, [report(0.5, last=True)])
-        if asked.optuna_trial is None:
+        if told is None:
             continue
-        told = asked.optuna_trial.params
-        assert told["family"] == asked.candidate.family
-        prefix = f"{asked.candidate.family}."
+        assert told["family"] == asked.family
+        prefix = f"{asked.family}."
         for key, value in told.items():
             if key.startswith(prefix) and key.removeprefix(prefix) not in {"encoding", "grow_policy"}:
-                assert asked.candidate.params[key.removeprefix(prefix)] == value
+                assert asked.params[key.removeprefix(prefix)] == value
 
 
 @pytest.mark.parametrize("algorithm", ["tpe", "random"])
@@ -183,11 +184,10 @@ def test_choices_of_mixed_types_keep_their_types(algorithm):
     seen = {}
     proposer = proposer_of(sections, algorithm)
     for _ in range(60):
-        asked = proposer.propose()
-        proposer.tell(asked, TrialState.COMPLETE, [report(0.5, last=True)])
-        one = asked.candidate
+        one = proposer.propose()
         value = one.params["class_weight"]
-        known = options[asked.optuna_trial.params["logistic_regression.class_weight"]]
+        known = options[proposer.known_values(one)["logistic_regression.class_weight"]]
+        proposer.tell(one, TrialState.COMPLETE, [report(0.5, last=True)])
         assert (type(known), known) == (type(value), value)
         seen.setdefault((type(value), value), set()).add(one.origin)
         assert ("C" in one.params) == (value is True)
@@ -223,7 +223,42 @@ def test_tpe_goes_where_the_scores_are_better(direction):
     alphas = []
     for _ in range(60):
         asked = proposer.propose()
-        alpha = asked.candidate.params["alpha"]
+        alpha = asked.params["alpha"]
         alphas.append(alpha)
         proposer.tell(asked, TrialState.COMPLETE, [report(-sign * abs(alpha - 100), last=True)])
     assert sum(30 < alpha < 300 for alpha in alphas[-20:]) >= 9
+
+
+def test_a_proposal_depends_on_its_number_and_on_what_is_known_alone():
+    first, later = proposer_of(), proposer_of()
+    candidates = list(proposals(first, 30))
+    for candidate in candidates:
+        later.readopt(candidate)
+        later.tell(candidate, TrialState.COMPLETE, [report(len(str(candidate.params)) / 100, last=True)])
+    assert [later.propose() for _ in range(5)] == [first.propose() for _ in range(5)]
+
+
+def test_a_candidate_from_another_space_is_not_learned_from():
+    narrow = {"ridge": {"params": {"alpha": {"float": [0.1, 1.0], "log": True}}, "fixed": {"encoding": "ordinal"}}}
+    proposer = proposer_of(narrow)
+    for candidate in proposals(proposer_of(), 40):
+        proposer.readopt(candidate)
+        assert proposer.known_values(candidate) is None
+    assert proposer.propose().number == 40
+
+
+def test_tpe_forgets_all_but_the_best_and_the_latest(monkeypatch):
+    monkeypatch.setattr(module, "MAX_KNOWN", 40)
+    monkeypatch.setattr(module, "KEPT_BEST", 5)
+    monkeypatch.setattr(module, "KEPT_LATEST", 10)
+    proposer = proposer_of()
+    running = [proposer.propose() for _ in range(4)]
+    done = list(proposals(proposer, 100))
+    assert len(proposer._study.get_trials()) < 60
+    values = [trial.value for trial in proposer._study.get_trials() if trial.value is not None]
+    assert max(values) == max(len(str(one.params)) / 100 for one in done)
+    assert [proposer.known_values(one) is None for one in running] == [False, False, True, False]
+    for one in running:
+        proposer.tell(one, TrialState.PRUNED, [report(0.2), report(0.1, 2)])
+    assert proposer.told()["PRUNED"] == 3
+    assert "RUNNING" not in proposer.told()

@@ -34,26 +34,26 @@ class Watched:
         self.log = TrialLog(metric, "testing", limits, self.events.append, self.records.append)
 
     def run(self, number, *scores, state=TrialState.COMPLETE):
-        self.log.start(candidate(number), 1_000.0 + number)
+        self.log.start(candidate(number), 1, 1_000.0 + number)
         for rung, score in enumerate(scores, start=1):
-            self.log.report(number, report(score, rung), "node")
+            self.log.report(number, report(score, rung), "node", goes_on=True)
         return self.log.end(number, state, "why")
 
 
 def test_a_trial_from_start_to_end():
     watched = Watched()
-    watched.log.start(candidate(3), 1_001.0)
+    watched.log.propose(candidate(3), 0)
+    watched.log.start(candidate(3), 1, 1_001.0)
     assert watched.log.is_running(3)
     assert watched.log.is_new(3, report(0.5))
-    watched.log.report(3, report(0.5), "node-a")
+    watched.log.report(3, report(0.5), "node-a", goes_on=False)
     assert not watched.log.is_new(3, report(0.5))
     ended = watched.log.end(3, TrialState.PRUNED, "not promising", "")
     assert not watched.log.is_running(3)
     assert ended == watched.log.trials[0]
     assert (ended.score, ended.seconds, ended.node, ended.reason) == (0.5, 1.0, "node-a", "not promising")
     assert [type(event) for event in watched.events] == [TrialStarted, RungReached, TrialEnded]
-    assert watched.records[0]["part"] == "testing"
-    assert [record["event"] for record in watched.records] == ["started", "rung", "ended"]
+    assert [record["event"] for record in watched.records] == ["proposed", "started", "rung", "ended"]
     for record in watched.records:
         canonical_json(record)
 
@@ -63,8 +63,8 @@ def test_the_journal_comes_before_the_listener():
     log = TrialLog(
         AUC, "testing", Limits(1, StopConfig(), 0.0), lambda _: order.append("told"), lambda _: order.append("recorded")
     )
-    log.start(candidate(0), 0.0)
-    log.report(0, report(0.5), "node")
+    log.start(candidate(0), 1, 0.0)
+    log.report(0, report(0.5), "node", goes_on=False)
     log.end(0, TrialState.COMPLETE, "why")
     assert order == ["recorded", "told"] * 3
 

@@ -108,34 +108,38 @@ def _unfinished(store: Store, present: set[str]) -> RunView:
     if JOURNAL_FILE not in present:
         raise NotFound(f"{store.address()} holds neither a bundle ({MANIFEST_FILE}) nor a journal of a run")
     trials: dict[int, dict[str, Any]] = {}
+    measured: dict[str, str] = {}
     for line in store.get(JOURNAL_FILE).splitlines():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
             break  # the line that was being written when the run died
-        _replay(record, trials)
+        _replay(record, trials, measured)
     run_id = store.address().rstrip("/").rpartition("/")[2]
     ordered = sorted(trials.values(), key=_rank)
     return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=ordered)
 
 
-def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]]) -> None:
+def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]], measured: dict[str, str]) -> None:
     kind = record.get("event")
-    if kind == "started":
+    if kind == "search":
+        measured.update(metric=record["metric"], part=record["part"])
+    elif kind == "proposed":
         candidate = record["candidate"]
         trials[candidate["number"]] = {
             "trial": candidate["number"],
             "family": candidate["family"],
             "origin": candidate["origin"],
             "params": candidate["params"],
-            "state": "running",
+            "state": "waiting",
             "score": None,
             "rungs": 0,
             "seconds": None,
             "reason": "",
-            "metric": record.get("metric"),
-            "part": record.get("part"),
+            **measured,
         }
+    elif kind == "started" and record["candidate"] in trials:
+        trials[record["candidate"]]["state"] = "running"
     elif kind == "rung" and record["candidate"] in trials:
         report = record["report"]
         trial = trials[record["candidate"]]

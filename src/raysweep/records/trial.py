@@ -57,7 +57,7 @@ class RungReport:
         rung: from 1; the last one is full effort.
         effort: share of the full effort, in (0, 1].
         score: the sweep's metric on testing rows (or the mean over the folds so far).
-        metrics: every metric of the task, on the same rows.
+        metrics: every metric of the task, on the same rows; the sweep's alone before the last rung.
         rounds: the number of rounds with the best score so far, for a family that grows in rounds.
         seconds: of wall time since the trial began, in the trial's process.
         cpu_seconds: of CPU time of the trial's process since the trial began.
@@ -79,7 +79,13 @@ class RungReport:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate being tried, or tried."""
+    """A candidate being tried, or tried.
+
+    Attributes:
+        reason: why it has ended, in words.
+        started: when it was first tried, seconds since the epoch.
+        attempts: how often it was begun; more than once where its process or its driver died.
+    """
 
     candidate: Candidate
     state: TrialState
@@ -88,6 +94,7 @@ class Trial:
     error: str = ""
     started: float = 0.0
     node: str = ""
+    attempts: int = 1
 
     @property
     def score(self) -> float | None:

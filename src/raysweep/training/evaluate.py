@@ -14,7 +14,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Learner, Matrix
-from raysweep.training.metrics import all_scores
+from raysweep.training.metrics import all_scores, score
 from raysweep.training.rounds import agreed_rounds
 from raysweep.training.trial_data import PreparedRows
 
@@ -105,7 +105,7 @@ def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
     for effort in rules.efforts:
         learner.grow(fit, effort, scored)
         is_last = learner.finished or effort >= 1
-        yield Step(effort, _scores(learner, prepared, scored), learner.rounds, is_last)
+        yield Step(effort, _scores(learner, prepared, scored, every=is_last), learner.rounds, is_last)
         if is_last:
             return
 
@@ -131,8 +131,13 @@ def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
         yield Step((cut + 1) / prepared.cuts, means, learner.rounds, cut + 1 == prepared.cuts)
 
 
-def _scores(learner: Learner, prepared: PreparedRows, scored: Matrix) -> dict[str, float]:
+def _scores(learner: Learner, prepared: PreparedRows, scored: Matrix, *, every: bool = True) -> dict[str, float]:
+    """Every metric, or the sweep's alone: on small tables the others take as long as a fit."""
     predicted = learner.predict(scored)
     if not np.isfinite(predicted).all():
         raise ScoreUndefined("the candidate predicts values that are not numbers")
-    return all_scores(prepared.task.kind, scored.y, predicted, scored.weight)
+    if every:
+        return all_scores(prepared.task.kind, scored.y, predicted, scored.weight)
+    name = prepared.task.metric.name
+    value = score(name, scored.y, predicted, scored.weight)
+    return {name: value} if np.isfinite(value) else {}

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import optuna
@@ -19,17 +18,13 @@ from raysweep.space import FamilySpace, Param, ParamValue, SearchSpace
 
 STARTUP_TRIALS: Final = 10
 MAX_REPEATS: Final = 50
+# TPE's time grows with the trials that it looks at: of more than this many it forgets all but the best and the latest.
+MAX_KNOWN: Final = 300
+KEPT_BEST: Final = 50
+KEPT_LATEST: Final = 100
 FAMILY: Final = "family"
 
 Defaults = Callable[[str], Mapping[str, ParamValue]]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A candidate, and the Optuna trial it came from (None for a default outside of the space's bounds)."""
-
-    candidate: Candidate
-    optuna_trial: optuna.Trial | None
 
 
 def candidate_digest(family: str, params: Params) -> str:
@@ -69,24 +64,30 @@ class Proposer:
         self._seed = seed
         self._proposed = 0
         self._first: deque[tuple[str, str, Params]] = deque(self._first_points())
-        self._study = _make_study(algorithm, direction, seed)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._direction = direction
+        self._study = optuna.create_study(direction=direction.value)
+        self._running: dict[int, optuna.Trial] = {}
+        self._told = 0
 
-    def propose(self) -> Asked:
-        """The next candidate."""
+    def propose(self) -> Candidate:
+        """The next candidate: it depends on the seed, its number, and on the trials that are known."""
         if self._first:
             family, origin, values = self._first.popleft()
-            return self._asked(family, self._complete(family, values), origin, self._enqueued(family, values))
-        trial = self._study.ask()
+            params = self._complete(family, values)
+            return self._proposal(family, params, origin, self._enqueued(family, values))
+        trial = self._ask(_make_sampler(self._algorithm, seed_for(self._seed, f"proposal {self._proposed}")))
         names = tuple(self._space.families)
         family = str(trial.suggest_categorical(FAMILY, names)) if len(names) > 1 else names[0]
         values = _suggest(trial, family, self._space.families[family])
-        return self._asked(family, self._complete(family, values), self._algorithm, trial)
+        return self._proposal(family, self._complete(family, values), self._algorithm, trial)
 
-    def tell(self, asked: Asked, state: TrialState, rungs: Sequence[RungReport]) -> None:
+    def tell(self, candidate: Candidate, state: TrialState, rungs: Sequence[RungReport]) -> None:
         """Report how a candidate ended: complete with its score, pruned with its last rung, or failed."""
-        trial = asked.optuna_trial
-        if trial is None:
+        trial = self._running.pop(candidate.number, None)
+        if trial is None:  # a default outside of the space's bounds
             return
+        self._told += 1
         for report in rungs:
             trial.report(report.score, report.rung)
         if state is TrialState.COMPLETE and rungs:
@@ -95,6 +96,29 @@ class Proposer:
             self._study.tell(trial, state=OptunaState.PRUNED)
         else:
             self._study.tell(trial, state=OptunaState.FAIL)
+
+    def readopt(self, candidate: Candidate) -> None:
+        """Take up a candidate that was proposed before, by another driver, perhaps from another space.
+
+        Optuna does not learn from it where it lies outside of this space.
+        """
+        self._proposed = max(self._proposed, candidate.number + 1)
+        waiting = [(point, candidate_digest(point[0], self._complete(point[0], point[2]))) for point in self._first]
+        self._first = deque(point for point, identity in waiting if identity != candidate.digest)
+        section = self._space.families.get(candidate.family)
+        if section is None:
+            return
+        searched = {name: value for name, value in candidate.params.items() if name in section.params}
+        trial = None
+        if self._complete(candidate.family, searched) == dict(candidate.params):
+            trial = self._enqueued(candidate.family, searched)
+        if trial is not None:
+            self._running[candidate.number] = trial
+
+    def known_values(self, candidate: Candidate) -> Mapping[str, object] | None:
+        """The values by which Optuna knows a candidate that runs; None where it does not."""
+        trial = self._running.get(candidate.number)
+        return None if trial is None else trial.params
 
     def told(self) -> dict[str, int]:
         """How many trials Optuna was told of, by Optuna's name of their state."""
@@ -128,13 +152,39 @@ class Proposer:
                 return None
             wanted[_key(family, name)] = _encode(section.params[name], point[name])
         self._study.enqueue_trial({FAMILY: family, **wanted} if len(self._space.families) > 1 else wanted)
-        trial = self._study.ask()
+        trial = self._ask(optuna.samplers.RandomSampler(seed=0))  # every value is given
         if len(self._space.families) > 1:
             trial.suggest_categorical(FAMILY, tuple(self._space.families))
         _suggest(trial, family, section)
         return trial
 
-    def _asked(self, family: str, params: Params, origin: str, trial: optuna.Trial | None) -> Asked:
+    def _ask(self, sampler: optuna.samplers.BaseSampler) -> optuna.Trial:
+        if self._told > MAX_KNOWN and self._algorithm != "random":
+            self._forget()
+        self._study.sampler = sampler
+        return self._study.ask()
+
+    def _forget(self) -> None:
+        """Go on with a study of the best and the latest trials, and of those that run."""
+        trials = self._study.get_trials(deepcopy=False)
+        ended = [trial for trial in trials if trial.state.is_finished()]
+        complete = [trial for trial in ended if trial.state is OptunaState.COMPLETE]
+        is_better = self._direction is Direction.MAXIMIZE
+        best = sorted(complete, key=lambda trial: trial.value or 0.0, reverse=is_better)[:KEPT_BEST]
+        running = {trial.number: number for number, trial in self._running.items()}
+        kept = {trial.number for trial in (*best, *ended[-KEPT_LATEST:])} | set(running)
+        study = optuna.create_study(direction=self._direction.value)
+        for trial in trials:
+            if trial.number not in kept:
+                continue
+            study.add_trial(trial)
+            if trial.number in running:
+                new = study.get_trials(deepcopy=False)[-1]
+                self._running[running[trial.number]] = optuna.Trial(study, new._trial_id)  # noqa: SLF001 - no public way
+        self._study = study
+        self._told = len(kept) - len(running)
+
+    def _proposal(self, family: str, params: Params, origin: str, trial: optuna.Trial | None) -> Candidate:
         identity = candidate_digest(family, params)
         candidate = Candidate(
             number=self._proposed,
@@ -146,21 +196,20 @@ class Proposer:
             rounds=self._rounds(family),
         )
         self._proposed += 1
-        return Asked(candidate, trial)
+        if trial is not None:
+            self._running[candidate.number] = trial
+        return candidate
 
 
-def _make_study(algorithm: str, direction: Direction, seed: int) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+def _make_sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
+    """A sampler for one proposal: its random numbers do not depend on how many were asked for before."""
+    if algorithm == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # multivariate, group and constant_liar are marked experimental
-        sampler: optuna.samplers.BaseSampler
-        if algorithm == "random":
-            sampler = optuna.samplers.RandomSampler(seed=seed)
-        else:
-            sampler = optuna.samplers.TPESampler(
-                seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True, constant_liar=True
-            )
-        return optuna.create_study(direction=direction.value, sampler=sampler)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True, constant_liar=True
+        )
 
 
 def _suggest(trial: optuna.Trial, family: str, section: FamilySpace) -> Params:

@@ -1,40 +1,34 @@
-"""Stage 5: the search. Ray Tune runs the trials on actors that are used again; candidates are our own searcher's."""
+"""Stage 5: the search. Candidates are our own proposer's, decisions Ray Tune's schedulers', processes Ray's actors."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+import ray
 
 from raysweep.config import SearchConfig
 from raysweep.errors import RayUnavailable
-from raysweep.events import Listener, SearchPlanned
+from raysweep.events import Listener, Said, SearchPlanned
 from raysweep.records.metric import Direction
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import SearchOutcome
 from raysweep.space import SearchSpace
 from raysweep.stages.search.proposals import Proposer
+from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
+from raysweep.stages.search.ray_slot_actor import SlotContext
+from raysweep.stages.search.ray_slots import Broke, Happened, Lost, Overdue, Reached, Slots
 from raysweep.stages.search.rungs import efforts_for, max_units
-from raysweep.stages.search.trial_log import Limits, Record, TrialLog
+from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
+from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families
 
-# Read by Tune when a controller is made: no snapshots of its own state.
-os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
-os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1"
-
-import ray
-from ray import tune
-from ray.tune.execution import class_cache
-
-from raysweep.stages.search.ray_schedulers import make_scheduler
-from raysweep.stages.search.ray_searcher import CandidateSearcher, StaysHere
-from raysweep.stages.search.ray_trainable import CandidateTrial, TrialContext
+# Proposed and decided about together where the search is to be the same for any number of slots up to this one.
+BATCH: Final = 8
+_POLL_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +40,7 @@ class SearchRequest:
         tell: gets the events.
         record: writes a line of the journal, durable when it returns.
         interrupted: whether the user has asked to finish with what there is.
+        earlier: what the run's journal holds of drivers before this one.
     """
 
     task: LearningTask
@@ -55,6 +50,7 @@ class SearchRequest:
     record: Record
     interrupted: Callable[[], bool]
     answer_repeats: bool = True
+    earlier: tuple[Mapping[str, Any], ...] = ()
 
 
 def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
@@ -63,12 +59,12 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     Raises:
         RayUnavailable: the cluster cannot give one trial what it asks for.
     """
-    started = time.time()
+    began = time.time()
+    spent = seconds_spent(request.earlier)
     slots = count_slots(config)
     metric = request.task.metric
-    limits = Limits(config.trials, config.stop, started)
     part = part_name(request.split.folds)
-    log = TrialLog(metric, part, limits, request.tell, request.record)
+    log = TrialLog(metric, part, Limits(config.trials, config.stop, began - spent), request.tell, request.record)
     request.tell(
         SearchPlanned(
             trials=config.trials,
@@ -80,25 +76,30 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
             higher_is_better=metric.direction is Direction.MAXIMIZE,
         )
     )
+    steering = _make_steering(request, config, log)
+    steering.replay(request.earlier)
+    if log.trials:
+        request.tell(Said(_going_on(log, spent)))
+    log.begin({"algorithm": config.algorithm, "scheduler": config.scheduler, "seed": config.seed, "slots": slots})
 
     def must_stop() -> str | None:
         return "interrupted by the user" if request.interrupted() else log.why_stop(time.time())
 
-    searcher = CandidateSearcher(
-        _make_proposer(request, config),
-        log,
-        limit=config.trials,
-        answer_repeats=request.answer_repeats,
-        must_stop=must_stop,
+    context = SlotContext(
+        request.task, request.split.search_data, config.seed, _rules(request, config), tuple(request.space.families)
     )
-    _run_trials(request, config, searcher, must_stop, slots)
-    stopped_by = must_stop() or (
+    stopped_by = None
+    if not steering.is_over:
+        with Slots(context, slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
+            stopped_by = _run_trials(steering, running, must_stop)
+    stopped_by = stopped_by or (
         "the space has no further candidates"
-        if searcher.exhausted
+        if steering.exhausted
         else f"search.trials: all {config.trials} were tried"
     )
-    searcher.stop_running(stopped_by)
-    return SearchOutcome(log.trials, part, stopped_by, time.time() - started, slots, interrupted=request.interrupted())
+    steering.stop(stopped_by)
+    seconds = time.time() - began + spent
+    return SearchOutcome(log.trials, part, stopped_by, seconds, slots, interrupted=request.interrupted())
 
 
 def part_name(folds: int) -> str:
@@ -142,106 +143,62 @@ def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:
     )
 
 
-def _run_trials(
-    request: SearchRequest,
-    config: SearchConfig,
-    searcher: CandidateSearcher,
-    must_stop: Callable[[], str | None],
-    slots: int,
-) -> None:
-    folds = request.split.folds
-    rules = TrialRules(efforts_for(folds), config.trial.cpus, "cuda" if config.trial.gpus else "cpu")
-    context = TrialContext(request.task, request.split.search_data, config.seed, rules, max_units(folds))
-    trainable = tune.with_resources(
-        tune.with_parameters(CandidateTrial, context=context),
-        {"cpu": config.trial.cpus, "gpu": config.trial.gpus},
-    )
+def _make_steering(request: SearchRequest, config: SearchConfig, log: TrialLog) -> Steering:
     mode = "max" if request.task.metric.direction is Direction.MAXIMIZE else "min"
-    actors = _ActorsOfTrials()
-    with tempfile.TemporaryDirectory(prefix="raysweep-tune-") as folder:
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                num_samples=-1,
-                search_alg=searcher,
-                scheduler=make_scheduler(config.scheduler, mode, max_units(folds), config.seed),
-                max_concurrent_trials=slots,
-                reuse_actors=True,
-                trial_name_creator=_short_name,
-                trial_dirname_creator=_short_name,
-            ),
-            run_config=tune.RunConfig(
-                name="search",
-                storage_path=folder,
-                verbose=0,
-                stop=_StopWhen(must_stop, actors),
-                callbacks=[actors],
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            ),
-        )
-        with _plain_actors():
-            tuner.fit()
+    units = max_units(request.split.folds)
+    decider = TuneDecider(make_scheduler(config.scheduler, mode, units, config.seed), units)
+    rules = SteeringRules(config.trials, BATCH if config.deterministic else None, answer_repeats=request.answer_repeats)
+    return Steering(_make_proposer(request, config), decider, log, rules)
 
 
-@contextlib.contextmanager
-def _plain_actors() -> Iterator[None]:
-    """Trial actors without Tune's own environment variables.
-
-    Tune would hand them the driver's AWS keys in a runtime environment, which Ray's agent writes into its log in clear
-    text; trials need none. Without a runtime environment they also start in worker processes that are already there.
-    """
-    handed, fixed = set(class_cache.ENV_VARS_TO_PROPAGATE), dict(class_cache.DEFAULT_ENV_VARS)
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
-    class_cache.DEFAULT_ENV_VARS.clear()
-    try:
-        yield
-    finally:
-        class_cache.ENV_VARS_TO_PROPAGATE.update(handed)
-        class_cache.DEFAULT_ENV_VARS.update(fixed)
+def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
+    """Without a scheduler nobody asks how a candidate does with less than full effort."""
+    folds = request.split.folds
+    efforts = (1.0,) if config.scheduler == "none" and folds == 1 else efforts_for(folds)
+    return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu")
 
 
-def _short_name(trial: Any) -> str:
-    return str(trial.trial_id)
+def _going_on(log: TrialLog, spent: float) -> str:
+    ended = sum(trial.state.has_ended for trial in log.trials)
+    return f"going on with {ended:,} trials that had ended and {spent:.0f} s of search that the journal tells of"
 
 
-class _ActorsOfTrials(StaysHere, tune.Callback):  # type: ignore[misc]
-    """Knows the actor of every running trial, so that it can be killed in the middle of a fit."""
+def _run_trials(steering: Steering, slots: Slots, must_stop: Callable[[], str | None]) -> str | None:
+    """Run trials until nothing is left; returns why the search had to stop before that, if so."""
+    held: Attempt | None = None
+    while True:
+        why = must_stop()
+        if why is not None:
+            return why
+        while slots.has_idle and (held is None or not slots.busy):
+            attempt = held or steering.next()
+            if attempt is None:
+                break
+            held = attempt if attempt.alone and slots.busy else None
+            if held is None:
+                slots.begin(attempt)
+                if attempt.alone:
+                    break
+        if steering.is_over:
+            return None
+        for one in slots.wait(_POLL_SECONDS):
+            _take_in(one, steering, slots)
 
-    def __init__(self) -> None:
-        self._actors: dict[str, Any] = {}
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        self._actors[trial.trial_id] = trial.temporary_state.ray_actor
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        self._actors.pop(trial.trial_id, None)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:  # noqa: ARG002
-        self._actors.pop(trial.trial_id, None)
-
-    def kill(self) -> None:
-        """End every running trial now. Tune would wait ten seconds for a fit to come to its end."""
-        for actor in self._actors.values():
-            if actor is not None:
-                ray.kill(actor)
-        self._actors.clear()
-
-
-class _StopWhen(StaysHere, tune.Stopper):  # type: ignore[misc]
-    """Ends all trials as soon as a limit is met; Tune asks at every turn of its loop."""
-
-    def __init__(self, must_stop: Callable[[], str | None], actors: _ActorsOfTrials) -> None:
-        self._must_stop = must_stop
-        self._actors = actors
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002 - Tune's signature
-        """Never by a single trial: the scheduler decides about those."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Whether a limit is met; if so, what still runs is killed."""
-        if self._must_stop() is None:
-            return False
-        self._actors.kill()
-        return True
+def _take_in(happened: Happened, steering: Steering, slots: Slots) -> None:
+    number = happened.attempt.candidate.number
+    match happened:
+        case Reached(attempt, report, node):
+            if steering.reached(number, report, node):
+                slots.go_on(attempt)
+            else:
+                slots.finish(attempt)
+        case Broke(attempt, reason, error, memory):
+            if memory and not attempt.alone:
+                steering.lost(number, reason, alone=True)
+            else:
+                steering.failed(number, reason, error)
+        case Overdue(_, reason):
+            steering.overdue(number, reason)
+        case Lost(_, reason, counts, memory):
+            steering.lost(number, reason, counts=counts, alone=memory)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from raysweep.config import StopConfig
-from raysweep.events import Listener, RungReached, TrialEnded, TrialStarted
+from raysweep.events import Event, Listener, RungReached, TrialEnded, TrialStarted
 from raysweep.records.metric import Metric
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
 
@@ -20,8 +22,7 @@ class Limits:
 
     Attributes:
         trials: how many candidates may be tried.
-        deadline: seconds since the epoch, or None.
-        started: when the search began, seconds since the epoch.
+        started: when the search began, seconds since the epoch; earlier by what it had spent before it was resumed.
     """
 
     trials: int
@@ -34,15 +35,28 @@ class Limits:
         return self.started + self.stop.seconds if self.stop.seconds is not None else float("inf")
 
 
+def seconds_spent(records: Iterable[Mapping[str, Any]]) -> float:
+    """How long the search has run already, by its journal: from each beginning to what was written last."""
+    spent, began, last = 0.0, None, 0.0
+    for record in records:
+        if record.get("event") == "search":
+            spent += 0.0 if began is None else last - began
+            began = last = float(record["at"])
+        elif began is not None and "at" in record:
+            last = float(record["at"])
+    return spent + (0.0 if began is None else last - began)
+
+
 class TrialLog:
-    """Keeps every trial's state; tells the listener and the journal of each change before anyone acts on it."""
+    """Keeps every trial's state; tells the journal and then the listener of each change before anyone acts on it."""
 
     def __init__(self, metric: Metric, part: str, limits: Limits, tell: Listener, record: Record) -> None:
         self._metric = metric
         self._part = part
         self._limits = limits
-        self._tell = tell
-        self._record = record
+        self._listener = tell
+        self._journal = record
+        self._is_replaying = False
         self._trials: dict[int, Trial] = {}
         self._best: Trial | None = None
         self._best_at = 0
@@ -53,23 +67,54 @@ class TrialLog:
         """All trials, in the order of proposals."""
         return tuple(self._trials[number] for number in sorted(self._trials))
 
-    def start(self, candidate: Candidate, now: float) -> None:
-        """A candidate was handed to a trial."""
-        trial = Trial(candidate, TrialState.RUNNING, started=now)
+    def trial(self, number: int) -> Trial:
+        """The trial of the candidate with this number."""
+        return self._trials[number]
+
+    @contextlib.contextmanager
+    def replaying(self) -> Iterator[None]:
+        """While what the journal holds already is taken up: nothing is written again, and nobody told again."""
+        self._is_replaying = True
+        try:
+            yield
+        finally:
+            self._is_replaying = False
+
+    def begin(self, said: Mapping[str, Any]) -> None:
+        """The search begins, or goes on."""
+        self._record("search", metric=self._metric.name, part=self._part, **said)
+
+    def propose(self, candidate: Candidate, batch: int) -> None:
+        """A candidate was proposed."""
+        self._record("proposed", candidate=asdict(candidate), batch=batch)
+
+    def answer(self, candidate: Candidate, by: int) -> None:
+        """A candidate that was proposed again has its score from an earlier trial."""
+        self._record("answered", candidate=asdict(candidate), by=by)
+
+    def start(self, candidate: Candidate, attempt: int, now: float) -> None:
+        """A candidate is tried, or tried again: it keeps the rungs that it has reached."""
+        before = self._trials.get(candidate.number)
+        if before is None:
+            before = Trial(candidate, TrialState.RUNNING, started=now)
+        trial = replace(before, attempts=attempt)
         self._trials[candidate.number] = trial
-        measured = {"metric": self._metric.name, "part": self._part}
-        self._record({"event": "started", "at": now, **measured, "candidate": asdict(candidate)})
+        self._record("started", at=now, candidate=candidate.number, attempt=attempt)
         self._tell(TrialStarted(trial))
 
-    def report(self, number: int, report: RungReport, node: str) -> None:
-        """A trial reached a rung."""
+    def report(self, number: int, report: RungReport, node: str, *, goes_on: bool) -> None:
+        """A trial has reached a rung, and goes on from there or not."""
         known = self._trials[number]
         trial = replace(known, rungs=(*known.rungs, report), node=node)
         self._trials[number] = trial
-        self._record({"event": "rung", "candidate": number, "node": node, "report": asdict(report)})
+        self._record("rung", candidate=number, node=node, report=asdict(report), goes_on=goes_on)
         if self._is_best(trial):
             self._best, self._best_at = trial, self._ended
         self._tell(RungReached(trial, report))
+
+    def lost(self, number: int, attempt: int, reason: str, *, counts: bool) -> None:
+        """A trial has lost its process and will be tried again; `counts`: it may have been its own fault."""
+        self._record("lost", candidate=number, attempt=attempt, reason=reason, counts=counts)
 
     def end(self, number: int, state: TrialState, reason: str, error: str = "") -> Trial:
         """A trial is over; `reason` says why in words."""
@@ -78,7 +123,7 @@ class TrialLog:
         self._ended += 1
         if self._best is not None and self._best.candidate.number == number:
             self._best_at = self._ended
-        self._record({"event": "ended", "candidate": number, "state": state, "reason": reason, "error": error})
+        self._record("ended", candidate=number, state=state, reason=reason, error=error)
         self._tell(TrialEnded(trial))
         return trial
 
@@ -87,7 +132,7 @@ class TrialLog:
         return number in self._trials and not self._trials[number].state.has_ended
 
     def is_new(self, number: int, report: RungReport) -> bool:
-        """Whether the report is not in the log yet (Tune hands over the last one twice)."""
+        """Whether the report is not in the log yet; it is where the trial is tried again."""
         return all(known.rung != report.rung for known in self._trials[number].rungs)
 
     def why_stop(self, now: float) -> str | None:
@@ -101,6 +146,14 @@ class TrialLog:
         if stop.patience is not None and self._ended - self._best_at >= stop.patience:
             return f"search.stop.patience: no gain in {stop.patience} trials"
         return None
+
+    def _record(self, event: str, **said: Any) -> None:
+        if not self._is_replaying:
+            self._journal({"event": event, "at": time.time(), **said})
+
+    def _tell(self, event: Event) -> None:
+        if not self._is_replaying:
+            self._listener(event)
 
     def _is_best(self, trial: Trial) -> bool:
         score, best = trial.whole_score, self._best.whole_score if self._best is not None else None

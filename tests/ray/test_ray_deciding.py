@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.schedulers import TrialScheduler
 
-from raysweep.stages.search.ray_schedulers import make_scheduler
+from raysweep.stages.search.ray_deciding import make_scheduler
 
 
 class Tried(SimpleNamespace):

@@ -1,0 +1,97 @@
+"""The process of a slot: runs one candidate after the other, and keeps the encoded rows in between."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+
+from raysweep.records.table import LearningTask
+from raysweep.records.trial import Candidate, RungReport
+from raysweep.training.evaluate import TrialRules, evaluate
+from raysweep.training.families import families
+from raysweep.training.process_state import ProcessState, begin_anew
+from raysweep.training.trial_data import PreparedRows
+
+_MAX_ERROR_CHARACTERS: Final = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class SlotContext:
+    """What every slot gets, once.
+
+    Attributes:
+        rows: reference to the `SearchRows` in the object store, read there without copying.
+        seed: of the preprocessing.
+        families: those of the space, by name.
+    """
+
+    task: LearningTask
+    rows: Any
+    seed: int
+    rules: TrialRules
+    families: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What has become of a step: a rung that was reached, or an error.
+
+    Attributes:
+        failed: the error with its traceback, or "".
+        memory: the candidate asked for more memory than there is.
+        spoiled: what the candidate has changed in its process, in words; no other may run there.
+    """
+
+    report: RungReport | None
+    node: str
+    failed: str = ""
+    memory: bool = False
+    spoiled: tuple[str, ...] = ()
+
+
+class SlotActor:
+    """Takes a candidate in and gives its rungs out, one a call; keeps nothing else of a candidate."""
+
+    def __init__(self, context: SlotContext) -> None:
+        """Load every learner of the space, in one order, so that all processes are alike; then the rows."""
+        for name in context.families:
+            families()[name].load_learner()
+        self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
+        self._rules = context.rules
+        self._reports: Iterator[RungReport] = iter(())
+        self._node = os.uname().nodename
+        self._state: ProcessState | None = None
+
+    def ready(self) -> str:
+        """The id of the node, once the process can take a candidate."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    def begin(self, candidate: Candidate) -> Answer:
+        """Work up to the first rung of another candidate."""
+        begin_anew(candidate.seed)
+        self._reports = evaluate(candidate, self._prepared, self._rules)
+        if self._state is None:
+            self._state = ProcessState()
+        return self.go_on()
+
+    def go_on(self) -> Answer:
+        """Work up to the next rung. A candidate that fails is a result too: its error is told, not raised."""
+        report, failed, memory = None, "", False
+        try:
+            report = next(self._reports)
+        except MemoryError as error:
+            failed, memory = _describe(error), True
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed trial is data
+            failed = _describe(error)
+        spoiled = self._state.changed() if self._state is not None else ()
+        return Answer(report, self._node, failed, memory, spoiled)
+
+
+def _describe(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error))
+    return text[-_MAX_ERROR_CHARACTERS:]

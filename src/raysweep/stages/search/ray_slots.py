@@ -1,0 +1,250 @@
+"""The slots of a search: processes that run candidates, watched, and replaced when they are spoiled, hang or die."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Self
+
+import ray
+import ray.exceptions
+
+from raysweep.config import TrialConfig
+from raysweep.errors import RayUnavailable
+from raysweep.records.trial import RungReport
+from raysweep.stages.search.ray_slot_actor import Answer, SlotActor, SlotContext
+from raysweep.stages.search.steering import Attempt
+
+_MAX_FAILED_STARTS: Final = 3
+_SAID_TO_WAIT_SECONDS: Final = 30.0
+_DEATHS: Final = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.NodeDiedError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A trial has reached a rung; `go_on` or `finish` says what now."""
+
+    attempt: Attempt
+    report: RungReport
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """A trial has raised an error.
+
+    Attributes:
+        reason: its last line.
+        error: the traceback.
+        memory: it asked for more memory than there is.
+    """
+
+    attempt: Attempt
+    reason: str
+    error: str
+    memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A trial took longer than a trial may; its process was killed."""
+
+    attempt: Attempt
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A trial has lost its process.
+
+    Attributes:
+        counts: whether that may be its own fault; not when a whole node has gone.
+    """
+
+    attempt: Attempt
+    reason: str
+    counts: bool
+    memory: bool = False
+
+
+Happened = Reached | Broke | Overdue | Lost
+
+
+@dataclass(slots=True)
+class _Slot:
+    actor: Any
+    pending: Any
+    node: str = ""
+    attempt: Attempt | None = None
+    deadline: float = float("inf")
+    spoiled: tuple[str, ...] = field(default=())
+
+    @property
+    def is_idle(self) -> bool:
+        return self.pending is None and self.attempt is None
+
+
+class Slots:
+    """So many processes, each with what a trial gets of the cluster.
+
+    Args:
+        context: what every process gets.
+        count: how many.
+        config: the resources and the longest time of a trial.
+        say: gets a sentence that the user should know.
+    """
+
+    def __init__(self, context: SlotContext, count: int, config: TrialConfig, say: Callable[[str], None]) -> None:
+        self._config = config
+        self._say = say
+        self._context = ray.put(context)
+        self._class = ray.remote(SlotActor).options(num_cpus=config.cpus, num_gpus=config.gpus, max_restarts=0)
+        self._failed_starts = 0
+        self._slots = [_Slot(*self._start()) for _ in range(count)]
+        self._waits_since: float | None = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for slot in self._slots:
+            ray.kill(slot.actor)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a trial runs."""
+        return any(slot.attempt is not None for slot in self._slots)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether a process waits for a candidate."""
+        return any(slot.is_idle for slot in self._slots)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Run a candidate in an idle slot."""
+        slot = next(slot for slot in self._slots if slot.is_idle)
+        slot.attempt = attempt
+        if self._config.seconds is not None:
+            slot.deadline = time.monotonic() + self._config.seconds
+        slot.pending = slot.actor.begin.remote(attempt.candidate)
+
+    def go_on(self, attempt: Attempt) -> None:
+        """Let a trial that has reached a rung work up to the next one."""
+        slot = self._slot_of(attempt)
+        slot.pending = slot.actor.go_on.remote()
+
+    def finish(self, attempt: Attempt) -> None:
+        """The trial is over: its process may take another candidate, unless it was spoiled."""
+        slot = self._slot_of(attempt)
+        slot.attempt, slot.deadline = None, float("inf")
+        if slot.spoiled:
+            self._replace(slot)
+
+    def wait(self, seconds: float) -> list[Happened]:
+        """What has happened, after so many seconds at the latest.
+
+        Raises:
+            RayUnavailable: processes do not start.
+        """
+        slots = {slot.pending: slot for slot in self._slots if slot.pending is not None}
+        nearest = min((slot.deadline for slot in self._slots), default=float("inf")) - time.monotonic()
+        if slots:
+            timeout = max(0.0, min(seconds, nearest))
+            ready, rest = ray.wait(list(slots), num_returns=1, timeout=timeout)
+            if rest:
+                ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        else:
+            ready = []
+        happened = [self._take(slots[pending]) for pending in slots if pending in set(ready)]
+        happened += [self._overdue(slot) for slot in self._slots if slot.deadline <= time.monotonic()]
+        self._say_if_waiting()
+        return [one for one in happened if one is not None]
+
+    def _take(self, slot: _Slot) -> Happened | None:
+        attempt, pending = slot.attempt, slot.pending
+        slot.pending = None
+        try:
+            answer = ray.get(pending)
+        except (
+            ray.exceptions.RayActorError,
+            ray.exceptions.OutOfMemoryError,
+            ray.exceptions.WorkerCrashedError,
+        ) as error:
+            return self._died(slot, error)
+        if attempt is None:
+            slot.node = answer
+            self._failed_starts = 0
+            self._waits_since = None
+            return None
+        return self._answered(slot, attempt, answer)
+
+    def _answered(self, slot: _Slot, attempt: Attempt, answer: Answer) -> Happened:
+        slot.spoiled = answer.spoiled
+        if answer.report is None:
+            last_line = answer.failed.strip().splitlines()[-1]
+            self.finish(attempt)
+            return Broke(attempt, last_line, answer.failed, answer.memory)
+        return Reached(attempt, answer.report, answer.node)
+
+    def _died(self, slot: _Slot, error: Exception) -> Happened | None:
+        attempt, node = slot.attempt, slot.node
+        is_memory = isinstance(error, ray.exceptions.OutOfMemoryError)
+        is_gone = bool(node) and not is_memory and not _is_alive(node)
+        if attempt is None:
+            self._failed_starts += 1
+            if self._failed_starts >= _MAX_FAILED_STARTS:
+                raise RayUnavailable(
+                    f"a trial's process died {self._failed_starts} times before it could start: {_first_line(error)}; "
+                    "see Ray's logs"
+                ) from error
+        self._replace(slot)
+        if attempt is None:
+            return None
+        if is_gone:
+            return Lost(attempt, "its node is gone", counts=False)
+        if is_memory:
+            return Lost(attempt, "its process was killed: the node ran out of memory", counts=True, memory=True)
+        return Lost(attempt, "its process died (a crash in native code, or killed)", counts=True)
+
+    def _overdue(self, slot: _Slot) -> Happened | None:
+        attempt = slot.attempt
+        if attempt is None:
+            return None
+        self._replace(slot)
+        return Overdue(attempt, f"search.trial.seconds: it took over {self._config.seconds:g} s, and was killed")
+
+    def _replace(self, slot: _Slot) -> None:
+        ray.kill(slot.actor)
+        slot.actor, slot.pending = self._start()
+        slot.node, slot.attempt, slot.deadline, slot.spoiled = "", None, float("inf"), ()
+
+    def _start(self) -> tuple[Any, Any]:
+        actor = self._class.remote(self._context)
+        return actor, actor.ready.remote()
+
+    def _slot_of(self, attempt: Attempt) -> _Slot:
+        return next(slot for slot in self._slots if slot.attempt is attempt)
+
+    def _say_if_waiting(self) -> None:
+        if self._waits_since is not None and time.monotonic() - self._waits_since > _SAID_TO_WAIT_SECONDS:
+            self._waits_since = None
+            self._say(
+                f"still waiting for the cluster to give a trial {self._config.cpus} CPUs and {self._config.gpus:g} GPUs"
+            )
+
+
+def _is_alive(node: str) -> bool:
+    return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), repr(error))

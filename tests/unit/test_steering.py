@@ -1,0 +1,252 @@
+"""The course of a search without processes: proposals, decisions, second attempts, and going on from the journal."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from raysweep.config import StopConfig
+from raysweep.documents import canonical_json, plain_record
+from raysweep.records.metric import METRICS, Direction
+from raysweep.records.trial import RungReport, TrialState
+from raysweep.space import load_space
+from raysweep.stages.search.proposals import Proposer
+from raysweep.stages.search.steering import Steering, SteeringRules
+from raysweep.stages.search.trial_log import Limits, TrialLog, seconds_spent
+from raysweep.training.families import families
+
+SPACE = {
+    "ridge": {"params": {"alpha": {"float": [0.01, 100], "log": True}}},
+    "k_neighbors": {"params": {"n_neighbors": {"int": [1, 40]}, "weights": {"choice": ["uniform", "distance"]}}},
+}
+RUNGS = 3
+
+
+class Halving:
+    """Stops what is below the mean of what it has seen at a rung."""
+
+    def __init__(self):
+        self.seen = {}
+        self.running = set()
+
+    def begin(self, number):
+        self.running.add(number)
+
+    def decide(self, number, report):
+        known = self.seen.setdefault(report.rung, {})
+        others = [score for other, score in known.items() if other != number]
+        known[number] = report.score
+        return not report.is_last and (not others or report.score >= sum(others) / len(others))
+
+    def end(self, number):
+        self.running.discard(number)
+
+
+class Search:
+    """A search with its journal; `slots` trials run at a time and report in a random order."""
+
+    def __init__(self, *, batch=None, trials=30, earlier=(), seed=0, algorithm="tpe", space=None):
+        self.records = []
+        self.decider = Halving()
+        loaded = load_space({"version": 1, "families": space or SPACE}, base=Path())
+        proposer = Proposer(
+            loaded,
+            lambda family: families()[family].defaults,
+            lambda _: None,
+            algorithm=algorithm,
+            direction=Direction.MAXIMIZE,
+            seed=seed,
+        )
+        limits = Limits(trials, StopConfig(), 0.0)
+        self.log = TrialLog(METRICS["r2"], "testing", limits, lambda _: None, self._write)
+        self.steering = Steering(proposer, self.decider, self.log, SteeringRules(trials, batch))
+        self.steering.replay(list(earlier))
+        self.log.begin({})
+
+    def _write(self, record):
+        self.records.append(json.loads(canonical_json(plain_record(record))))
+
+    def run(self, slots=1, order=0, stop_after=None):
+        """Run to the end, or until so many steps are done; every attempt that was begun, by candidate."""
+        rng, running, steps, begun = random.Random(order), [], 0, []
+        while not self.steering.is_over:
+            while len(running) < slots and (attempt := self.steering.next()) is not None:
+                running.append((attempt.candidate, 1))
+                begun.append(attempt.candidate.number)
+            steps += 1
+            if not running or steps == stop_after:
+                break
+            candidate, rung = running.pop(rng.randrange(len(running)))
+            if self.steering.reached(candidate.number, report_of(candidate, rung), "node"):
+                running.append((candidate, rung + 1))
+        return begun
+
+    @property
+    def outcome(self):
+        """What must not depend on luck: candidates, their rungs, and how they ended."""
+        return [
+            (one.candidate.digest, tuple((r.rung, r.score) for r in one.rungs), one.state, one.reason)
+            for one in self.log.trials
+        ]
+
+
+def report_of(candidate, rung):
+    """A score that follows from the params alone."""
+    alpha = candidate.params.get("alpha", candidate.params.get("n_neighbors", 1))
+    score = 1 / (1 + abs(float(alpha) - 3)) * (0.9 + 0.1 * rung / RUNGS)
+    return RungReport(rung, rung / RUNGS, score, {"r2": score}, 0.1, 0.1, None, rung == RUNGS)
+
+
+def test_one_slot_gives_the_same_search_again():
+    first, second = Search(), Search()
+    first.run()
+    second.run()
+    assert first.outcome == second.outcome
+    assert len(first.outcome) == 30
+    assert {trial.state for trial in first.log.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert first.decider.running == set()
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "random"])
+def test_in_batches_slots_and_order_do_not_matter(algorithm):
+    outcomes = []
+    for slots, order in ((1, 0), (2, 1), (4, 2), (4, 3), (8, 4)):
+        search = Search(batch=8, algorithm=algorithm)
+        search.run(slots, order)
+        outcomes.append(search.outcome)
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert {state for _, _, state, _ in outcomes[0]} == {TrialState.COMPLETE, TrialState.PRUNED}
+
+
+def test_without_batches_the_order_does_matter():
+    outcomes = []
+    for order in range(4):
+        search = Search()
+        search.run(4, order)
+        outcomes.append(search.outcome)
+    assert any(outcome != outcomes[0] for outcome in outcomes)
+
+
+@pytest.mark.parametrize("batch", [None, 8])
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_search_that_is_cut_off_anywhere_ends_as_an_undisturbed_one(batch, slots):
+    whole = Search(batch=batch)
+    whole.run(slots)
+    for cut in range(0, len(whole.records), 23):
+        earlier = whole.records[:cut]
+        resumed = Search(batch=batch, earlier=earlier)
+        ended = {one["candidate"] for one in earlier if one["event"] == "ended"}
+        concluded = {one["candidate"] for one in earlier if one["event"] == "rung" and not one["goes_on"]}
+        again = resumed.run(slots)
+        assert not (ended | concluded) & set(again), "no finished trial is run again"
+        assert len(resumed.log.trials) == 30
+        assert all(trial.state.has_ended for trial in resumed.log.trials)
+        if batch or slots == 1:
+            assert resumed.outcome == whole.outcome
+        known = {(one["candidate"], one["report"]["rung"]): one["goes_on"] for one in earlier if one["event"] == "rung"}
+        later = [one for one in resumed.records if one["event"] == "rung"]
+        assert not known.keys() & {(one["candidate"], one["report"]["rung"]) for one in later}
+        joined = earlier + resumed.records
+        assert Search(batch=batch, earlier=joined).steering.is_over, "the joined journal tells of the whole search"
+
+
+def test_the_scheduler_of_a_resumed_search_knows_the_rungs_of_the_journal():
+    whole = Search()
+    whole.run(3, stop_after=40)
+    resumed = Search(earlier=whole.records)
+    assert resumed.decider.seen == whole.decider.seen
+
+
+def test_more_trials_go_on_from_where_it_was():
+    short, long = Search(trials=12), Search(trials=30)
+    short.run()
+    long.run()
+    more = Search(trials=30, earlier=short.records)
+    assert more.run() == [trial.candidate.number for trial in long.log.trials[12:]]
+    assert more.outcome == long.outcome
+
+
+def test_a_space_that_has_changed_keeps_what_was_tried():
+    short = Search(trials=12)
+    short.run()
+    narrow = {"ridge": {"params": {"alpha": {"float": [1.0, 10.0], "log": True}}}}
+    more = Search(trials=20, earlier=short.records, space=narrow)
+    more.run()
+    assert more.outcome[:12] == short.outcome
+    assert len(more.outcome) == 20
+    assert all(trial.candidate.family == "ridge" for trial in more.log.trials[12:])
+    assert all(trial.candidate.params["alpha"] >= 1 for trial in more.log.trials[12:])
+
+
+def test_a_trial_that_loses_its_process_is_tried_once_more():
+    search = Search(trials=1)
+    attempt = search.steering.next()
+    search.steering.lost(0, "its process died")
+    second = search.steering.next()
+    assert (second.candidate, second.number) == (attempt.candidate, 2)
+    search.steering.lost(0, "its process died")
+    assert search.steering.is_over
+    (trial,) = search.log.trials
+    assert (trial.state, trial.attempts, trial.reason) == (TrialState.FAILED, 2, "its process died (2 attempts)")
+    assert [one["event"] for one in search.records][-4:] == ["started", "lost", "started", "ended"]
+
+
+def test_a_lost_node_is_no_fault_of_the_trial():
+    search = Search(trials=1)
+    for number in range(1, 6):
+        assert search.steering.next().number == number
+        search.steering.lost(0, "its node is gone", counts=False)
+    resumed = Search(trials=1, earlier=search.records)
+    resumed.run()
+    assert [trial.state for trial in resumed.log.trials] == [TrialState.COMPLETE]
+
+
+def test_a_trial_that_needs_the_memory_of_all_is_tried_alone():
+    search = Search(trials=2)
+    search.steering.next()
+    search.steering.lost(0, "out of memory", alone=True)
+    assert search.steering.next().alone
+
+
+def test_an_overlong_trial_keeps_its_rungs_and_one_without_has_failed():
+    search = Search(trials=2)
+    first, second = search.steering.next(), search.steering.next()
+    search.steering.reached(0, report_of(first.candidate, 1), "node")
+    search.steering.overdue(0, "too long")
+    search.steering.overdue(second.candidate.number, "too long")
+    assert [trial.state for trial in search.log.trials] == [TrialState.STOPPED, TrialState.FAILED]
+
+
+def test_what_runs_when_the_search_stops_keeps_its_rungs():
+    for batch in (None, 8):
+        search = Search(batch=batch)
+        running = [search.steering.next() for _ in range(3)]
+        search.steering.reached(0, report_of(running[0].candidate, 1), "node")
+        search.steering.stop("time is over")
+        assert [trial.state for trial in search.log.trials] == [TrialState.STOPPED] * 3
+        assert search.log.trials[0].reason == "time is over"
+
+
+def test_a_candidate_that_is_proposed_again_is_answered_from_the_log():
+    tiny = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}}}}
+    search = Search(space=tiny, algorithm="random")
+    search.run()
+    assert len(search.log.trials) == 2
+    assert search.steering.exhausted
+    answered = [one for one in search.records if one["event"] == "answered"]
+    assert answered
+    assert {one["by"] for one in answered} <= {trial.candidate.number for trial in search.log.trials}
+    assert Search(space=tiny, algorithm="random", earlier=search.records).log.trials == search.log.trials
+
+
+def test_the_time_that_was_spent_adds_up_over_drivers():
+    def at(event, *moments):
+        return [{"event": event, "at": moment} for moment in moments]
+
+    records = [*at("search", 100.0), *at("rung", 103.0, 110.0), {"event": "resumed"}, *at("search", 500.0)]
+    assert seconds_spent([]) == 0
+    assert seconds_spent(records) == 10
+    assert seconds_spent([*records, *at("ended", 507.5)]) == 17.5
