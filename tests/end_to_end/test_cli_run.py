@@ -183,12 +183,12 @@ def run_in_terminal(arguments: list[str], folder: Path) -> tuple[int, str]:
 
 def test_a_terminal_shows_the_search_and_the_verdict(tmp_path: Path):
     write_sweep(tmp_path)
-    code, sent = run_in_terminal(["run", "sweep.yaml", "--set", "search.trials=4"], tmp_path)
+    code, sent = run_in_terminal(["run", "sweep.yaml", "--set", "search.trials=40"], tmp_path)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent)
     assert code in {0, 7}, plain
     assert "Traceback" not in plain
     assert "on testing" in plain
-    assert "4 of 4 done" in plain or "3 of 4 done" in plain
+    assert re.search(r"\b[1-9]\d* of 40 done", plain)
     assert "cores busy" in plain
     assert "adequate" in plain or "inconclusive" in plain
     assert all(stage in plain for stage in ("source", "profile", "validate", "split", "search", "confirm", "export"))
