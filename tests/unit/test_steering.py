@@ -15,7 +15,7 @@ from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import load_space
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.steering import Steering, SteeringRules
-from raysweep.stages.search.trial_log import Limits, TrialLog, seconds_spent
+from raysweep.stages.search.trial_log import Limits, TrialLog, seconds_spent, why_over
 from raysweep.training.families import families
 
 SPACE = {
@@ -250,3 +250,15 @@ def test_the_time_that_was_spent_adds_up_over_drivers():
     assert seconds_spent([]) == 0
     assert seconds_spent(records) == 10
     assert seconds_spent([*records, *at("ended", 507.5)]) == 17.5
+
+
+def test_a_search_that_is_over_stays_so_until_its_limits_change():
+    search = Search(trials=3)
+    search.run()
+    limits = Limits(3, StopConfig(), 0.0)
+    assert why_over(search.records, limits) is None, "the driver died before it said so"
+    search.log.finish("search.trials: all 3 were tried")
+    assert why_over(search.records, limits) == "search.trials: all 3 were tried"
+    assert why_over(search.records, Limits(4, StopConfig(), 0.0)) is None
+    assert why_over(search.records, Limits(3, StopConfig(seconds=9), 0.0)) is None
+    assert why_over([*search.records, {"event": "search", "at": 0.0}], limits) is None

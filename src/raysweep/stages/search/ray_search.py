@@ -22,7 +22,7 @@ from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.search.ray_slots import Broke, Happened, Lost, Overdue, Reached, Slots
 from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
-from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent
+from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent, why_over
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families
 
@@ -64,7 +64,8 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     slots = count_slots(config)
     metric = request.task.metric
     part = part_name(request.split.folds)
-    log = TrialLog(metric, part, Limits(config.trials, config.stop, began - spent), request.tell, request.record)
+    limits = Limits(config.trials, config.stop, began - spent)
+    log = TrialLog(metric, part, limits, request.tell, request.record)
     request.tell(
         SearchPlanned(
             trials=config.trials,
@@ -80,7 +81,18 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     steering.replay(request.earlier)
     if log.trials:
         request.tell(Said(_going_on(log, spent)))
-    log.begin({"algorithm": config.algorithm, "scheduler": config.scheduler, "seed": config.seed, "slots": slots})
+    stopped_by = why_over(request.earlier, limits)
+    if stopped_by is None:
+        log.begin({"algorithm": config.algorithm, "scheduler": config.scheduler, "seed": config.seed, "slots": slots})
+        stopped_by = _search(request, config, steering, log, slots)
+        steering.stop(stopped_by)
+        log.finish(stopped_by)
+    seconds = time.time() - began + spent
+    return SearchOutcome(log.trials, part, stopped_by, seconds, slots, interrupted=request.interrupted())
+
+
+def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, slots: int) -> str:
+    """Run trials until a limit is met, or nothing is left to be tried; returns which."""
 
     def must_stop() -> str | None:
         return "interrupted by the user" if request.interrupted() else log.why_stop(time.time())
@@ -88,18 +100,13 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     context = SlotContext(
         request.task, request.split.search_data, config.seed, _rules(request, config), tuple(request.space.families)
     )
-    stopped_by = None
-    if not steering.is_over:
-        with Slots(context, slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
-            stopped_by = _run_trials(steering, running, must_stop)
-    stopped_by = stopped_by or (
-        "the space has no further candidates"
-        if steering.exhausted
-        else f"search.trials: all {config.trials} were tried"
-    )
-    steering.stop(stopped_by)
-    seconds = time.time() - began + spent
-    return SearchOutcome(log.trials, part, stopped_by, seconds, slots, interrupted=request.interrupted())
+    with Slots(context, slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
+        why = _run_trials(steering, running, must_stop)
+    if why is not None:
+        return why
+    if steering.exhausted:
+        return "the space has no further candidates"
+    return f"search.trials: all {config.trials} were tried"
 
 
 def part_name(folds: int) -> str:

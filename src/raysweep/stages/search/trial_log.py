@@ -34,6 +34,11 @@ class Limits:
         """When time is up, seconds since the epoch; infinity for no limit."""
         return self.started + self.stop.seconds if self.stop.seconds is not None else float("inf")
 
+    @property
+    def document(self) -> dict[str, Any]:
+        """The limits as JSON values."""
+        return {"trials": self.trials, **self.stop.model_dump(mode="json")}
+
 
 def seconds_spent(records: Iterable[Mapping[str, Any]]) -> float:
     """How long the search has run already, by its journal: from each beginning to what was written last."""
@@ -45,6 +50,15 @@ def seconds_spent(records: Iterable[Mapping[str, Any]]) -> float:
         elif began is not None and "at" in record:
             last = float(record["at"])
     return spent + (0.0 if began is None else last - began)
+
+
+def why_over(records: Iterable[Mapping[str, Any]], limits: Limits) -> str | None:
+    """Why the search that these records tell of is over with these limits; None where it is not, or has others."""
+    last: Mapping[str, Any] = {}
+    for record in records:
+        if record.get("event") in {"search", "searched"}:
+            last = record
+    return str(last["stopped_by"]) if last.get("limits") == limits.document else None
 
 
 class TrialLog:
@@ -83,6 +97,10 @@ class TrialLog:
     def begin(self, said: Mapping[str, Any]) -> None:
         """The search begins, or goes on."""
         self._record("search", metric=self._metric.name, part=self._part, **said)
+
+    def finish(self, stopped_by: str) -> None:
+        """The search is over, by limits that would stop it again at once."""
+        self._record("searched", stopped_by=stopped_by, limits=self._limits.document)
 
     def propose(self, candidate: Candidate, batch: int) -> None:
         """A candidate was proposed."""
