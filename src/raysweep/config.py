@@ -202,7 +202,7 @@ class SearchConfig(Document):
 
     space: str | Mapping[str, Any] = "auto"
     metric: str | None = None
-    algorithm: Literal["tpe", "random"] = "tpe"
+    algorithm: Literal["tpe", "random", "grid"] = "tpe"
     scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
     deterministic: bool = False
     trials: Annotated[int, Field(ge=1)] = 100

@@ -262,3 +262,22 @@ def test_a_search_that_is_over_stays_so_until_its_limits_change():
     assert why_over(search.records, Limits(4, StopConfig(), 0.0)) is None
     assert why_over(search.records, Limits(3, StopConfig(seconds=9), 0.0)) is None
     assert why_over([*search.records, {"event": "search", "at": 0.0}], limits) is None
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+@pytest.mark.parametrize("stop_after", [None, 3, 11, 20])
+def test_a_grid_ends_when_it_is_through_also_after_a_crash(batch, stop_after):
+    space = {"k_neighbors": {"params": {"n_neighbors": {"int": [1, 6]}, "weights": {"choice": ["uniform"]}}}}
+    options = {"batch": batch, "algorithm": "grid", "space": space, "trials": 100}
+    first = Search(**options)
+    first.run(slots=2, stop_after=stop_after)
+    later = Search(**options, earlier=first.records)
+    later.run(slots=2)
+    assert later.steering.is_over
+    assert later.steering.exhausted
+    tried = [trial.candidate.params["n_neighbors"] for trial in later.log.trials]
+    assert tried[0] == 5
+    assert sorted(tried) == [1, 2, 3, 4, 5, 6]
+    undisturbed = Search(**options)
+    undisturbed.run()
+    assert [trial.candidate for trial in later.log.trials] == [trial.candidate for trial in undisturbed.log.trials]

@@ -35,7 +35,7 @@ class Candidate:
         number: position in the order of proposals, from 0.
         params: the searched and the fixed parameters that are active.
         digest: sha256 of family and params, the first 16 hex digits.
-        origin: why it is tried: default, start, tpe, random.
+        origin: why it is tried: default, start, tpe, random, grid.
         seed: for everything random in its fits; derives from the sweep's seed and `digest`, never from `number`.
         rounds: full effort in rounds, for a family that grows in rounds.
     """

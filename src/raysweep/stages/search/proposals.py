@@ -1,11 +1,10 @@
-"""Which candidate to try next: the families' defaults, the space's starting points, then Optuna's ask and tell."""
+"""Which candidate to try next: the families' defaults, the space's starting points, then Optuna's or a grid's."""
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 import optuna
@@ -14,9 +13,10 @@ from optuna.trial import TrialState as OptunaState
 from raysweep.documents import digest
 from raysweep.records.metric import Direction
 from raysweep.records.trial import Candidate, Params, RungReport, TrialState
-from raysweep.space import FamilySpace, Param, ParamValue, SearchSpace
+from raysweep.space import ParamValue, SearchSpace
+from raysweep.stages.search.grid import Grid
+from raysweep.stages.search.optuna_points import encode, key_of, make_sampler, suggest
 
-STARTUP_TRIALS: Final = 10
 MAX_REPEATS: Final = 50
 # TPE's time grows with the trials that it looks at: of more than this many it forgets all but the best and the latest.
 MAX_KNOWN: Final = 300
@@ -44,7 +44,11 @@ class Proposer:
         space: the families that fit the task.
         defaults: for a family, all its parameters with the library's own values.
         rounds: for a family, its full effort in rounds, or None.
-        algorithm: tpe (multivariate, with constant liar; Bergstra et al. 2011, Falkner et al. 2018) or random.
+        algorithm: tpe (multivariate, with constant liar; Bergstra et al. 2011, Falkner et al. 2018), random, or grid,
+            which proposes each candidate once and learns nothing.
+
+    Raises:
+        RequestInvalid: the grid has too many combinations.
     """
 
     def __init__(
@@ -69,17 +73,27 @@ class Proposer:
         self._study = optuna.create_study(direction=direction.value)
         self._running: dict[int, optuna.Trial] = {}
         self._told = 0
+        self._seen: set[str] = set()
+        self._grid: Iterator[tuple[str, str, Params]] | None = None
+        if algorithm == "grid":
+            combinations = ((family, "grid", values) for family, values in Grid(space, seed))
+            self._grid = chain(self._first_points(), combinations)
 
-    def propose(self) -> Candidate:
-        """The next candidate: it depends on the seed, its number, and on the trials that are known."""
+    def propose(self) -> Candidate | None:
+        """The next candidate: it depends on the seed, its number, and on the trials that are known.
+
+        None where a grid has no more.
+        """
+        if self._grid is not None:
+            return self._from_grid(self._grid)
         if self._first:
             family, origin, values = self._first.popleft()
             params = self._complete(family, values)
             return self._proposal(family, params, origin, self._enqueued(family, values))
-        trial = self._ask(_make_sampler(self._algorithm, seed_for(self._seed, f"proposal {self._proposed}")))
+        trial = self._ask(make_sampler(self._algorithm, seed_for(self._seed, f"proposal {self._proposed}")))
         names = tuple(self._space.families)
         family = str(trial.suggest_categorical(FAMILY, names)) if len(names) > 1 else names[0]
-        values = _suggest(trial, family, self._space.families[family])
+        values = suggest(trial, family, self._space.families[family])
         return self._proposal(family, self._complete(family, values), self._algorithm, trial)
 
     def tell(self, candidate: Candidate, state: TrialState, rungs: Sequence[RungReport]) -> None:
@@ -103,10 +117,11 @@ class Proposer:
         Optuna does not learn from it where it lies outside of this space.
         """
         self._proposed = max(self._proposed, candidate.number + 1)
+        self._seen.add(candidate.digest)
         waiting = [(point, candidate_digest(point[0], self._complete(point[0], point[2]))) for point in self._first]
         self._first = deque(point for point, identity in waiting if identity != candidate.digest)
         section = self._space.families.get(candidate.family)
-        if section is None:
+        if section is None or self._grid is not None:
             return
         searched = {name: value for name, value in candidate.params.items() if name in section.params}
         trial = None
@@ -114,6 +129,14 @@ class Proposer:
             trial = self._enqueued(candidate.family, searched)
         if trial is not None:
             self._running[candidate.number] = trial
+
+    def _from_grid(self, grid: Iterator[tuple[str, str, Params]]) -> Candidate | None:
+        """The next point that was not proposed before; Optuna is not asked."""
+        for family, origin, values in grid:
+            params = self._complete(family, values)
+            if candidate_digest(family, params) not in self._seen:
+                return self._proposal(family, params, origin, None)
+        return None
 
     def known_values(self, candidate: Candidate) -> Mapping[str, object] | None:
         """The values by which Optuna knows a candidate that runs; None where it does not."""
@@ -150,12 +173,12 @@ class Proposer:
                 continue
             if name not in point or not section.params[name].contains(point[name]):
                 return None
-            wanted[_key(family, name)] = _encode(section.params[name], point[name])
+            wanted[key_of(family, name)] = encode(section.params[name], point[name])
         self._study.enqueue_trial({FAMILY: family, **wanted} if len(self._space.families) > 1 else wanted)
         trial = self._ask(optuna.samplers.RandomSampler(seed=0))  # every value is given
         if len(self._space.families) > 1:
             trial.suggest_categorical(FAMILY, tuple(self._space.families))
-        _suggest(trial, family, section)
+        suggest(trial, family, section)
         return trial
 
     def _ask(self, sampler: optuna.samplers.BaseSampler) -> optuna.Trial:
@@ -196,50 +219,7 @@ class Proposer:
             rounds=self._rounds(family),
         )
         self._proposed += 1
+        self._seen.add(identity)
         if trial is not None:
             self._running[candidate.number] = trial
         return candidate
-
-
-def _make_sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
-    """A sampler for one proposal: its random numbers do not depend on how many were asked for before."""
-    if algorithm == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # multivariate, group and constant_liar are marked experimental
-        return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=STARTUP_TRIALS, multivariate=True, group=True, constant_liar=True
-        )
-
-
-def _suggest(trial: optuna.Trial, family: str, section: FamilySpace) -> Params:
-    values: dict[str, ParamValue] = {}
-    for name in section.ordered:
-        if section.is_active(name, values):
-            param = section.params[name]
-            values[name] = _suggest_one(trial, _key(family, name), param)
-    return values
-
-
-def _suggest_one(trial: optuna.Trial, key: str, param: Param) -> ParamValue:
-    if param.choice is not None:
-        return param.choice[trial.suggest_categorical(key, range(len(param.choice)))]
-    low, high = param.bounds
-    if param.step is not None:
-        high = low + math.floor((high - low) / param.step + 1e-9) * param.step  # the last one on the grid
-    if param.int_ is not None:
-        return trial.suggest_int(key, int(low), int(high), step=int(param.step or 1), log=param.log)
-    return trial.suggest_float(key, low, high, step=param.step, log=param.log)
-
-
-def _key(family: str, name: str) -> str:
-    return f"{family}.{name}"
-
-
-def _encode(param: Param, value: ParamValue) -> object:
-    """A choice travels as its position, since Optuna takes 1, 1.0 and True for one value."""
-    if param.choice is None:
-        return value
-    return next(
-        position for position, option in enumerate(param.choice) if type(option) is type(value) and option == value
-    )

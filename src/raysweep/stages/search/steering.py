@@ -195,6 +195,9 @@ class Steering:
         repeats = 0
         while len(self._waiting) < count and self._proposed < self._rules.trials and not self.exhausted:
             candidate = self._proposer.propose()
+            if candidate is None:
+                self.exhausted = True
+                return
             known = self._done.get(candidate.digest) if self._rules.answer_repeats else None
             if known is None:
                 self._log.propose(candidate, self._batch)
