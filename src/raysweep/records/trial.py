@@ -61,6 +61,7 @@ class RungReport:
         rounds: the number of rounds with the best score so far, for a family that grows in rounds.
         seconds: of wall time since the trial began, in the trial's process.
         cpu_seconds: of CPU time of the trial's process since the trial began.
+        memory_bytes: the most memory that the trial's process has taken beyond what it had when the trial began.
         is_last: more effort would not help, or there is none.
         is_whole: the score is that of a model that could be shipped, on all testing rows, and may be compared with any
             other. A fit on some of the rows, or a mean over some of the folds, is not whole.
@@ -75,6 +76,7 @@ class RungReport:
     rounds: int | None = None
     is_last: bool = False
     is_whole: bool = True
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,15 +177,12 @@ def _run_trials(steering: Steering, slots: Slots, must_stop: Callable[[], str | 
         why = must_stop()
         if why is not None:
             return why
-        while slots.has_idle and (held is None or not slots.busy):
+        while slots.has_idle:
             attempt = held or steering.next()
-            if attempt is None:
+            held = attempt if attempt is not None and not slots.can_begin(attempt) else None
+            if attempt is None or held is not None:
                 break
-            held = attempt if attempt.alone and slots.busy else None
-            if held is None:
-                slots.begin(attempt)
-                if attempt.alone:
-                    break
+            slots.begin(attempt)
         if steering.is_over:
             return None
         for one in slots.wait(_POLL_SECONDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import ray
@@ -14,6 +14,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
+from raysweep.training.process_memory import MemoryWatch, available_bytes, limit_growth
 from raysweep.training.process_state import ProcessState, begin_anew
 from raysweep.training.trial_data import PreparedRows
 
@@ -38,12 +39,25 @@ class SlotContext:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """A process that can take a candidate.
+
+    Attributes:
+        node: its id.
+        room: the memory that the node has to give, in bytes; None where that is not known.
+    """
+
+    node: str
+    room: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What has become of a step: a rung that was reached, or an error.
 
     Attributes:
         failed: the error with its traceback, or "".
-        memory: the candidate asked for more memory than there is.
+        memory: the candidate asked for more memory than it may have.
         spoiled: what the candidate has changed in its process, in words; no other may run there.
     """
 
@@ -66,14 +80,22 @@ class SlotActor:
         self._reports: Iterator[RungReport] = iter(())
         self._node = os.uname().nodename
         self._state: ProcessState | None = None
+        self._memory = MemoryWatch()
 
-    def ready(self) -> str:
-        """The id of the node, once the process can take a candidate."""
-        return str(ray.get_runtime_context().get_node_id())
+    def ready(self) -> Ready:
+        """Where the process is, once it can take a candidate."""
+        return Ready(str(ray.get_runtime_context().get_node_id()), available_bytes())
 
-    def begin(self, candidate: Candidate) -> Answer:
-        """Work up to the first rung of another candidate."""
+    def begin(self, candidate: Candidate, allowed: int | None) -> Answer:
+        """Work up to the first rung of another candidate.
+
+        Args:
+            candidate: what to fit.
+            allowed: how much memory it may take beyond what the process has, in bytes; None: as much as it likes.
+        """
         begin_anew(candidate.seed)
+        limit_growth(allowed)
+        self._memory = MemoryWatch()
         self._reports = evaluate(candidate, self._prepared, self._rules)
         if self._state is None:
             self._state = ProcessState()
@@ -83,13 +105,15 @@ class SlotActor:
         """Work up to the next rung. A candidate that fails is a result too: its error is told, not raised."""
         report, failed, memory = None, "", False
         try:
-            report = next(self._reports)
-        except MemoryError as error:
-            failed, memory = _describe(error), True
+            report = replace(next(self._reports), memory_bytes=self._memory.peak_bytes())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed trial is data
-            failed = _describe(error)
+            failed, memory = _describe(error), _is_about_memory(error)
         spoiled = self._state.changed() if self._state is not None else ()
         return Answer(report, self._node, failed, memory, spoiled)
+
+
+def _is_about_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or "std::bad_alloc" in str(error)
 
 
 def _describe(error: BaseException) -> str:

@@ -14,10 +14,12 @@ import ray.exceptions
 from raysweep.config import TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.trial import RungReport
-from raysweep.stages.search.ray_slot_actor import Answer, SlotActor, SlotContext
+from raysweep.stages.search.memory_plan import MemoryPlan
+from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotActor, SlotContext
 from raysweep.stages.search.steering import Attempt
 
 _MAX_FAILED_STARTS: Final = 3
+_ROOM_SHARE: Final = 0.9
 _SAID_TO_WAIT_SECONDS: Final = 30.0
 _DEATHS: Final = (
     ray.exceptions.RayActorError,
@@ -43,7 +45,7 @@ class Broke:
     Attributes:
         reason: its last line.
         error: the traceback.
-        memory: it asked for more memory than there is.
+        memory: it asked for more memory than it may have.
     """
 
     attempt: Attempt
@@ -107,6 +109,8 @@ class Slots:
         self._context = ray.put(context)
         self._class = ray.remote(SlotActor).options(num_cpus=config.cpus, num_gpus=config.gpus, max_restarts=0)
         self._failed_starts = 0
+        self._memory = MemoryPlan()
+        self._rooms: dict[str, int | None] = {}
         self._slots = [_Slot(*self._start()) for _ in range(count)]
         self._waits_since: float | None = time.monotonic()
 
@@ -129,13 +133,23 @@ class Slots:
         """Whether a process waits for a candidate."""
         return any(slot.is_idle for slot in self._slots)
 
+    def can_begin(self, attempt: Attempt) -> bool:
+        """Whether a process waits for a candidate, and this one fits beside what runs."""
+        return self._slot_for(attempt) is not None
+
     def begin(self, attempt: Attempt) -> None:
-        """Run a candidate in an idle slot."""
-        slot = next(slot for slot in self._slots if slot.is_idle)
+        """Run a candidate that can begin.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        slot = self._slot_for(attempt)
+        if slot is None:
+            raise ValueError("no slot is free for the attempt")
         slot.attempt = attempt
         if self._config.seconds is not None:
             slot.deadline = time.monotonic() + self._config.seconds
-        slot.pending = slot.actor.begin.remote(attempt.candidate)
+        slot.pending = slot.actor.begin.remote(attempt.candidate, self._allowed(slot, attempt))
 
     def go_on(self, attempt: Attempt) -> None:
         """Let a trial that has reached a rung work up to the next one."""
@@ -181,11 +195,16 @@ class Slots:
         ) as error:
             return self._died(slot, error)
         if attempt is None:
-            slot.node = answer
-            self._failed_starts = 0
-            self._waits_since = None
+            self._started(slot, answer)
             return None
         return self._answered(slot, attempt, answer)
+
+    def _started(self, slot: _Slot, answer: Ready) -> None:
+        slot.node = answer.node
+        room = None if answer.room is None else int(answer.room * _ROOM_SHARE)
+        self._rooms.setdefault(answer.node, room)
+        self._failed_starts = 0
+        self._waits_since = None
 
     def _answered(self, slot: _Slot, attempt: Attempt, answer: Answer) -> Happened:
         slot.spoiled = answer.spoiled
@@ -193,6 +212,7 @@ class Slots:
             last_line = answer.failed.strip().splitlines()[-1]
             self.finish(attempt)
             return Broke(attempt, last_line, answer.failed, answer.memory)
+        self._memory.learn(attempt.candidate.family, answer.report.memory_bytes)
         return Reached(attempt, answer.report, answer.node)
 
     def _died(self, slot: _Slot, error: Exception) -> Happened | None:
@@ -230,6 +250,31 @@ class Slots:
     def _start(self) -> tuple[Any, Any]:
         actor = self._class.remote(self._context)
         return actor, actor.ready.remote()
+
+    def _slot_for(self, attempt: Attempt) -> _Slot | None:
+        """An idle slot where the attempt may run now."""
+        busy = [slot.attempt for slot in self._slots if slot.attempt is not None]
+        if busy and (attempt.alone or any(other.alone for other in busy)):
+            return None
+        idle = (slot for slot in self._slots if slot.is_idle)
+        return next((slot for slot in idle if self._fits(slot, attempt)), None)
+
+    def _fits(self, slot: _Slot, attempt: Attempt) -> bool:
+        running = [
+            other.attempt.candidate.family
+            for other in self._slots
+            if other.attempt is not None and other.node == slot.node
+        ]
+        return self._memory.fits(attempt.candidate.family, running, self._rooms.get(slot.node))
+
+    def _allowed(self, slot: _Slot, attempt: Attempt) -> int | None:
+        """How much memory a trial may take: its share of the node, or all of it where nothing runs beside it."""
+        room = self._rooms.get(slot.node)
+        if room is None or self._config.gpus:  # a GPU's driver maps more than there is
+            return None
+        if attempt.alone:
+            return room
+        return room // sum(other.node == slot.node for other in self._slots)
 
     def _slot_of(self, attempt: Attempt) -> _Slot:
         return next(slot for slot in self._slots if slot.attempt is attempt)
