@@ -10,7 +10,7 @@ from raysweep.config import StopConfig
 from raysweep.documents import canonical_json
 from raysweep.events import RungReached, TrialEnded, TrialStarted
 from raysweep.records.metric import METRICS
-from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
+from raysweep.records.trial import Candidate, RungReport, SearchOutcome, Trial, TrialState
 from raysweep.stages.search.rungs import effort_units, efforts_for, max_units
 from raysweep.stages.search.trial_log import Limits, TrialLog, ranked
 
@@ -34,7 +34,7 @@ class Watched:
         self.log = TrialLog(metric, "testing", limits, self.events.append, self.records.append)
 
     def run(self, number, *scores, state=TrialState.COMPLETE):
-        self.log.start(candidate(number), 1, 1_000.0 + number)
+        self.log.start(candidate(number), 1)
         for rung, score in enumerate(scores, start=1):
             self.log.report(number, report(score, rung), "node", goes_on=True)
         return self.log.end(number, state, "why")
@@ -43,7 +43,7 @@ class Watched:
 def test_a_trial_from_start_to_end():
     watched = Watched()
     watched.log.propose(candidate(3), 0)
-    watched.log.start(candidate(3), 1, 1_001.0)
+    watched.log.start(candidate(3), 1)
     assert watched.log.is_running(3)
     assert watched.log.is_new(3, report(0.5))
     watched.log.report(3, report(0.5), "node-a", goes_on=False)
@@ -63,7 +63,7 @@ def test_the_journal_comes_before_the_listener():
     log = TrialLog(
         AUC, "testing", Limits(1, StopConfig(), 0.0), lambda _: order.append("told"), lambda _: order.append("recorded")
     )
-    log.start(candidate(0), 1, 0.0)
+    log.start(candidate(0), 1)
     log.report(0, report(0.5), "node", goes_on=False)
     log.end(0, TrialState.COMPLETE, "why")
     assert order == ["recorded", "told"] * 3
@@ -115,6 +115,25 @@ def test_patience():
 
 def trial(number, score, *, state=TrialState.COMPLETE, effort=1.0):
     return Trial(candidate(number), state, () if score is None else (report(score, 1, effort),))
+
+
+def test_the_time_in_a_slot_adds_up_over_attempts():
+    log = Watched().log
+    for begin, attempt in ((10.0, 1), (20.0, 2)):
+        with log.replaying(begin):
+            log.start(candidate(0), attempt)
+        with log.replaying(begin + 2.5):
+            if attempt == 1:
+                log.lost(0, 1, "its node is gone", counts=False)
+            else:
+                log.end(0, TrialState.FAILED, "why")
+    (found,) = log.trials
+    assert (found.slot_seconds, found.started, found.attempts) == (5.0, 10.0, 2)
+    outcome = SearchOutcome(
+        (found, replace(trial(1, 0.5), slot_seconds=3.0)), "testing", "why", seconds=10.0, slots=2, cpus=2
+    )
+    usage = outcome.usage
+    assert (usage.core_seconds, usage.in_trials, usage.in_failed, usage.idle, usage.fitting) == (40, 6, 10, 24, 0.5)
 
 
 def test_the_leaderboard():

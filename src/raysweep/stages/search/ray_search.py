@@ -88,7 +88,9 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         steering.stop(stopped_by)
         log.finish(stopped_by)
     seconds = time.time() - began + spent
-    return SearchOutcome(log.trials, part, stopped_by, seconds, slots, interrupted=request.interrupted())
+    return SearchOutcome(
+        log.trials, part, stopped_by, seconds, slots, interrupted=request.interrupted(), cpus=config.trial.cpus
+    )
 
 
 def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, slots: int) -> str:

@@ -10,7 +10,6 @@ its trials report does not matter, and one slot or many give the same candidates
 from __future__ import annotations
 
 import copy
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +106,7 @@ class Steering:
         attempt = self._waiting.popleft()
         tried = self._open[attempt.candidate.number]
         tried.attempts = attempt.number
-        self._log.start(attempt.candidate, attempt.number, time.time())
+        self._log.start(attempt.candidate, attempt.number)
         self._begin(attempt.candidate.number)
         return attempt
 
@@ -170,10 +169,10 @@ class Steering:
             "lost": self._replay_lost,
             "ended": self._replay_ended,
         }
-        with self._log.replaying():
-            for record in records:
-                take = known.get(str(record.get("event")))
-                if take is not None:
+        for record in records:
+            take = known.get(str(record.get("event")))
+            if take is not None:
+                with self._log.replaying(float(record["at"])):
                     take(record)
         for number in sorted(self._open):
             self._go_on_with(number)
@@ -278,7 +277,7 @@ class Steering:
         number = int(record["candidate"])
         tried = self._open[number]
         tried.attempts = int(record["attempt"])
-        self._log.start(tried.candidate, tried.attempts, float(record["at"]))
+        self._log.start(tried.candidate, tried.attempts)
         self._begin(number)
 
     def _replay_rung(self, record: Mapping[str, Any]) -> None:

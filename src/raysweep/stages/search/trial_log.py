@@ -70,7 +70,8 @@ class TrialLog:
         self._limits = limits
         self._listener = tell
         self._journal = record
-        self._is_replaying = False
+        self._replayed_at: float | None = None
+        self._began: dict[int, float] = {}
         self._trials: dict[int, Trial] = {}
         self._best: Trial | None = None
         self._best_at = 0
@@ -86,13 +87,13 @@ class TrialLog:
         return self._trials[number]
 
     @contextlib.contextmanager
-    def replaying(self) -> Iterator[None]:
-        """While what the journal holds already is taken up: nothing is written again, and nobody told again."""
-        self._is_replaying = True
+    def replaying(self, at: float) -> Iterator[None]:
+        """While a record of that time is taken up: nothing is written again, and nobody told again."""
+        self._replayed_at = at
         try:
             yield
         finally:
-            self._is_replaying = False
+            self._replayed_at = None
 
     def begin(self, said: Mapping[str, Any]) -> None:
         """The search begins, or goes on."""
@@ -110,14 +111,14 @@ class TrialLog:
         """A candidate that was proposed again has its score from an earlier trial."""
         self._record("answered", candidate=asdict(candidate), by=by)
 
-    def start(self, candidate: Candidate, attempt: int, now: float) -> None:
+    def start(self, candidate: Candidate, attempt: int) -> None:
         """A candidate is tried, or tried again: it keeps the rungs that it has reached."""
-        before = self._trials.get(candidate.number)
-        if before is None:
-            before = Trial(candidate, TrialState.RUNNING, started=now)
+        at = self._now()
+        before = self._trials.get(candidate.number, Trial(candidate, TrialState.RUNNING, started=at))
         trial = replace(before, attempts=attempt)
         self._trials[candidate.number] = trial
-        self._record("started", at=now, candidate=candidate.number, attempt=attempt)
+        self._began[candidate.number] = at
+        self._record("started", at, candidate=candidate.number, attempt=attempt)
         self._tell(TrialStarted(trial))
 
     def report(self, number: int, report: RungReport, node: str, *, goes_on: bool) -> None:
@@ -132,16 +133,19 @@ class TrialLog:
 
     def lost(self, number: int, attempt: int, reason: str, *, counts: bool) -> None:
         """A trial has lost its process and will be tried again; `counts`: it may have been its own fault."""
-        self._record("lost", candidate=number, attempt=attempt, reason=reason, counts=counts)
+        at = self._now()
+        self._trials[number] = self._held(number, at)
+        self._record("lost", at, candidate=number, attempt=attempt, reason=reason, counts=counts)
 
     def end(self, number: int, state: TrialState, reason: str, error: str = "") -> Trial:
         """A trial is over; `reason` says why in words."""
-        trial = replace(self._trials[number], state=state, reason=reason, error=error)
+        at = self._now()
+        trial = replace(self._held(number, at), state=state, reason=reason, error=error)
         self._trials[number] = trial
         self._ended += 1
         if self._best is not None and self._best.candidate.number == number:
             self._best_at = self._ended
-        self._record("ended", candidate=number, state=state, reason=reason, error=error)
+        self._record("ended", at, candidate=number, state=state, reason=reason, error=error)
         self._tell(TrialEnded(trial))
         return trial
 
@@ -165,12 +169,20 @@ class TrialLog:
             return f"search.stop.patience: no gain in {stop.patience} trials"
         return None
 
-    def _record(self, event: str, **said: Any) -> None:
-        if not self._is_replaying:
-            self._journal({"event": event, "at": time.time(), **said})
+    def _held(self, number: int, until: float) -> Trial:
+        """The trial with the time for which this attempt has held its slot."""
+        trial = self._trials[number]
+        return replace(trial, slot_seconds=trial.slot_seconds + until - self._began.pop(number, until))
+
+    def _now(self) -> float:
+        return time.time() if self._replayed_at is None else self._replayed_at
+
+    def _record(self, event: str, at: float | None = None, **said: Any) -> None:
+        if self._replayed_at is None:
+            self._journal({"event": event, "at": self._now() if at is None else at, **said})
 
     def _tell(self, event: Event) -> None:
-        if not self._is_replaying:
+        if self._replayed_at is None:
             self._listener(event)
 
     def _is_best(self, trial: Trial) -> bool:
