@@ -209,9 +209,10 @@ class Slots:
     def _answered(self, slot: _Slot, attempt: Attempt, answer: Answer) -> Happened:
         slot.spoiled = answer.spoiled
         if answer.report is None:
-            last_line = answer.failed.strip().splitlines()[-1]
+            reason = answer.failed.strip().splitlines()[-1]
+            reason = f"out of memory: {reason}" if answer.memory else reason
             self.finish(attempt)
-            return Broke(attempt, last_line, answer.failed, answer.memory)
+            return Broke(attempt, reason, answer.failed, answer.memory)
         self._memory.learn(attempt.candidate.family, answer.report.memory_bytes)
         return Reached(attempt, answer.report, answer.node)
 

@@ -1,0 +1,187 @@
+"""The search on real processes: candidates that misbehave, slots that are killed, limits that hold."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import misbehaving
+from builders import arrow_of, clean_table
+from raysweep.config import SearchConfig, TaskKind
+from raysweep.records.metric import METRICS
+from raysweep.records.table import LearningTask, Split
+from raysweep.records.trial import TrialState
+from raysweep.space import load_space
+from raysweep.stages.search.ray_search import SearchRequest, run_search
+from raysweep.training import families as registry
+from raysweep.training.evaluate import TrialRules, evaluate
+from raysweep.training.process_state import begin_anew
+from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
+
+FEATURES = ("amount", "age", "visits")
+TRIAL_SECONDS = 4.0
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register(misbehaving.SENSITIVE)
+    registry.register(misbehaving.WILD)
+
+
+def rows_and_task() -> tuple[SearchRows, LearningTask]:
+    frame = clean_table(600, 3)
+    arrow, columns = arrow_of(frame)
+    features = tuple(column for column in columns if column.name in FEATURES)
+    table, y = arrow.select([column.name for column in features]), frame["target"].to_numpy(np.float64)
+    training, testing = (RowBlock(table.slice(a, n), y[a : a + n], None) for a, n in ((0, 400), (400, 200)))
+    task = LearningTask(TaskKind.BINARY, "target", METRICS["roc_auc"], features, (0, 1), (300, 300))
+    return SearchRows(training, testing, np.zeros(0, np.int64), 1), task
+
+
+def search(space, records=None, *, earlier=(), interrupted=lambda: False, **config):
+    """Run a search over three features of a clean table; its journal goes into `records`."""
+    import ray
+
+    rows, task = rows_and_task()
+    split = Split("random", 0, (), {}, 1, 0, 0, search_data=ray.put(rows))
+    request = SearchRequest(
+        task=task,
+        split=split,
+        space=load_space(space, base=Path()),
+        tell=lambda _: None,
+        record=([] if records is None else records).append,
+        interrupted=interrupted,
+        earlier=tuple(earlier),
+    )
+    return run_search(request, SearchConfig(**config))
+
+
+def undisturbed_score(candidate) -> float:
+    """The score of a candidate in a process in which nothing else has happened."""
+    rows, task = rows_and_task()
+    state = np.random.get_state()  # noqa: NPY002 - the global one is the point
+    begin_anew(candidate.seed)
+    *_, last = evaluate(candidate, PreparedRows(task, rows, 0), TrialRules((1.0,), threads=1))
+    np.random.set_state(state)  # noqa: NPY002
+    return last.score
+
+
+def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_score(ray_session: None):
+    outcome = search(
+        misbehaving.SPACE, algorithm="random", scheduler="none", trials=40, trial={"seconds": TRIAL_SECONDS}
+    )
+    assert len(outcome.trials) == 40
+    wild = {trial.candidate.params["deed"]: trial for trial in outcome.trials if trial.candidate.family == "wild"}
+    expected = {
+        "segfault": (TrialState.FAILED, "its process died", 2),
+        "hang": (TrialState.FAILED, "search.trial.seconds", 1),
+        "allocate": (TrialState.FAILED, "out of memory", 2),
+        "error": (TrialState.FAILED, "ValueError: this candidate is not to be had", 1),
+        "nan": (TrialState.FAILED, "not numbers", 1),
+        "stdout": (TrialState.COMPLETE, "ran to its end", 1),
+        "exit": (TrialState.FAILED, "SystemExit: 3", 1),
+        "exit_at_once": (TrialState.FAILED, "its process died", 2),
+        "random": (TrialState.COMPLETE, "ran to its end", 1),
+        "environment": (TrialState.COMPLETE, "ran to its end", 1),
+        "folder": (TrialState.COMPLETE, "ran to its end", 1),
+    }
+    for deed, (state, reason, attempts) in expected.items():
+        trial = wild[deed]
+        assert (trial.state, trial.attempts) == (state, attempts), (deed, trial.reason)
+        assert reason in trial.reason, deed
+    sensitive = [trial for trial in outcome.trials if trial.candidate.family == "sensitive"]
+    assert len(sensitive) >= 10
+    for trial in sensitive:
+        assert trial.state is TrialState.COMPLETE, trial.error
+        assert trial.score == undisturbed_score(trial.candidate)
+
+
+def busy_slots() -> list[psutil.Process]:
+    """Processes that run a candidate now: Ray shows the method in their name."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "SlotActor.begin" in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
+def test_a_slot_that_is_killed_costs_no_trial(ray_session: None):
+    records: list[dict] = []
+    killed: list[int] = []
+
+    def kill_one() -> bool:
+        slots = busy_slots() if len(killed) < 3 and len(records) > 12 * (len(killed) + 1) else []
+        if slots:
+            slots[0].send_signal(signal.SIGKILL)
+            killed.append(slots[0].pid)
+        return False
+
+    space = {"version": 1, "families": {"random_forest": {"params": {"min_samples_leaf": {"int": [1, 200]}}}}}
+    outcome = search(space, records, algorithm="random", scheduler="none", trials=25, interrupted=kill_one)
+    assert len(killed) == 3
+    assert {trial.state for trial in outcome.trials} == {TrialState.COMPLETE}
+    assert sum(trial.attempts - 1 for trial in outcome.trials) == sum(one["event"] == "lost" for one in records) >= 1
+    ended = [one["candidate"] for one in records if one["event"] == "ended"]
+    assert len(ended) == len(set(ended)) == 25
+
+
+def test_the_search_ends_in_time_though_a_trial_hangs(ray_session: None):
+    space = {"version": 1, "families": {"wild": {"params": {"deed": {"choice": ["hang"]}}}}}
+    started = time.monotonic()
+    outcome = search(space, algorithm="random", trials=10, stop={"seconds": 6})
+    assert outcome.stopped_by == "search.stop.seconds: 6 s are over"
+    assert 6 <= outcome.seconds <= 9
+    assert time.monotonic() - started < 12
+    assert {trial.state for trial in outcome.trials} <= {TrialState.STOPPED, TrialState.COMPLETE}
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_one_slot_or_several(ray_session: None, deterministic: bool):
+    space = {"version": 1, "families": {"sensitive": {"params": {"x": {"float": [0.0, 3.0]}}}}}
+    outcomes = []
+    for slots in (1, 2, 1):
+        found = search(space, trials=20, concurrency=slots, deterministic=deterministic)
+        outcomes.append({one.candidate.digest: (one.score, one.state, len(one.rungs)) for one in found.trials})
+    assert outcomes[0] == outcomes[2], "with one slot the whole search repeats"
+    if deterministic:
+        assert outcomes[0] == outcomes[1]
+    for digest in outcomes[0].keys() & outcomes[1].keys():
+        (score, _, rungs), (other, _, others) = outcomes[0][digest], outcomes[1][digest]
+        assert score == other or rungs != others
+
+
+def test_schedulers_pruned_what_optuna_and_the_journal_call_pruned(ray_session: None, monkeypatch: pytest.MonkeyPatch):
+    from raysweep.stages.search import ray_search
+
+    made = []
+    original = ray_search._make_steering
+    monkeypatch.setattr(ray_search, "_make_steering", lambda *given: made.append(original(*given)) or made[0])
+    records: list[dict] = []
+    space = {
+        "version": 1,
+        "families": {
+            "xgboost": {"params": {"learning_rate": {"float": [0.001, 0.5], "log": True}}, "effort": {"rounds": 54}}
+        },
+    }
+    outcome = search(space, records, trials=24, scheduler="asha")
+    states = [one["state"].value for one in records if one["event"] == "ended"]
+    told = made[0]._proposer.told()
+    assert told == {
+        "COMPLETE": states.count("complete"),
+        **({"PRUNED": states.count("pruned")} if "pruned" in states else {}),
+    }
+    rungs = {round(milestone): dict(seen) for milestone, seen in made[0]._decider._scheduler._brackets[0]._rungs}
+    for one in records:
+        if one["event"] == "rung":
+            units = round(one["report"]["effort"] * 27)
+            assert rungs[units][str(one["candidate"])] == one["report"]["score"]
+    assert sum(len(seen) for seen in rungs.values()) == sum(one["event"] == "rung" for one in records)
+    assert len(outcome.trials) == 24
