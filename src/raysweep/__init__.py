@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, run_sweep, show, verify
+    from raysweep.api import Analysis, SweepResult, analyze, load_model, resume, run_sweep, show, verify
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
         RunTakenOver,
         StorageFailed,
     )
+    from raysweep.training.family import Family
+    from raysweep.training.own_family import make_family, register_family
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "run_sweep", "show", "verify"),
+    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "resume", "run_sweep", "show", "verify"),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),
@@ -52,12 +54,15 @@ _HOME = {
         "RunTakenOver",
         "StorageFailed",
     ),
+    "raysweep.training.family": ("Family",),
+    "raysweep.training.own_family": ("make_family", "register_family"),
 }
 
 __all__ = [
     "Analysis",
     "BundleRefused",
     "DataUnsuitable",
+    "Family",
     "Interrupted",
     "Model",
     "NoTrialFinished",
@@ -74,6 +79,9 @@ __all__ = [
     "__version__",
     "analyze",
     "load_model",
+    "make_family",
+    "register_family",
+    "resume",
     "run_sweep",
     "show",
     "verify",

@@ -1,4 +1,4 @@
-"""What Python users hold: `run_sweep`, `analyze`, `verify`, `load_model`, `show`, and the results they give.
+"""What Python users hold: `run_sweep`, `resume`, `analyze`, `verify`, `load_model`, `show`, and the results they give.
 
 Importing this module is light; Ray and the learners are imported by the calls that need them.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
+    from raysweep.sweep import Sweep
 
 IN_MEMORY = "memory:"
 _LONGEST_NAME = 60
@@ -203,7 +204,8 @@ def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing tha
         sweep: a sweep file's path, its keys as a dict, or a config. Not needed where `data` and `target` are given.
         data: a pandas DataFrame, an Arrow table or a Ray Dataset to use instead of `data.source`; or an address.
         target: the column to predict.
-        run_id: the name of the run's folder; made from name and time when absent.
+        run_id: the name of the run's folder; made from name and time when absent. A run of that id that has not
+            finished goes on, if it was asked the same.
         overrides: `path=value` assignments, such as `split.seed=7`.
         listener: gets every event (`raysweep.events`).
         interrupted: asked now and then; once it says true, the search finishes with what there is.
@@ -219,22 +221,48 @@ def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing tha
     from raysweep.sweep import SweepRequest, run
 
     config, table = _request(sweep, data, target, overrides, search)
-    done = run(SweepRequest(config, table, run_id, listener, interrupted or (lambda: False)))
-    task = done.examined.check.task
-    if task is None or done.split is None or done.search is None or done.confirmed is None:
-        raise ValueError("a sweep that ended without a final check")
-    return SweepResult(
-        run_id=done.run_id,
-        bundle_url=done.bundle_url,
-        task=task,
-        profile=TableProfile(done.examined.profile, done.examined.check.meanings),
-        findings=Findings(done.examined.check.findings),
-        split=done.split,
-        search=done.search,
-        ranking=done.ranking,
-        final_check=done.confirmed.check,
-        seconds=done.seconds,
-    )
+    return _result(run(SweepRequest(config, table, run_id, listener, interrupted or (lambda: False))))
+
+
+def resume(  # noqa: PLR0913 - a front door too
+    run: str | Path,
+    *,
+    data: object = None,
+    overrides: Sequence[str] = (),
+    run_id: str | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+    listener: Listener = ignore,
+    interrupted: Callable[[], bool] | None = None,
+) -> SweepResult:
+    """Go on with a run that has not finished, or start from what a published one has tried.
+
+    A run that has not finished goes on in its own folder. A published one stays as it is: a new run begins with its
+    trials, and its manifest's lineage names the old one.
+
+    Args:
+        run: folder, `s3://` address, or an id below `runs/`.
+        data: the table, where the run's was held in memory; the same rows.
+        overrides: `path=value` assignments, such as `search.trials=200`: more budget, a wider space, other resources.
+        run_id: the id of the new run, where `run` is published.
+        s3: how to reach an S3-compatible server; the AWS environment when absent.
+        listener: gets every event.
+        interrupted: as in `run_sweep`.
+
+    Raises:
+        NotFound: there is no such run, or it has recorded nothing.
+        RequestInvalid: something would change that must not, or the table is wanted (or not).
+        DataUnsuitable: the data have changed since the run began.
+        RunTakenOver: another driver goes on with the run.
+        NoTrialFinished, StorageFailed, RayUnavailable: as `run_sweep`.
+    """
+    from raysweep.run_place import plan_resume
+    from raysweep.sweep import SweepRequest
+    from raysweep.sweep import run as carry_out
+
+    plan = plan_resume(run, overrides, run_id, _s3(s3))
+    _check_data(plan.config, data, run)
+    asked = interrupted or (lambda: False)
+    return _result(carry_out(SweepRequest(plan.config, data, plan.run_id, listener, asked, earlier=plan.earlier)))
 
 
 def analyze(
@@ -317,6 +345,41 @@ def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> 
     from raysweep.bundle.view import view_run
 
     return view_run(open_run(run, _s3(s3)))
+
+
+def _check_data(config: SweepConfig, data: object, run: str | Path) -> None:
+    """Refuse to go on without the table that was held in memory, or with another one than `data.source`.
+
+    Raises:
+        RequestInvalid: saying which.
+    """
+    is_in_memory = config.data.source == IN_MEMORY
+    if is_in_memory and data is None:
+        raise RequestInvalid(
+            f"the table of {run} was held in memory, and is not kept: go on from Python with the same rows, "
+            f"raysweep.resume({str(run)!r}, data=frame)"
+        )
+    if data is not None and (not is_in_memory or isinstance(data, str | Path)):
+        source = "a table in memory" if is_in_memory else ", ".join(config.data.sources)
+        raise RequestInvalid(f"{run} is about {source}, and goes on with that: data= cannot name another one")
+
+
+def _result(done: Sweep) -> SweepResult:
+    task = done.examined.check.task
+    if task is None or done.split is None or done.search is None or done.confirmed is None:
+        raise ValueError("a sweep that ended without a final check")
+    return SweepResult(
+        run_id=done.run_id,
+        bundle_url=done.bundle_url,
+        task=task,
+        profile=TableProfile(done.examined.profile, done.examined.check.meanings),
+        findings=Findings(done.examined.check.findings),
+        split=done.split,
+        search=done.search,
+        ranking=done.ranking,
+        final_check=done.confirmed.check,
+        seconds=done.seconds,
+    )
 
 
 def _request(

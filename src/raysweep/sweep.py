@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
-from raysweep.bundle.locate import JOURNAL_FILE
 from raysweep.config import SweepConfig, require_target
-from raysweep.documents import canonical_json, plain_record
-from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished, RaysweepError, RequestInvalid, StorageFailed
+from raysweep.documents import plain_record
+from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
 from raysweep.events import DataChecked, Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
-from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Outcome
+from raysweep.history import History, check_same_rows, check_same_split, split_record
+from raysweep.records.manifest import Outcome
 from raysweep.records.metric import check_metric_name
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
 from raysweep.records.trial import SearchOutcome, Trial
 from raysweep.report.view import ReportInput
+from raysweep.run_place import Earlier, begin, cleared, reserve
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import ray_session
-from raysweep.runtime.run_folder import RunFolder, check_run_id, make_run_folder, new_run_id
+from raysweep.runtime.run_folder import RunFolder, make_run_folder, new_run_id
 from raysweep.space import SearchSpace, load_space
 from raysweep.stages.confirm.ray_confirm import Confirmed, confirm_winner
 from raysweep.stages.export.contents import BundleContents
@@ -32,19 +30,16 @@ from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
-from raysweep.stages.search.trial_log import Record, ranked
+from raysweep.stages.search.trial_log import ranked
 from raysweep.stages.source.ray_source import locate
 from raysweep.stages.split.ray_split import cut_table, plan_assignment
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import read_user_schema
-from raysweep.storage.journal import Journal
-from raysweep.storage.open_store import open_store
+from raysweep.storage.run_journal import RunJournal
 from raysweep.storage.store import Store
 from raysweep.training.families import check_space, fitting_space
-
-OWNER_FILE: Final = f"{JOURNAL_FOLDER}owner.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,7 @@ class SweepRequest:
         tell: gets the events.
         interrupted: whether the user has asked to finish with what there is.
         answer_repeats: a candidate that is proposed again gets its known score, not another trial.
+        earlier: the run that this one goes on with; None for a new one, or one that `run_id` finds in its place.
     """
 
     config: SweepConfig
@@ -66,6 +62,7 @@ class SweepRequest:
     tell: Listener
     interrupted: Callable[[], bool]
     answer_repeats: bool = True
+    earlier: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +71,7 @@ class Sweep:
 
     run_id: str
     examined: Examined
+    history: History = field(default_factory=History, repr=False)
     split: Split | None = None
     search: SearchOutcome | None = None
     ranking: tuple[Trial, ...] = ()
@@ -82,12 +80,24 @@ class Sweep:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Out:
+    """Where a sweep writes to: its private folder, its place, the journal there; and the space, which it publishes."""
+
+    folder: RunFolder
+    store: Store
+    journal: RunJournal
+    space: SearchSpace
+
+
 def run(request: SweepRequest) -> Sweep:
     """Source, profile, validate, split, search, confirm, export.
 
     Raises:
         RequestInvalid, NotFound: the request is wrong; found out before anything is read.
-        DataUnsuitable: the data gate says no; the findings are published.
+        DataUnsuitable: the data gate says no; the findings are published. Or the data of a run that goes on have
+            changed; nothing is published.
+        RunTakenOver: another driver goes on with the run.
         NoTrialFinished: every candidate failed; the trials are published.
         StorageFailed: the bundle could not be put; its files stay on this machine.
     """
@@ -102,30 +112,38 @@ def run(request: SweepRequest) -> Sweep:
     if request.data is None:
         locate(config)
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
-    store = _reserve(config, run_id)
+    place = reserve(config, run_id, request.earlier)
     folder = make_run_folder(run_id)
-    with _cleared(folder), ray_session(config.cluster.address) as session:
+    with cleared(folder), ray_session(config.cluster.address) as session:
         request.tell(
             Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
         )
         count_slots(config.search)
-        sweep = Sweep(run_id, examine(config, request.data, request.tell, schema))
-        _claim(store, run_id)
-        if sweep.examined.check.task is None:
-            _export(request, sweep, folder, store, space)
-            raise _unsuitable(sweep.examined.check, store)
-        task = sweep.examined.check.task
-        sweep = _split(request, sweep, task, folder)
-        if sweep.examined.check.suitability is Suitability.UNSUITABLE:
-            _export(request, sweep, folder, store, space)
-            raise _unsuitable(sweep.examined.check, store)
-        sweep = _search(request, sweep, task, space, folder)
-        if not sweep.ranking:
-            _export(request, sweep, folder, store, space)
-            raise _nothing_finished(sweep, store)
-        sweep = _confirm(request, sweep, task)
-        url = _export(request, sweep, folder, store, space)
-    return replace(sweep, bundle_url=url, seconds=time.perf_counter() - started)
+        examined = examine(config, request.data, request.tell, schema)
+        check_same_rows(place.history, examined.profile)
+        journal, history = begin(place, config, folder, request.tell)
+        with journal:
+            out = Out(folder, place.store, journal, space)
+            sweep = _carry_out(request, Sweep(run_id, examined, history), out)
+    return replace(sweep, seconds=time.perf_counter() - started)
+
+
+def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
+    """Split, search, confirm, export: what is written down as it happens."""
+    task = sweep.examined.check.task
+    if task is None:
+        _export(request, sweep, out)
+        raise _unsuitable(sweep.examined.check, out.store)
+    sweep = _split(request, sweep, task, out)
+    if sweep.examined.check.suitability is Suitability.UNSUITABLE:
+        _export(request, sweep, out)
+        raise _unsuitable(sweep.examined.check, out.store)
+    sweep = _search(request, sweep, task, out)
+    if not sweep.ranking:
+        _export(request, sweep, out)
+        raise _nothing_finished(sweep, out.store)
+    sweep = _confirm(request, sweep, task)
+    return replace(sweep, bundle_url=_export(request, sweep, out))
 
 
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
@@ -135,12 +153,12 @@ def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: Ru
         return cut_table(examined.table, config, task, assignment, folder.path, thresholds)
 
 
-def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, folder: RunFolder) -> Sweep:
+def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
     """The sweep with its split, and with what the parts say of one another among its findings."""
     before, config = sweep.examined.check, request.config
     with stage_told(request.tell, Stage.SPLIT) as done:
         try:
-            split = _cut(config, sweep.examined, task, folder)
+            split = _cut(config, sweep.examined, task, out.folder)
             found = split.findings
         except DataUnsuitable as error:  # a part is empty: published like the gate's own verdict
             split, found = None, tuple(error.findings)
@@ -151,24 +169,35 @@ def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, folder: RunF
         request.tell(DataChecked(replace(check, findings=new, proposals=())))
     for sentence in check.unused_waivers:
         request.tell(Said(sentence))
+    if split is not None:
+        _write_down(sweep, split, task, out.journal)
     return replace(sweep, split=split, examined=replace(sweep.examined, check=check))
 
 
-def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, space: SearchSpace, folder: RunFolder) -> Sweep:
+def _write_down(sweep: Sweep, split: Split, task: LearningTask, journal: RunJournal) -> None:
+    """Which rows and columns the scores are about; of a run that goes on, they have to be those of its beginning."""
+    record = split_record(split, sweep.examined.profile, task)
+    check_same_split(sweep.history, record)
+    if sweep.history.split is None:
+        journal.append(record)
+
+
+def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
     if sweep.split is None:
         raise ValueError("a search needs a split")
-    fitting, left_out = fitting_space(space, task.kind)
+    fitting, left_out = fitting_space(out.space, task.kind)
     if left_out:
         request.tell(Said(f"left out of the search, since they cannot learn a {task.kind} task: {', '.join(left_out)}"))
-    with stage_told(request.tell, Stage.SEARCH) as done, _journal(request.config, sweep.run_id, folder) as record:
+    with stage_told(request.tell, Stage.SEARCH) as done:
         asked = SearchRequest(
             task=task,
             split=sweep.split,
             space=fitting,
             tell=request.tell,
-            record=record,
+            record=lambda record: out.journal.append(plain_record(record)),
             interrupted=request.interrupted,
             answer_repeats=request.answer_repeats,
+            earlier=tuple(sweep.history.records),
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)
@@ -189,11 +218,12 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
     return replace(sweep, confirmed=confirmed)
 
 
-def _export(request: SweepRequest, sweep: Sweep, folder: RunFolder, store: Store, space: SearchSpace) -> str:
+def _export(request: SweepRequest, sweep: Sweep, out: Out) -> str:
     with stage_told(request.tell, Stage.EXPORT) as done:
-        url = export_bundle(_contents(request.config, sweep, space), folder.outgoing, store)
-        _put_journal(store, folder)
-        folder.remove()
+        out.journal.flush()
+        contents = _contents(request.config, sweep, out.space)
+        url = export_bundle(contents, out.folder.outgoing, out.store, out.journal.check_ours)
+        out.folder.remove()
         done(url)
     return url
 
@@ -234,6 +264,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleCo
         schema=None if examined.schema is None else examined.schema.content,
         code=code_state(Path.cwd()),
         packages=packages(),
+        lineage=sweep.history.lineage,
     )
 
 
@@ -241,68 +272,6 @@ def _outcome(sweep: Sweep) -> Outcome:
     if sweep.confirmed is not None:
         return "done"
     return "no trial finished" if sweep.search is not None else "data unsuitable"
-
-
-def _reserve(config: SweepConfig, run_id: str) -> Store:
-    """The run's place, known to be writable and free before anything is computed."""
-    check_run_id(run_id)
-    place = open_store(config.export.to, config.export.s3)
-    try:
-        place.check_writable()
-    except StorageFailed as error:
-        raise StorageFailed(f"export.to: {config.export.to} cannot be written: {error}") from error
-    store = place.child(run_id)
-    if store.exists(MANIFEST_FILE):
-        raise RequestInvalid(f"{store.address()} is published already: choose another run id (--run)")
-    return store
-
-
-def _claim(store: Store, run_id: str) -> None:
-    """Mark the run's place as ours, so that no other process writes there."""
-    owner = {"run_id": run_id, "host": os.uname().nodename, "pid": os.getpid(), "at": datetime.now(UTC).isoformat()}
-    if not store.put_if_absent(OWNER_FILE, canonical_json(owner)):
-        raise RequestInvalid(
-            f"{store.address()} belongs to a run that is going on or did not finish: choose another run id (--run). "
-            f"`raysweep show {store.address()}` shows its trials"
-        )
-
-
-@contextlib.contextmanager
-def _cleared(folder: RunFolder) -> Iterator[None]:
-    """Delete the working folder at the end; after a failure, keep in it what would be lost, and say so."""
-    try:
-        yield
-    except BaseException as error:
-        kept = folder.remove_what_is_private()
-        if isinstance(error, OSError) and not isinstance(error, RaysweepError):
-            what = f"{error.filename or folder.path}: {error.strerror or error}"
-            raise StorageFailed(f"{what}{_where(folder, kept)}") from error
-        if isinstance(error, StorageFailed):
-            raise StorageFailed(f"{error}{_where(folder, kept)}") from error
-        raise
-    folder.remove()
-
-
-def _where(folder: RunFolder, kept: bool) -> str:
-    if (folder.outgoing / MANIFEST_FILE).exists():
-        return f". The finished bundle is kept in {folder.outgoing}: copy it to where it belongs"
-    return f". The trials are kept in {folder.path / JOURNAL_FOLDER}" if kept else ""
-
-
-@contextlib.contextmanager
-def _journal(config: SweepConfig, run_id: str, folder: RunFolder) -> Iterator[Record]:
-    """Where the search writes as it goes: beside the bundle where that is a folder, else in the working folder."""
-    base = folder.path if "://" in config.export.to else Path(config.export.to) / run_id
-    path = base / JOURNAL_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with Journal(path) as journal:
-        yield lambda record: journal.append(plain_record(record))
-
-
-def _put_journal(store: Store, folder: RunFolder) -> None:
-    path = folder.path / JOURNAL_FILE
-    if path.exists():
-        store.put(JOURNAL_FILE, path)
 
 
 def _split_summary(split: Split | None) -> str:

@@ -19,13 +19,13 @@ import yaml
 
 import raysweep
 from builders import clean_table
-from raysweep.bundle.locate import JOURNAL_FILE
+from raysweep.storage.epochs import file_key, owner_key
 from raysweep.storage.journal import read_journal
-from raysweep.sweep import OWNER_FILE
 from sweep_builders import quick_space, sweep_keys
 
 RUN = "long"
 WAIT_SECONDS = 120
+JOURNAL_FILE, OWNER_FILE = file_key(1), owner_key(1)
 
 
 @dataclass
@@ -138,7 +138,7 @@ def test_ctrl_c_twice_stops_now(tmp_path: Path, command):
         assert run.end() == 130, run.err
         assert "raysweep: stopped by the user" in run.err
         assert "Traceback" not in run.err
-        assert files_below(run.bundle) == [OWNER_FILE, JOURNAL_FILE]
+        assert files_below(run.bundle) == [JOURNAL_FILE, OWNER_FILE]
         assert files_below(run.home) == []
         check_journal_is_shown(run, command)
 
@@ -160,14 +160,37 @@ def test_a_killed_driver_leaves_its_journal_and_nothing_that_looks_whole(
         run.wait_for_trials()
         run.process.kill()
         assert run.end() == -signal.SIGKILL
-    assert files_below(run.bundle) == [OWNER_FILE, JOURNAL_FILE]
+    assert files_below(run.bundle) == [JOURNAL_FILE, OWNER_FILE]
     check_journal_is_shown(run, command)
     assert command("verify", run.bundle).code == 2
     working = run.home / "runs" / RUN
     assert stat.S_IMODE(working.stat().st_mode) == 0o700
     monkeypatch.setenv("RAYSWEEP_HOME", str(run.home))
     monkeypatch.chdir(tmp_path)
-    again = command("run", "sweep.yaml", "--run", RUN)
+    again = command("run", "sweep.yaml", "--run", RUN, "--set", "search.trials=3")
     assert again.code == 2
-    assert "--run" in again.err
-    assert "show" in again.err
+    assert f"raysweep resume {RUN}" in again.err
+
+
+def test_a_killed_driver_is_gone_on_with(tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch):
+    with long_sweep(tmp_path) as run:
+        run.wait_for_trials()
+        run.process.kill()
+        run.end()
+    before = read_journal(run.bundle / JOURNAL_FILE)
+    proposed = sum(one["event"] == "proposed" for one in before)
+    ended = {one["candidate"] for one in before if one["event"] == "ended"}
+    monkeypatch.setenv("RAYSWEEP_HOME", str(run.home))
+    monkeypatch.chdir(tmp_path)
+    ran = command("resume", RUN, "--set", f"search.trials={proposed + 1}", "--json")
+    assert ran.code in {0, 7}, ran.err
+    document = json.loads(ran.out)
+    assert document["run_id"] == RUN
+    assert document["search"]["trials"] == proposed + 1
+    after = read_journal(run.bundle / file_key(2))
+    assert after[0]["event"] == "resumed"
+    assert after[0]["read"] == {"1": len(before)}
+    assert ended.isdisjoint(one["candidate"] for one in after if one["event"] == "started")
+    assert raysweep.verify(run.bundle).ok
+    assert files_below(run.home) == []
+    assert command("run", "sweep.yaml", "--run", RUN).code == 2

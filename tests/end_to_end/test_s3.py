@@ -115,7 +115,7 @@ def test_the_process_ends_well(exported: Exported):
 
 def test_the_files_are_the_same(exported: Exported):
     assert journal_aside(exported.objects) == journal_aside(bundle_files(exported.folder))
-    assert "journal/trials.jsonl" in exported.objects
+    assert "journal/000001-000001.jsonl" in exported.objects
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_the_bundle_has_exactly_the_files_of_the_design(done: Done):
         expected |= {*learner, f"{folder}/preprocess.skops"}
     expected |= {f"best/{rank:02d}/params.json" for rank in range(1, TOP + 1)}
     assert set(files) == expected
-    assert (done.folder / "journal/trials.jsonl").is_file()
+    assert (done.folder / "journal/000001.jsonl").is_file()
 
 
 def test_the_bundle_verifies(done: Done):

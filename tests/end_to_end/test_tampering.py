@@ -68,7 +68,7 @@ def test_a_good_bundle_verifies(good: Path):
 
 
 def test_the_journal_is_not_looked_at(bundle: Path):
-    (bundle / "journal/trials.jsonl").write_text("torn")
+    (bundle / "journal/000001.jsonl").write_text("torn")
     (bundle / "journal/more").write_text("")
     assert raysweep.verify(bundle).ok
 

@@ -169,7 +169,7 @@ def test_the_leaderboard_folds_no_name_on_a_narrow_terminal(width: int) -> None:
 def test_only_a_finished_run_is_to_be_verified() -> None:
     assert "raysweep verify runs/a" in str(next_steps("runs/a", has_model=False))
     assert str(next_steps("runs/a", has_model=False, finished=False)).split() == [
-        *["folder", "runs/a", "raysweep", "show", "runs/a"]
+        *["folder", "runs/a", "raysweep", "show", "runs/a", "raysweep", "resume", "runs/a"]
     ]
 
 

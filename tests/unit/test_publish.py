@@ -52,8 +52,8 @@ def test_a_published_run_is_left_as_it_is(bundle, tmp_path):
 
 def test_the_journal_is_no_artifact(bundle):
     (bundle / "journal").mkdir()
-    (bundle / "journal/trials.jsonl").write_text("{}")
-    assert "journal/trials.jsonl" not in [artifact.path for artifact in list_artifacts(bundle)]
+    (bundle / "journal/000001.jsonl").write_text("{}")
+    assert "journal/000001.jsonl" not in [artifact.path for artifact in list_artifacts(bundle)]
 
 
 def test_a_secret_is_refused_by_its_name_alone(bundle):

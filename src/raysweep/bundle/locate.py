@@ -12,7 +12,6 @@ from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-JOURNAL_FILE = f"{JOURNAL_FOLDER}trials.jsonl"
 
 
 def open_run(run: str | Path, s3: S3Config | None = None, *, home: str = "runs") -> Store:

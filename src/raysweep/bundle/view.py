@@ -10,10 +10,12 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raysweep.bundle.locate import JOURNAL_FILE, read_manifest
+from raysweep.bundle.locate import read_manifest
 from raysweep.errors import NotFound
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.records.metric import METRICS
+from raysweep.storage.epoch_records import holds_records
+from raysweep.storage.run_journal import read_run_journal
 from raysweep.storage.store import Store
 
 _SHOWN: Final = (
@@ -61,6 +63,7 @@ def view_run(store: Store) -> RunView:
     Raises:
         NotFound: the place holds neither a bundle nor a journal.
         BundleRefused: the manifest cannot be read.
+        RaysweepError: the journal of a run that has not finished is damaged.
     """
     present = {one.key for one in store.list()}
     if MANIFEST_FILE not in present:
@@ -105,15 +108,11 @@ def _shown(row: dict[str, Any], rungs: int) -> dict[str, Any]:
 
 
 def _unfinished(store: Store, present: set[str]) -> RunView:
-    if JOURNAL_FILE not in present:
+    if not holds_records(present):
         raise NotFound(f"{store.address()} holds neither a bundle ({MANIFEST_FILE}) nor a journal of a run")
     trials: dict[int, dict[str, Any]] = {}
     measured: dict[str, str] = {}
-    for line in store.get(JOURNAL_FILE).splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            break  # the line that was being written when the run died
+    for record in read_run_journal(store):
         _replay(record, trials, measured)
     run_id = store.address().rstrip("/").rpartition("/")[2]
     ordered = sorted(trials.values(), key=_rank)

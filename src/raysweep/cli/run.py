@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 SHOWN_TRIALS = 10
 
 RunId = Annotated[
-    str | None, typer.Option("--run", metavar="ID", help="Name of the run's folder. Default: name, time, six digits.")
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="ID",
+        help="Name of the run's folder; a run of that name that has not finished goes on. Default: name, time, six "
+        "digits.",
+    ),
 ]
 
 
@@ -43,6 +49,7 @@ def run(
     Examples:
       raysweep run sweep.yaml
       raysweep run sweep.yaml --set search.trials=20 --set export.to=s3://bucket/runs
+      raysweep run sweep.yaml --run nightly          the same line again, after a crash, goes on with the run
       raysweep run sweep.yaml --json > result.json
     """
 

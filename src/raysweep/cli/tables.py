@@ -195,10 +195,11 @@ def verdict_panel(check: FinalCheck) -> Panel:
 
 
 def next_steps(url: str, *, has_model: bool, finished: bool = True) -> Text:
-    """Where the bundle is, and what to do with it; a run that is not finished can only be looked at again."""
+    """Where the bundle is, and what to do with it; a run that is not finished can be gone on with."""
     quoted = shlex.quote(url)
     if not finished:
-        return Text(f"folder  {url}\n        raysweep show {quoted}", no_wrap=True, overflow="ignore")
+        lines = [f"folder  {url}", f"        raysweep show {quoted}", f"        raysweep resume {quoted}"]
+        return Text("\n".join(lines), no_wrap=True, overflow="ignore")
     lines = [f"bundle  {url}", f"        raysweep show {quoted}", f"        raysweep verify {quoted}"]
     if has_model:
         lines += [

@@ -137,7 +137,12 @@ class FinalCheckRecord(Document):
 
 
 class Manifest(Document):
-    """What stands in manifest.json."""
+    """What stands in manifest.json.
+
+    Attributes:
+        lineage: the published runs whose trials this one started from, oldest first, each as
+            `<run id>@sha256:<of its manifest>`.
+    """
 
     schema_version: Literal[1]
     raysweep: str

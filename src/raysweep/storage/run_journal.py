@@ -184,7 +184,8 @@ def begin_epoch(
     if owner.epoch == 1:
         return journal, []
     read = {str(epoch): len(records) for epoch, records in found.items()}
-    first = {"event": RESUMED, "epoch": owner.epoch, "at": owner.at, "host": owner.host, "pid": owner.pid, "read": read}
+    who = {"claimed": owner.at, "host": owner.host, "pid": owner.pid}
+    first = {"event": RESUMED, "epoch": owner.epoch, **who, "read": read}
     for record in (first, *unput):
         journal.append(record)
     return journal, [*(record for records in found.values() for record in records), first, *unput]

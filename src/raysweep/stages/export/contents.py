@@ -38,6 +38,7 @@ class BundleContents:
         best: the best trials, fitted on training rows, the winner first.
         training: the training rows, for the golden file; None where there is no model.
         schema: the file of the user's own schema (`checks.schema`); None where there is none.
+        lineage: the published runs that this one goes on from, oldest first.
     """
 
     view: ReportInput
@@ -49,6 +50,7 @@ class BundleContents:
     code: CodeState
     packages: Mapping[str, str]
     schema: bytes | None = None
+    lineage: tuple[str, ...] = ()
 
 
 def write_contents(contents: BundleContents, folder: Path) -> None:

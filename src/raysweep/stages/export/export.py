@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from raysweep.config import SweepConfig
@@ -32,20 +33,24 @@ from raysweep.storage.store import Store
 from raysweep.training.trusted import TRUSTED_TYPES
 
 
-def export_bundle(contents: BundleContents, folder: Path, store: Store) -> str:
+def export_bundle(
+    contents: BundleContents, folder: Path, store: Store, check_ours: Callable[[], None] = lambda: None
+) -> str:
     """Publish what the sweep has; returns the bundle's address.
 
     Args:
         contents: what there is.
         folder: an empty folder of the driver's.
         store: the run's own place.
+        check_ours: raises once another driver goes on with the run.
 
     Raises:
+        RunTakenOver: by `check_ours`.
         StorageFailed: the store refuses; `folder` then holds the whole bundle.
     """
     write_contents(contents, folder)
     seal(make_manifest(contents, list_artifacts(folder)), folder)
-    publish(folder, store)
+    publish(folder, store, check_ours)
     return store.address()
 
 
@@ -69,6 +74,7 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
         config_sha256=digest(view.config),
         code=contents.code.record,
         environment=environment(dict(contents.packages)),
+        lineage=contents.lineage,
     )
 
 

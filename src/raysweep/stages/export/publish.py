@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -50,13 +50,20 @@ def seal(manifest: Manifest, folder: Path) -> None:
     _refuse_secrets(folder.rglob("*"), os.environ)
 
 
-def publish(folder: Path, store: Store) -> None:
+def publish(folder: Path, store: Store, check_ours: Callable[[], None] = lambda: None) -> None:
     """Put every file of a whole bundle, the sums and the manifest last.
 
+    Args:
+        folder: the bundle.
+        store: the run's own place.
+        check_ours: raises once another driver goes on with the run; asked first, and before the manifest.
+
     Raises:
+        RunTakenOver: by `check_ours`; what was put is no bundle.
         RequestInvalid: the run is published already; nothing was put.
         StorageFailed: the store refuses; without a manifest, what was put is no bundle.
     """
+    check_ours()
     if store.exists(MANIFEST_FILE):
         raise _published_already(store)
     last = (SUMS_FILE, MANIFEST_FILE)
@@ -64,6 +71,7 @@ def publish(folder: Path, store: Store) -> None:
         if path.is_file() and path.relative_to(folder).as_posix() not in last:
             store.put(path.relative_to(folder).as_posix(), path)
     store.put(SUMS_FILE, folder / SUMS_FILE)
+    check_ours()
     if not store.put_if_absent(MANIFEST_FILE, folder / MANIFEST_FILE):
         raise _published_already(store)
 

@@ -1,0 +1,219 @@
+"""Where a run lives: its place in the store, its journal, its private folder here; and how a run is gone on with."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from raysweep.bundle.locate import open_run
+from raysweep.config import S3Config, SweepConfig, load_config
+from raysweep.errors import NotFound, RaysweepError, RequestInvalid, RunTakenOver, StorageFailed
+from raysweep.events import Listener, Said
+from raysweep.history import (
+    History,
+    check_changes,
+    check_same_request,
+    differences,
+    lineage_record,
+    sweep_record,
+)
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE
+from raysweep.runtime.run_folder import RunFolder, check_run_id, new_run_id
+from raysweep.storage.epochs import last_epoch, this_driver
+from raysweep.storage.open_store import open_store
+from raysweep.storage.run_journal import RunJournal, begin_epoch, put_history, read_run_journal
+from raysweep.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A run that is to be gone on with.
+
+    Attributes:
+        history: what it has recorded.
+        lineage: its `<run id>@sha256:<of its manifest>` where it is published: a new run then starts from its records.
+            Empty for a run that has not finished, which goes on in its own place.
+    """
+
+    history: History
+    lineage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A run's own place, known to be writable.
+
+    Attributes:
+        history: what the run, or the one that it starts from, has recorded so far.
+        lineage: as in `Earlier`.
+    """
+
+    store: Store
+    run_id: str
+    history: History = field(repr=False)
+    lineage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `resume` asks a sweep for."""
+
+    config: SweepConfig
+    run_id: str
+    earlier: Earlier
+
+
+def plan_resume(run: str | Path, overrides: Sequence[str], run_id: str | None, s3: S3Config | None) -> Plan:
+    """What a run was asked, out of its journal, with what is to change.
+
+    Args:
+        run: a path, an address, or an id below `runs/`.
+        overrides: `path=value` assignments.
+        run_id: the id of the new run, where `run` is published; None makes one.
+        s3: how to reach an `s3://` address; the AWS environment, and then what the run itself says, when None.
+
+    Raises:
+        NotFound: there is no such run, or it has recorded nothing.
+        RequestInvalid: something would change that must not, or a run that goes on should get another id.
+    """
+    store = open_run(run, s3)
+    history = read_history(store)
+    recorded = history.config()
+    place, _, name = store.address().rstrip("/").rpartition("/")
+    if recorded is None:
+        raise NotFound(
+            f"{store.address()} has no journal that says what was asked, so that nothing can be gone on with: start it "
+            f"again with `raysweep run SWEEP --run {name}`"
+        )
+    export = recorded.export.model_copy(update={"to": place, **({} if s3 is None else {"s3": s3})})
+    before = recorded.model_copy(update={"export": export})
+    config = load_config(before, overrides=overrides)
+    check_changes(before, config)
+    if store.exists(MANIFEST_FILE):
+        new_id = new_run_id(config.name, datetime.now(UTC)) if run_id is None else run_id
+        sha256 = hashlib.sha256(store.get(MANIFEST_FILE)).hexdigest()
+        return Plan(config, new_id, Earlier(history, lineage_record(name, sha256)["of"]))
+    if run_id not in {None, name}:
+        raise RequestInvalid(
+            f"{store.address()} has not finished: it goes on in its own place, and keeps its id; leave --run out"
+        )
+    return Plan(config, name, Earlier(history))
+
+
+def read_history(store: Store) -> History:
+    """What a run has recorded so far."""
+    return History(tuple(read_run_journal(store)), last_epoch(store))
+
+
+def reserve(config: SweepConfig, run_id: str, earlier: Earlier | None) -> Place:
+    """The run's place, known to be writable before anything is computed, and to hold nothing of another run.
+
+    Raises:
+        RequestInvalid: it is published already, or was asked something else.
+        StorageFailed: it cannot be written.
+    """
+    check_run_id(run_id)
+    folder = open_store(config.export.to, config.export.s3)
+    try:
+        folder.check_writable()
+    except StorageFailed as error:
+        raise StorageFailed(f"export.to: {config.export.to} cannot be written: {error}") from error
+    store = folder.child(run_id)
+    if store.exists(MANIFEST_FILE):
+        raise _published(store, run_id)
+    if earlier is not None and not earlier.lineage:
+        return Place(store, run_id, earlier.history)
+    found = read_history(store)
+    if earlier is not None:
+        if found.epochs:
+            raise RequestInvalid(f"{store.address()} belongs to another run: choose another run id (--run)")
+        return Place(store, run_id, History(earlier.history.records), earlier.lineage)
+    before = found.config()
+    if before is not None:
+        check_same_request(before, config, run_id)
+    return Place(store, run_id, found)
+
+
+def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) -> tuple[RunJournal, History]:
+    """Claim the run for this driver, and write down what is asked.
+
+    Returns:
+        The journal to write to, and all that is in it so far.
+
+    Raises:
+        RequestInvalid: another run has begun here, or the run was published meanwhile.
+        RunTakenOver: another driver has gone on with it meanwhile.
+    """
+    store, epochs = place.store, place.history.epochs
+    if place.lineage:
+        records = ({"event": "lineage", "of": place.lineage}, *place.history.records)
+        put_history(store, this_driver(place.run_id, 1), records)
+        epochs = 1
+
+    def say(sentence: str) -> None:
+        tell(Said(sentence))
+
+    journal, records_so_far = begin_epoch(store, this_driver(place.run_id, epochs + 1), folder.path, say=say)
+    with _closed_on_error(journal):
+        if store.exists(MANIFEST_FILE):
+            raise _published(store, place.run_id)
+        history = History(records_so_far, epochs + 1)
+        if _is_news(history, place.run_id, config):
+            journal.append(sweep_record(place.run_id, config))
+        if history.asked is not None:
+            whose = place.lineage.partition("@")[0] or store.address()
+            say(f"goes on with what {whose} has recorded: {len(records_so_far):,} records")
+    return journal, history
+
+
+@contextlib.contextmanager
+def _closed_on_error(journal: RunJournal) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        journal.__exit__(type(error), error, None)
+        raise
+
+
+def _is_news(history: History, run_id: str, config: SweepConfig) -> bool:
+    """Whether this is not what the journal says already."""
+    before = history.config()
+    if before is None or history.asked is None or history.asked["run_id"] != run_id:
+        return True
+    return bool(differences(before, config))
+
+
+def _published(store: Store, run_id: str) -> RequestInvalid:
+    return RequestInvalid(
+        f"{store.address()} is published already: choose another run id (--run), or start from what it has tried, with "
+        f"more budget or a wider space, by `raysweep resume {run_id} --set search.trials=...`"
+    )
+
+
+@contextlib.contextmanager
+def cleared(folder: RunFolder) -> Iterator[None]:
+    """Delete the working folder at the end; after a failure, keep in it what would be lost, and say so."""
+    try:
+        yield
+    except RunTakenOver:
+        folder.remove()  # the other driver has what counts
+        raise
+    except BaseException as error:
+        kept = folder.remove_what_is_private()
+        if isinstance(error, OSError) and not isinstance(error, RaysweepError):
+            what = f"{error.filename or folder.path}: {error.strerror or error}"
+            raise StorageFailed(f"{what}{_where(folder, kept)}") from error
+        if isinstance(error, StorageFailed):
+            raise StorageFailed(f"{error}{_where(folder, kept)}") from error
+        raise
+    folder.remove()
+
+
+def _where(folder: RunFolder, kept: bool) -> str:
+    if (folder.outgoing / MANIFEST_FILE).exists():
+        return f". The finished bundle is kept in {folder.outgoing}: copy it to where it belongs"
+    return f". The trials are kept in {folder.path / JOURNAL_FOLDER}" if kept else ""

@@ -1,0 +1,334 @@
+"""Going on with a run: what it was asked, what may change, and whose place it is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import raysweep
+from raysweep.config import S3Config, load_config
+from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid, RunTakenOver, StorageFailed
+from raysweep.history import History, check_same_rows, check_same_split, sweep_record
+from raysweep.run_place import Earlier, begin, plan_resume, reserve
+from raysweep.runtime.run_folder import make_run_folder
+from raysweep.stages.export.publish import publish
+from raysweep.storage.open_store import open_store
+from raysweep.storage.run_journal import read_run_journal
+
+RUN = "nightly"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def sweep(tmp_path, *overrides, source="memory:"):
+    keys = {"version": 1, "data": {"source": source, "target": "late"}, "export": {"to": str(tmp_path / "runs")}}
+    return load_config(keys, overrides=overrides)
+
+
+def start(config, run_id=RUN, earlier=None):
+    """A driver, up to where it would search; closed, as if it had been killed."""
+    place = reserve(config, run_id, earlier)
+    folder = make_run_folder(run_id)
+    journal, history = begin(place, config, folder, lambda _: None)
+    return journal, history, folder
+
+
+def leave(config, run_id=RUN, *records):
+    journal, _, folder = start(config, run_id)
+    for record in records:
+        journal.append(record)
+    journal.close()
+    folder.remove()
+    return open_store(config.export.to, S3Config()).child(run_id)
+
+
+def as_published(store):
+    store.put("manifest.json", b"{}")
+    return store
+
+
+def test_what_is_asked_is_the_first_record(tmp_path):
+    config = sweep(tmp_path, "search.trials=7")
+    store = leave(config)
+    (record,) = read_run_journal(store)
+    assert record == sweep_record(RUN, config)
+    assert record["config"]["search"]["trials"] == 7
+    assert History([record]).config() == config
+
+
+def test_the_same_sweep_again_goes_on(tmp_path):
+    config = sweep(tmp_path)
+    store = leave(config, RUN, {"event": "proposed", "number": 0})
+    journal, history, folder = start(config)
+    assert [one["event"] for one in history.records] == ["sweep", "proposed", "resumed"]
+    journal.append({"event": "proposed", "number": 1})
+    journal.close()
+    folder.remove()
+    assert [one["event"] for one in read_run_journal(store)] == ["sweep", "proposed", "resumed", "proposed"]
+
+
+def test_another_sweep_under_the_same_id_is_refused(tmp_path):
+    leave(sweep(tmp_path))
+    other = sweep(tmp_path, "search.trials=7", "split.seed=3", "search.stop.seconds=5")
+    with pytest.raises(RequestInvalid) as refused:
+        reserve(other, RUN, None)
+    message = str(refused.value)
+    assert "search.trials was 100, is 7" in message
+    assert "split.seed was 0, is 3" in message
+    assert f"raysweep resume {RUN}" in message
+    assert "--run" in message
+    assert len(refused.value.problems) == 3
+
+
+def test_another_way_to_write_the_place_is_the_same_sweep(tmp_path):
+    leave(sweep(tmp_path))
+    reserve(sweep(tmp_path, f"export.to={tmp_path}/./runs/", "export.s3.region=eu-1"), RUN, None)
+
+
+def test_a_published_run_is_not_gone_on_with_by_run(tmp_path):
+    as_published(leave(sweep(tmp_path)))
+    with pytest.raises(RequestInvalid, match=r"is published already.*--run.*raysweep resume nightly"):
+        reserve(sweep(tmp_path), RUN, None)
+
+
+def test_a_run_that_was_killed_before_its_first_record_begins_anew(tmp_path):
+    store = open_store(str(tmp_path / "runs"), S3Config()).child(RUN)
+    store.put("journal/owner-000001.json", b"{}")
+    journal, history, _ = start(sweep(tmp_path))
+    journal.close()
+    assert [one["event"] for one in history.records] == ["resumed"]
+    assert [one["event"] for one in read_run_journal(store)] == ["resumed", "sweep"]
+
+
+def test_two_drivers_at_once(tmp_path):
+    config = sweep(tmp_path)
+    leave(config)
+    place = reserve(config, RUN, None)
+    journal, _, _ = start(config)
+    with pytest.raises(RunTakenOver, match="taken over"):
+        begin(place, config, make_run_folder(RUN), lambda _: None)
+    journal.close()
+
+
+def test_two_new_runs_of_one_id(tmp_path):
+    config = sweep(tmp_path)
+    place = reserve(config, RUN, None)
+    journal, _, _ = start(config)
+    with pytest.raises(RequestInvalid, match="choose another run id"):
+        begin(place, config, make_run_folder(RUN), lambda _: None)
+    journal.close()
+
+
+def test_an_old_driver_publishes_nothing(tmp_path):
+    config = sweep(tmp_path)
+    old, _, folder = start(config)
+    store = open_store(str(tmp_path / "runs"), S3Config()).child(RUN)
+    for name in ("report.html", "SHA256SUMS", "manifest.json"):
+        (folder.outgoing / name).write_text(name)
+    new, _, _ = start(config)
+    with pytest.raises(RunTakenOver):
+        publish(folder.outgoing, store, old.check_ours)
+    assert not store.exists("report.html")
+    new.close()
+
+
+def test_a_driver_that_is_overtaken_while_it_publishes_puts_no_manifest(tmp_path):
+    config = sweep(tmp_path)
+    old, _, folder = start(config)
+    store = open_store(str(tmp_path / "runs"), S3Config()).child(RUN)
+    for name in ("report.html", "SHA256SUMS", "manifest.json"):
+        (folder.outgoing / name).write_text(name)
+    checks = []
+
+    def check() -> None:
+        checks.append(store.exists("report.html"))
+        if checks[-1]:
+            start(config)[0].close()
+        old.check_ours()
+
+    with pytest.raises(RunTakenOver):
+        publish(folder.outgoing, store, check)
+    assert checks == [False, True]
+    assert not store.exists("manifest.json")
+
+
+def test_a_run_that_was_published_meanwhile_is_left_alone(tmp_path):
+    config = sweep(tmp_path)
+    store = leave(config)
+    place = reserve(config, RUN, None)
+    as_published(store)
+    with pytest.raises(RequestInvalid, match="published already"):
+        begin(place, config, make_run_folder(RUN), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("search.trials=9", "search.stop.seconds=5", "search.stop.score=0.9", "search.space=xgboost"),
+        *("search.concurrency=1", "search.trial.cpus=2", "cluster.address=auto", "confirm.gates.score=0.5"),
+        *("confirm.refit=training", "export.top=1"),
+    ],
+)
+def test_what_may_change(tmp_path, change):
+    store = leave(sweep(tmp_path))
+    plan = plan_resume(tmp_path / "runs" / RUN, [change], None, None)
+    assert plan.config == sweep(tmp_path, change)
+    assert plan.run_id == RUN
+    journal, _, _ = start(plan.config, plan.run_id, plan.earlier)
+    journal.close()
+    assert History(read_run_journal(store)).config() == sweep(tmp_path, change)
+    assert [one["event"] for one in read_run_journal(store)] == ["sweep", "resumed", "sweep"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("data.target=early", "data.target: the rows, the target or the features would not be the same"),
+        ("data.group=customer", "data.group: the rows"),
+        ("split.seed=1", "split.seed: the parts would not be the same"),
+        ("checks.preset=strict", "checks.preset: what the data checks leave out"),
+        ("search.metric=log_loss", "search.metric: what has been tried was proposed and scored under it"),
+        ("search.seed=1", "search.seed: what has been tried"),
+        ("export.to=elsewhere", "export.to: a run stays where it is"),
+        ("name=other", "name: it is part of what the run is"),
+    ],
+)
+def test_what_may_not_change(tmp_path, change, why):
+    leave(sweep(tmp_path))
+    with pytest.raises(RequestInvalid) as refused:
+        plan_resume(tmp_path / "runs" / RUN, [change, "search.trials=9"], None, None)
+    assert why in str(refused.value)
+    assert len(refused.value.problems) == 1
+    assert "search.trials" in str(refused.value)
+
+
+def test_nothing_changed_is_nothing_written(tmp_path):
+    store = leave(sweep(tmp_path))
+    plan = plan_resume(RUN, [], None, None)
+    journal, _, _ = start(plan.config, plan.run_id, plan.earlier)
+    journal.close()
+    assert [one["event"] for one in read_run_journal(store)] == ["sweep", "resumed"]
+
+
+def test_a_run_goes_on_where_it_is_found(tmp_path):
+    leave(sweep(tmp_path))
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    plan = plan_resume(tmp_path / "moved" / RUN, [], None, None)
+    assert plan.config.export.to == str(tmp_path / "moved")
+
+
+def test_a_run_keeps_its_id_until_it_is_published(tmp_path):
+    leave(sweep(tmp_path))
+    assert plan_resume(RUN, [], RUN, None).run_id == RUN
+    with pytest.raises(RequestInvalid, match="leave --run out"):
+        plan_resume(RUN, [], "other", None)
+
+
+def test_a_published_run_is_the_beginning_of_a_new_one(tmp_path):
+    store = as_published(leave(sweep(tmp_path), RUN, {"event": "proposed", "number": 0}))
+    before = read_run_journal(store)
+    plan = plan_resume(RUN, ["search.trials=200"], "second", None)
+    assert plan.earlier.lineage.startswith(f"{RUN}@sha256:44136fa355b3678a")  # of the bytes {}
+    journal, history, folder = start(plan.config, plan.run_id, plan.earlier)
+    journal.close()
+    folder.remove()
+    assert history.lineage == (plan.earlier.lineage,)
+    assert read_run_journal(store) == before
+    second = open_store(str(tmp_path / "runs"), S3Config()).child("second")
+    assert [one["event"] for one in read_run_journal(second)] == ["lineage", "sweep", "proposed", "resumed", "sweep"]
+    as_published(second)
+    plan = plan_resume("second", [], "third", None)
+    journal, history, _ = start(plan.config, plan.run_id, plan.earlier)
+    journal.close()
+    assert [one.partition("@")[0] for one in history.lineage] == [RUN, "second"]
+
+
+def test_a_new_run_has_an_id_of_its_own(tmp_path):
+    as_published(leave(sweep(tmp_path)))
+    assert plan_resume(RUN, [], None, None).run_id.startswith("sweep-")
+    leave(sweep(tmp_path), "taken")
+    plan = plan_resume(RUN, [], "taken", None)
+    with pytest.raises(RequestInvalid, match="belongs to another run"):
+        reserve(plan.config, plan.run_id, plan.earlier)
+
+
+def test_a_new_run_that_was_killed_goes_on_with_its_lineage(tmp_path):
+    as_published(leave(sweep(tmp_path)))
+    plan = plan_resume(RUN, ["search.trials=200"], "second", None)
+    start(plan.config, plan.run_id, plan.earlier)[0].close()
+    again = plan_resume("second", [], None, None)
+    journal, history, _ = start(again.config, again.run_id, again.earlier)
+    journal.close()
+    assert again.earlier.lineage == ""
+    assert history.lineage == (plan.earlier.lineage,)
+    assert again.config.search.trials == 200
+
+
+def test_there_is_nothing_to_go_on_with(tmp_path):
+    with pytest.raises(NotFound, match="there is no run"):
+        plan_resume(RUN, [], None, None)
+    (tmp_path / "runs" / RUN).mkdir(parents=True)
+    with pytest.raises(NotFound, match=r"no journal.*raysweep run SWEEP --run nightly"):
+        plan_resume(RUN, [], None, None)
+
+
+def test_a_table_in_memory_is_wanted_again(tmp_path):
+    leave(sweep(tmp_path))
+    with pytest.raises(RequestInvalid, match=r"was held in memory.*raysweep.resume\('nightly', data=frame\)"):
+        raysweep.resume(RUN)
+    with pytest.raises(RequestInvalid, match="cannot name another one"):
+        raysweep.resume(RUN, data="table.csv")
+
+
+def test_a_table_in_a_file_is_not_exchanged(tmp_path):
+    leave(sweep(tmp_path, source="table.csv"))
+    with pytest.raises(RequestInvalid, match=r"is about .*table.csv, and goes on with that"):
+        raysweep.resume(RUN, data=object())
+
+
+@dataclasses.dataclass
+class Rows:
+    rows: int
+    row_digest: str
+
+
+def split_of(**changes):
+    parts = {"training": {"rows": 6, "digest": "a"}, "testing": {"rows": 2, "digest": "b"}}
+    return {"event": "split", "parts": parts, "folds": 1, "rows": 8, "row_digest": "abc", "features": ["x"], **changes}
+
+
+def test_changed_rows_are_noticed():
+    history = History([split_of()])
+    check_same_rows(history, Rows(8, "abc"))
+    check_same_rows(History(), Rows(8, "abc"))
+    with pytest.raises(DataUnsuitable, match=r"have changed since the run began: 8 rows .*9 rows"):
+        check_same_rows(history, Rows(9, "abd"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"folds": 5}, "folds that come of them: 1 then, 5 now"),
+        ({"features": ["x", "y"]}, "features that come of them: gone none, new y"),
+        ({"parts": {"training": {"rows": 6, "digest": "z"}}}, "parts that come of them: testing"),
+    ],
+)
+def test_rows_that_are_read_otherwise_are_noticed(changed, says):
+    asked = {"event": "sweep", "raysweep": "0.0.9", "config": {}}
+    history = History([asked, split_of()])
+    check_same_split(history, split_of())
+    with pytest.raises(DataUnsuitable, match=says) as refused:
+        check_same_split(history, split_of(**changed))
+    assert "began with raysweep 0.0.9" in str(refused.value)
+    check_same_split(History(), split_of(**changed))
+
+
+def test_a_place_that_cannot_be_written_is_found_out_first(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(StorageFailed, match=r"export\.to"):
+        reserve(sweep(tmp_path), RUN, Earlier(History()))
