@@ -173,9 +173,14 @@ class SplitConfig(Document):
 
 
 class StopConfig(Document):
-    """When the search ends; the first limit that is met."""
+    """When the search ends; the first limit that is met.
+
+    Attributes:
+        cost: of all slots while the search runs, by `cluster.price_per_hour`.
+    """
 
     seconds: Annotated[float, Field(gt=0)] | None = None
+    cost: Annotated[float, Field(gt=0)] | None = None
     score: float | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
 
@@ -253,10 +258,18 @@ class ExportConfig(Document):
         return address
 
 
+class PriceConfig(Document):
+    """What an hour of one core and of one GPU costs, in any currency."""
+
+    cpu: Annotated[float, Field(ge=0)] = 0
+    gpu: Annotated[float, Field(ge=0)] = 0
+
+
 class ClusterConfig(Document):
     """Which Ray to use: null starts one here, `auto` or an address joins one."""
 
     address: str | None = None
+    price_per_hour: PriceConfig | None = None
 
 
 class SweepConfig(Document):
@@ -271,6 +284,13 @@ class SweepConfig(Document):
     confirm: ConfirmConfig = ConfirmConfig()
     export: ExportConfig = ExportConfig()
     cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _check_cost(self) -> SweepConfig:
+        price = self.cluster.price_per_hour
+        if self.search.stop.cost is not None and (price is None or price.cpu + price.gpu == 0):
+            raise ValueError("search.stop.cost wants to know what an hour costs: set cluster.price_per_hour")
+        return self
 
     @model_validator(mode="after")
     def _check_split(self) -> SweepConfig:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.config import StopConfig
+from raysweep.config import PriceConfig, SearchConfig, StopConfig
 from raysweep.documents import canonical_json
 from raysweep.events import RungReached, TrialEnded, TrialStarted
 from raysweep.records.metric import METRICS
 from raysweep.records.trial import Candidate, RungReport, SearchOutcome, Trial, TrialState
+from raysweep.stages.search.plan import Rates, plan_sentence
 from raysweep.stages.search.rungs import effort_units, efforts_for, max_units
 from raysweep.stages.search.trial_log import Limits, TrialLog, ranked
 
@@ -115,6 +116,28 @@ def test_patience():
 
 def trial(number, score, *, state=TrialState.COMPLETE, effort=1.0):
     return Trial(candidate(number), state, () if score is None else (report(score, 1, effort),))
+
+
+def test_cost():
+    log = TrialLog(AUC, "testing", Limits(9, StopConfig(cost=0.5), 1_000.0, 0.01), lambda _: None, lambda _: None)
+    assert log.why_stop(1_049.9) is None
+    assert log.why_stop(1_050.1) == "search.stop.cost: 0.5 is spent"
+
+
+def test_the_plan_is_told_by_trials_that_ran_to_their_end():
+    def tried(number, seconds, state=TrialState.COMPLETE):
+        return replace(trial(number, 0.5, state=state), slot_seconds=seconds)
+
+    config = SearchConfig(trials=100)
+    rates = Rates.of(config, 4, PriceConfig(cpu=0.9))
+    assert rates.per_second == pytest.approx(0.001)
+    assert plan_sentence([tried(0, 1.0, TrialState.PRUNED)], config, rates) is None
+    said = plan_sentence([tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)], config, rates)
+    assert "about 4 s" in said
+    assert "100 of them at most 100 s" in said
+    assert "about 0.10 by cluster.price_per_hour" in said
+    short = SearchConfig(trials=100, stop=StopConfig(seconds=20))
+    assert "20 or more fit into 20 s" in plan_sentence([tried(0, 4.0)], short, Rates.of(short, 4, None))
 
 
 def test_the_time_in_a_slot_adds_up_over_attempts():

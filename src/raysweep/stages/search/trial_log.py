@@ -23,11 +23,13 @@ class Limits:
     Attributes:
         trials: how many candidates may be tried.
         started: when the search began, seconds since the epoch; earlier by what it had spent before it was resumed.
+        cost_per_second: of all slots.
     """
 
     trials: int
     stop: StopConfig
     started: float
+    cost_per_second: float = 0.0
 
     @property
     def deadline(self) -> float:
@@ -162,6 +164,8 @@ class TrialLog:
         stop = self._limits.stop
         if now >= self._limits.deadline:
             return f"search.stop.seconds: {stop.seconds:g} s are over"
+        if stop.cost is not None and (now - self._limits.started) * self._limits.cost_per_second >= stop.cost:
+            return f"search.stop.cost: {stop.cost:g} is spent"
         best = self._best.whole_score if self._best is not None else None
         if stop.score is not None and best is not None and not self._metric.is_better(stop.score, best):
             return f"search.stop.score: {best:.6g} reaches {stop.score:g}"
