@@ -194,3 +194,19 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path, command, monkeypatch: p
     assert raysweep.verify(run.bundle).ok
     assert files_below(run.home) == []
     assert command("run", "sweep.yaml", "--run", RUN).code == 2
+
+
+def test_the_older_of_two_drivers_is_fenced_off_and_says_so(tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch):
+    with long_sweep(tmp_path) as run:
+        run.wait_for_trials()
+        monkeypatch.setenv("RAYSWEEP_HOME", str(run.home))
+        monkeypatch.chdir(tmp_path)
+        ran = command("resume", RUN, "--set", "search.trials=3", "--json")
+        assert ran.code in {0, 7}, ran.err
+        assert run.end() == 6, run.err
+    assert f"was taken over by process {os.getpid()} on " in run.err
+    assert "raysweep show" in run.err
+    assert "Traceback" not in run.err
+    assert raysweep.verify(run.bundle).ok
+    assert json.loads(ran.out)["run_id"] == RUN
+    assert files_below(run.home) == []
