@@ -92,9 +92,7 @@ def with_raysweep(trials: int, algorithm: str, folder: Path) -> dict[str, float]
         "first": 1000 * float(steps[:SHOWN].mean()),
         "last": 1000 * float(steps[-SHOWN:].mean()),
         "asking": 1000 * asking[0] / trials,
-        "KiB a trial": (memory[-1] - memory[0]) / 1024 / (SHOWN * (len(memory) - 1))
-        if len(memory) > 1
-        else float("nan"),
+        "KiB a trial": growth / 1024,
         "files": sum(len(files) for _, _, files in os.walk(folder)),
     }
 
