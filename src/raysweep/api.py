@@ -43,6 +43,7 @@ class SweepResult:
         search: every trial; `ranking` has those with a score, best first.
         final_check: scores with intervals on validation rows, comparisons, gates, verdict.
         seconds: wall time of the whole sweep.
+        without_model: why the bundle holds parameters and scores but no model; empty where it holds one.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class SweepResult:
     ranking: tuple[Trial, ...] = field(repr=False)
     final_check: FinalCheck = field(repr=False)
     seconds: float
+    without_model: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -79,6 +81,7 @@ class SweepResult:
             "bundle_url": self.bundle_url,
             "verdict": self.verdict.value,
             "reasons": list(self.final_check.reasons),
+            "without_model": self.without_model,
             "metric": self.task.metric.name,
             "validation": plain_record(self.final_check.score),
             "search": {
@@ -96,13 +99,15 @@ class SweepResult:
         check = self.final_check
         return (
             f"<SweepResult {self.run_id}: {check.verdict.value}; {check.metric} {check.score.value:.4g} "
-            f"[{check.score.low:.4g}, {check.score.high:.4g}] on validation; {self.best.family}; {self.bundle_url}>"
+            f"[{check.score.low:.4g}, {check.score.high:.4g}] on validation; {self.best.family}; {self.bundle_url}"
+            f"{'; without a model' if self.without_model else ''}>"
         )
 
     def _repr_html_(self) -> str:
         from raysweep.report.notebook import verdict_html
 
-        return verdict_html(self.final_check) + f"<p><code>{escape(self.bundle_url)}</code></p>"
+        missing = f"<p><b>No model is published</b>: {escape(self.without_model)}</p>" if self.without_model else ""
+        return verdict_html(self.final_check) + missing + f"<p><code>{escape(self.bundle_url)}</code></p>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +370,9 @@ def _check_data(config: SweepConfig, data: object, run: str | Path) -> None:
 
 
 def _result(done: Sweep) -> SweepResult:
+    from raysweep.stages.export.contents import pipeline_of
+    from raysweep.training.own_export import why_no_model
+
     task = done.examined.check.task
     if task is None or done.split is None or done.search is None or done.confirmed is None:
         raise ValueError("a sweep that ended without a final check")
@@ -379,6 +387,7 @@ def _result(done: Sweep) -> SweepResult:
         ranking=done.ranking,
         final_check=done.confirmed.check,
         seconds=done.seconds,
+        without_model=why_no_model(pipeline_of(done.confirmed.shipped)),
     )
 
 

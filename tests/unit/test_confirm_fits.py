@@ -10,7 +10,8 @@ from raysweep.config import TaskKind
 from raysweep.records.metric import metric_for
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, Trial, TrialState
-from raysweep.stages.confirm.ray_confirm import BOTH, TRAINING, _carry_out, _Fit, _rounds_for
+from raysweep.runtime.ray_carry import carry
+from raysweep.stages.confirm.ray_confirm import BOTH, TRAINING, _carry_out, _Fit, _rounds_for, _Setting
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
@@ -41,7 +42,7 @@ def test_a_pruned_default_is_compared_at_its_full_effort(search, to_its_end, tre
     task, rows = search
     with warnings.catch_warnings():
         fit = _Fit(pruned_default(task, rows), TRAINING, to_its_end=to_its_end)
-        fitted = _carry_out(fit, rows, task, TrialRules((1.0,), threads=1), 0)
+        fitted = _carry_out(fit, rows, _Setting(task, TrialRules((1.0,), threads=1), 0, carry(())))
     assert fitted.learner.learner.rounds == trees
     assert fitted.rows == 200
 
@@ -52,5 +53,5 @@ def test_more_rows_carry_more_rounds(search):
     assert _rounds_for(trial, 200, rows) == 4
     assert _rounds_for(trial, 300, rows) == 6
     with warnings.catch_warnings():
-        fitted = _carry_out(_Fit(trial, BOTH), rows, task, RULES, 0)
+        fitted = _carry_out(_Fit(trial, BOTH), rows, _Setting(task, RULES, 0, carry(())))
     assert (fitted.rows, fitted.learner.learner.rounds) == (300, 6)

@@ -19,10 +19,11 @@ from raysweep.bundle.locate import read_manifest
 from raysweep.config import TaskKind
 from raysweep.documents import shorten, suggest
 from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
-from raysweep.records.manifest import MODEL_FOLDER, Manifest, Signature
+from raysweep.records.manifest import MODEL_FOLDER, Manifest, ModelRecord, Signature
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import arrow_type_of, canonical_array
 from raysweep.storage.store import Store
+from raysweep.training.families import ENTRY_POINTS, families
 from raysweep.training.learner import FitSetting, Floats
 from raysweep.training.metrics import predicted_codes
 from raysweep.training.pipeline import Pipeline, load_pipeline
@@ -101,7 +102,9 @@ def open_model(store: Store) -> Model:
     """
     manifest = read_manifest(store)
     if manifest.model is None or manifest.signature is None:
-        raise BundleRefused(f"{store.address()} holds no model: the sweep ended with {manifest.outcome!r}")
+        why = manifest.without_model or f"the sweep ended with {manifest.outcome!r}"
+        raise BundleRefused(f"{store.address()} holds no model: {why}")
+    _refuse_unknown_family(manifest.model)
     with tempfile.TemporaryDirectory(prefix="raysweep-model-") as folder:
         _fetch(store, manifest, Path(folder))
         setting = FitSetting(
@@ -119,6 +122,18 @@ def open_model(store: Store) -> Model:
             )
     verdict = manifest.final_check.verdict if manifest.final_check else "not checked"
     return Model(store.address(), manifest.signature, verdict, pipeline)
+
+
+def _refuse_unknown_family(model: ModelRecord) -> None:
+    """Code that a bundle names is never imported because it does: this process has to know the family already."""
+    if model.family in families() or model.estimator is None:
+        return
+    raise BundleRefused(
+        f"the model is of the family {model.family!r}, an estimator of somebody's own that this process does not know: "
+        f"{model.estimator} ({model.package or 'in no installed package'}). Import it and call "
+        "raysweep.register_family as the sweep did, or install a package that has it as an entry point in "
+        f"{ENTRY_POINTS}"
+    )
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class ModelRecord(Document):
         rounds: trees or boosting rounds, for a family that grows in rounds.
         prepare_sha256: over the canonical JSON of `model/prepare.json`; None where the columns are not prepared.
         trusted_types: what its skops files may hold.
+        estimator: the dotted name of a user's own class that loading needs; None for the families of raysweep.
+        package: name and version of the package that it was in; None where it was in none.
     """
 
     family: str
@@ -64,6 +66,8 @@ class ModelRecord(Document):
     files: tuple[str, ...]
     trusted_types: tuple[str, ...]
     prepare_sha256: str | None = None
+    estimator: str | None = None
+    package: str | None = None
 
 
 class WaivedFinding(Document):
@@ -140,6 +144,7 @@ class Manifest(Document):
     """What stands in manifest.json.
 
     Attributes:
+        without_model: why there is no model though one was checked finally; its parameters are in config/params.json.
         lineage: the published runs whose trials this one started from, oldest first, each as
             `<run id>@sha256:<of its manifest>`.
     """
@@ -153,6 +158,7 @@ class Manifest(Document):
     artifacts: tuple[Artifact, ...]
     signature: Signature | None = None
     model: ModelRecord | None = None
+    without_model: str = ""
     data: DataRecord
     split: SplitRecord | None = None
     search: SearchRecord | None = None

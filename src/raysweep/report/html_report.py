@@ -49,9 +49,10 @@ def _verdict(view: ReportInput) -> Html:
         words = "There is no model, and so no score: the sweep ended before the final check."
         return tag("div", tag("b", view.headline), tag("p", words), class_=f"verdict {style}")
     reasons = tag("ul", *(tag("li", reason) for reason in check.reasons))
+    missing = tag("p", tag("b", "No model is published: "), view.without_model) if view.without_model else Html()
     return join(
         (
-            tag("div", tag("b", view.headline), verdict_lines(check), class_=f"verdict {style}"),
+            tag("div", tag("b", view.headline), verdict_lines(check), missing, class_=f"verdict {style}"),
             section(f"{check.metric} on validation", draw_scores(check)),
             section("Why", reasons, gates_table(check)),
         )
@@ -145,7 +146,7 @@ def _split(view: ReportInput) -> Html:
 
 
 def _loading(view: ReportInput) -> Html:
-    if view.final_check is None:
+    if view.final_check is None or view.without_model:
         return Html()
     address = view.bundle_address
     python = f"import raysweep\nmodel = raysweep.load_model({address!r})\nmodel.predict(frame)"

@@ -51,6 +51,8 @@ def _verdict(view: ReportInput) -> list[str]:
         return [*lines, "There is no model: the sweep ended before the final check."]
     said = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check)]
     gates = ((gate.name, gate.outcome.value, gate.reason) for gate in check.gates)
+    if view.without_model:
+        lines += [f"**No model is published**: {plain(view.without_model)}.", ""]
     return [*lines, *_bullets(said), "", *_table(("gate", "outcome", "reason"), gates)]
 
 
@@ -156,7 +158,7 @@ def _search(view: ReportInput) -> list[str]:
 
 
 def _loading(view: ReportInput) -> list[str]:
-    if view.final_check is None:
+    if view.final_check is None or view.without_model:
         return []
     address = " ".join(view.bundle_address.split())
     return [

@@ -44,6 +44,7 @@ class ReportInput:
         outcome: what came of the sweep, in words.
         prepare: the rules of `data.prepare`.
         aim, usable: see `DataView`.
+        without_model: why no model is published though one was checked finally, in words.
     """
 
     run_id: str
@@ -62,6 +63,7 @@ class ReportInput:
     prepare: tuple[Rule, ...] = ()
     aim: LearningTask | None = None
     usable: Any = field(default=None, repr=False, compare=False)
+    without_model: str = ""
 
     @property
     def data(self) -> DataView:

@@ -1,63 +1,26 @@
 """The registry of families: what each can learn, its parameters with their defaults, how it wants its columns.
 
-A family is an algorithm as the search sees it. This module imports no learner: `Family.learner` names the class that
-does the work, and it is imported in the process that fits. Installed packages add families through the entry point
-group `raysweep.families` (each entry point is a `Family`).
+This module imports no learner: `Family.learner` names the class that does the work. Installed packages add families
+through the entry point group `raysweep.families` (each entry point is a `Family` of its own name); a program adds them
+by `raysweep.register_family`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, cast
+from importlib.metadata import EntryPoint, entry_points
 
 from raysweep.config import TaskKind
 from raysweep.documents import suggest
 from raysweep.errors import RequestInvalid
 from raysweep.space import FamilySpace, ParamValue, SearchSpace, check_families
-
-if TYPE_CHECKING:
-    from raysweep.training.learner import Learner
+from raysweep.training.family import Family
 
 _CLASSES = frozenset({TaskKind.BINARY, TaskKind.MULTICLASS})
 _NUMBERS = frozenset({TaskKind.REGRESSION})
 _ANY = _CLASSES | _NUMBERS
 ENTRY_POINTS = "raysweep.families"
-ENCODINGS = ("ordinal", "native", "onehot", "target")
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """An algorithm as the search sees it.
-
-    Attributes:
-        tasks: what it can learn.
-        defaults: every parameter that it knows, with the value that the library itself would use. They are always the
-            first candidate of the family.
-        rounds: full effort in rounds where the space does not say; None for a family that does not grow in rounds and
-            spends more effort on more rows instead.
-        learner: `module:Class` of its `raysweep.training.learner.Learner`.
-        scaled: whether numbers are standardized and their gaps filled with the median.
-        uses_gpu: whether it can run on a GPU.
-        encodings: those of `raysweep.training.preprocess` that it can take.
-    """
-
-    name: str
-    tasks: frozenset[TaskKind]
-    defaults: Mapping[str, ParamValue]
-    learner: str
-    rounds: int | None = None
-    scaled: bool = False
-    uses_gpu: bool = False
-    encodings: tuple[str, ...] = ENCODINGS
-
-    def load_learner(self) -> type[Learner]:
-        """The class that fits it; imports the library it needs."""
-        module, _, name = self.learner.partition(":")
-        return cast("type[Learner]", getattr(import_module(module), name))
 
 
 _SKLEARN = "raysweep.training.sklearn_family"
@@ -157,14 +120,69 @@ _SHIPPED = (
 )
 
 
-@cache
+_registered: dict[str, Family] = {}
+
+
 def families() -> Mapping[str, Family]:
-    """Every family by name: the shipped ones, then those of installed packages."""
+    """Every family by name: the shipped ones, those of installed packages, those that were registered."""
+    return {**_installed(), **_registered}
+
+
+def added_families() -> tuple[Family, ...]:
+    """Those that are not shipped; another process has to be told of them."""
+    shipped = {family.name for family in _SHIPPED}
+    return tuple(family for name, family in families().items() if name not in shipped)
+
+
+def register(family: Family) -> None:
+    """Add a family in this process, or replace the one that was registered under its name.
+
+    Raises:
+        RequestInvalid: a shipped family or one of an installed package has that name.
+    """
+    if any(shipped.name == family.name for shipped in _SHIPPED):
+        raise RequestInvalid(f"{family.name!r} is a family that comes with raysweep; choose another name")
+    for point in entry_points(group=ENTRY_POINTS, name=family.name):
+        raise RequestInvalid(
+            f"{family.name!r} is a family of the installed package {_package(point)}; choose another name, or, in that "
+            "package itself, make the family with raysweep.make_family"
+        )
+    _registered[family.name] = family
+
+
+def take_up(added: Iterable[Family]) -> None:
+    """Know the families that another process has added."""
+    _registered.update({family.name: family for family in added})
+
+
+@cache
+def _installed() -> Mapping[str, Family]:
     known = {family.name: family for family in _SHIPPED}
     for point in entry_points(group=ENTRY_POINTS):
-        family = point.load()
-        known.setdefault(family.name, family)
+        known.setdefault(point.name, _load(point))
     return known
+
+
+def _load(point: EntryPoint) -> Family:
+    """The family behind an entry point.
+
+    Raises:
+        RequestInvalid: it cannot be imported, is no `Family`, or has another name.
+    """
+    place = f"the entry point {point.name!r} of the package {_package(point)} in the group {ENTRY_POINTS}"
+    try:
+        family = point.load()
+    except Exception as error:  # what other people's code raises at import
+        raise RequestInvalid(f"{place} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(family, Family):
+        raise RequestInvalid(f"{place} is a {type(family).__name__}, not what raysweep.make_family gives")
+    if family.name != point.name:
+        raise RequestInvalid(f"{place} is a family that calls itself {family.name!r}; let both have one name")
+    return family
+
+
+def _package(point: EntryPoint) -> str:
+    return "?" if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
 def fitting_space(space: SearchSpace, task: TaskKind) -> tuple[SearchSpace, tuple[str, ...]]:

@@ -40,6 +40,7 @@ class SklearnLearner:
         classifier, regressor: the estimator classes; None where the family cannot learn that.
         growing: the estimator's parameter that counts rounds, which `warm_start` adds to; empty where there is none,
             and then a smaller effort is a fit on fewer rows.
+        trusted: the types that its file may hold beside those of raysweep's list.
     """
 
     classifier: ClassVar[type[Any] | None] = None
@@ -49,6 +50,7 @@ class SklearnLearner:
     seeded: ClassVar[bool] = True
     threaded: ClassVar[bool] = True
     weighted: ClassVar[bool] = True
+    trusted: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None:
         self.rounds: int | None = 0 if self.growing else None
@@ -91,16 +93,22 @@ class SklearnLearner:
     def load(cls, folder: Path, setting: FitSetting) -> SklearnLearner:
         """Read an estimator that `save` wrote; refuses types that are not on raysweep's list."""
         learner = cls({}, setting)
-        learner._model = load_trusted(folder / MODEL_FILE)
+        learner._model = load_trusted(folder / MODEL_FILE, cls.trusted)
         if hasattr(learner._model, "n_jobs"):
             learner._model.n_jobs = setting.threads
         learner.finished = True
         return learner
 
-    def _make(self, rows: int) -> Any:  # noqa: ARG002 - neighbours need it
+    @property
+    def kind(self) -> type[Any]:
+        """The estimator class that learns the task."""
         kind = self.regressor if self._setting.task is TaskKind.REGRESSION else self.classifier
         if kind is None:
             raise ValueError(f"{type(self).__name__} cannot learn a {self._setting.task} task")
+        return kind
+
+    def _make(self, rows: int) -> Any:  # noqa: ARG002 - neighbours need it
+        kind = self.kind
         options = {**self.fixed, **self._params}
         if self.seeded:
             options["random_state"] = self._setting.seed % 2**31

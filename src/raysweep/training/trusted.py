@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,27 +25,34 @@ TRUSTED_TYPES: Final = (
 )
 
 
-def load_trusted(path: Path) -> Any:
+def load_trusted(path: Path, declared: Iterable[str] = ()) -> Any:
     """The object in a skops file.
+
+    Args:
+        path: of the file.
+        declared: the types that a family of this process has declared beside raysweep's own list.
 
     Raises:
         BundleRefused: the file holds other types, or is no skops file.
     """
     try:
-        found = skops.io.get_untrusted_types(file=path)
-        _refuse_others(found, path)
-        return skops.io.load(path, trusted=found)
+        _refuse(undeclared_types(path, declared), path)
+        return skops.io.load(path, trusted=[*TRUSTED_TYPES, *declared])
     except BundleRefused:
         raise
     except Exception as error:  # what a broken archive makes skops raise is of many types
         raise BundleRefused(f"{path.name} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _refuse_others(found: list[str], path: Path) -> None:
-    refused = sorted(set(found) - set(TRUSTED_TYPES))
-    if refused:
+def undeclared_types(path: Path, declared: Iterable[str] = ()) -> tuple[str, ...]:
+    """The types in a skops file that `load_trusted` would refuse."""
+    return tuple(sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES) - set(declared)))
+
+
+def _refuse(types: tuple[str, ...], path: Path) -> None:
+    if types:
         raise BundleRefused(
-            f"{path.name} holds types that raysweep does not trust: {', '.join(refused[:10])}. "
+            f"{path.name} holds types that raysweep does not trust: {', '.join(types[:10])}. "
             "Nothing of it was loaded; get the bundle from its source again",
-            problems=refused,
+            problems=types,
         )

@@ -15,9 +15,11 @@ from raysweep.config import SweepConfig
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import FittedModel, Trial, TrialState
+from raysweep.runtime.ray_carry import Carried, carry
 from raysweep.stages.confirm.final_check import Evidence, Scored, check_finally
 from raysweep.training.dummy import dummy_predictions
 from raysweep.training.evaluate import TrialRules, evaluate
+from raysweep.training.families import added_families, take_up
 from raysweep.training.pipeline import Pipeline, fit_pipeline
 from raysweep.training.row_file import read_rows
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
@@ -54,6 +56,16 @@ class _Fit:
     trial: Trial
     on: str
     to_its_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all fits have in common; `added` holds the families that raysweep does not ship."""
+
+    task: LearningTask
+    rules: TrialRules
+    seed: int
+    added: Carried
 
 
 def confirm_winner(
@@ -107,12 +119,15 @@ def _fit_all(fits: dict[str, _Fit], task: LearningTask, split: Split, config: Sw
     trial = config.search.trial
     rules = TrialRules((1.0,), trial.cpus, "cuda" if trial.gpus else "cpu")
     carry_out = ray.remote(_carry_out).options(num_cpus=trial.cpus, num_gpus=trial.gpus)
-    running = [carry_out.remote(fit, split.search_data, task, rules, config.search.seed) for fit in fits.values()]
+    setting = _Setting(task, rules, config.search.seed, carry(added_families()))
+    running = [carry_out.remote(fit, split.search_data, setting) for fit in fits.values()]
     return dict(zip(fits, ray.get(running), strict=True))
 
 
-def _carry_out(fit: _Fit, rows: SearchRows, task: LearningTask, rules: TrialRules, seed: int) -> FittedModel:
+def _carry_out(fit: _Fit, rows: SearchRows, setting: _Setting) -> FittedModel:
     warnings.simplefilter("ignore")  # a worker process of ours: learners warn about what is merely unusual
+    take_up(setting.added.unpack())
+    task, rules, seed = setting.task, setting.rules, setting.seed
     started = time.perf_counter()
     block = rows.training if fit.on == TRAINING else rows.training.joined(rows.testing)
     trial = fit.trial

@@ -19,6 +19,7 @@ from raysweep.report.view import ReportInput
 from raysweep.stages.export.environment import CodeState, environment
 from raysweep.stages.export.golden import write_golden
 from raysweep.stages.export.trials_table import write_trials
+from raysweep.training.own_export import why_no_model
 from raysweep.training.pipeline import Pipeline
 from raysweep.training.trial_data import RowBlock
 
@@ -139,17 +140,21 @@ def standing_alone(config: SweepConfig) -> SweepConfig:
 def _write_models(contents: BundleContents, folder: Path) -> None:
     if contents.shipped is None or contents.training is None:
         return
-    pipeline = pipeline_of(contents.shipped)
-    _save(pipeline, folder / MODEL_FOLDER)
-    write_golden(folder / GOLDEN_FILE, pipeline, contents.training)
+    if not contents.view.without_model:
+        pipeline = pipeline_of(contents.shipped)
+        _save(pipeline, folder / MODEL_FOLDER)
+        write_golden(folder / GOLDEN_FILE, pipeline, contents.training)
     metric, part = _scale(contents)
     for rank, model in enumerate(contents.best, start=1):
         own = folder / f"best/{rank:02d}"
-        _save(pipeline_of(model), own / MODEL_FOLDER)
+        without_model = why_no_model(pipeline_of(model))
+        if not without_model:
+            _save(pipeline_of(model), own / MODEL_FOLDER)
         document = {
             **trial_document(model.trial, metric, part),
             "fitted_on": model.fitted_on,
             "fitted_rows": model.rows,
+            "without_model": without_model or None,
         }
         _write(own / "params.json", readable_json(document))
 

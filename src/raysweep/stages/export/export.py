@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from raysweep.config import SweepConfig
@@ -30,6 +31,7 @@ from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, pipelin
 from raysweep.stages.export.environment import environment
 from raysweep.stages.export.publish import list_artifacts, publish, seal
 from raysweep.storage.store import Store
+from raysweep.training.own_export import declared_types, estimator_source, why_no_model
 from raysweep.training.trusted import TRUSTED_TYPES
 
 
@@ -48,6 +50,9 @@ def export_bundle(
         RunTakenOver: by `check_ours`.
         StorageFailed: the store refuses; `folder` then holds the whole bundle.
     """
+    if contents.shipped is not None:
+        reason = why_no_model(pipeline_of(contents.shipped))
+        contents = replace(contents, view=replace(contents.view, without_model=reason))
     write_contents(contents, folder)
     seal(make_manifest(contents, list_artifacts(folder)), folder)
     publish(folder, store, check_ours)
@@ -57,6 +62,7 @@ def export_bundle(
 def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> Manifest:
     """The manifest of these files."""
     view, config = contents.view, contents.config
+    shipped = None if view.without_model else contents.shipped
     return Manifest(
         schema_version=1,
         raysweep=contents.packages["raysweep"],
@@ -66,7 +72,8 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
         outcome=view.outcome,
         artifacts=artifacts,
         signature=None if contents.shipped is None or view.task is None else _signature(view.task),
-        model=None if contents.shipped is None else _model(contents.shipped, artifacts),
+        model=None if shipped is None else _model(shipped, artifacts),
+        without_model=view.without_model,
         data=_data(contents),
         split=None if view.split is None else _split(view.split),
         search=None if view.search is None else _search(view.search, config, view.task, artifacts),
@@ -84,18 +91,21 @@ def _signature(task: LearningTask) -> Signature:
 
 
 def _model(shipped: FittedModel, artifacts: tuple[Artifact, ...]) -> ModelRecord:
-    candidate = shipped.trial.candidate
+    candidate, pipeline = shipped.trial.candidate, pipeline_of(shipped)
+    source = estimator_source(pipeline)
     return ModelRecord(
         family=candidate.family,
         params=dict(candidate.params),
-        prepare_sha256=pipeline_of(shipped).preparation.digest,
+        prepare_sha256=pipeline.preparation.digest,
         seed=candidate.seed,
         fitted_on=shipped.fitted_on,
         fitted_rows=shipped.rows,
-        rounds=pipeline_of(shipped).learner.rounds,
+        rounds=pipeline.learner.rounds,
         trial=candidate.number,
         files=tuple(one.path for one in artifacts if one.path.startswith(f"{MODEL_FOLDER}/")),
-        trusted_types=TRUSTED_TYPES,
+        trusted_types=(*TRUSTED_TYPES, *declared_types(candidate.family)),
+        estimator=None if source is None else source.type,
+        package=(source.package or None) if source is not None else None,
     )
 
 

@@ -15,6 +15,7 @@ from raysweep.events import Listener, Said, SearchPlanned
 from raysweep.records.metric import Direction
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import SearchOutcome
+from raysweep.runtime.ray_carry import carry
 from raysweep.space import SearchSpace
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
@@ -24,7 +25,7 @@ from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
 from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent, why_over
 from raysweep.training.evaluate import TrialRules
-from raysweep.training.families import families
+from raysweep.training.families import added_families, families
 
 # Proposed and decided about together where the search is to be the same for any number of slots up to this one.
 BATCH: Final = 8
@@ -100,7 +101,12 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
         return "interrupted by the user" if request.interrupted() else log.why_stop(time.time())
 
     context = SlotContext(
-        request.task, request.split.search_data, config.seed, _rules(request, config), tuple(request.space.families)
+        request.task,
+        request.split.search_data,
+        config.seed,
+        _rules(request, config),
+        tuple(request.space.families),
+        carry(added_families()),
     )
     with Slots(context, slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
         why = _run_trials(steering, running, must_stop)

@@ -12,8 +12,9 @@ import ray
 
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
+from raysweep.runtime.ray_carry import Carried
 from raysweep.training.evaluate import TrialRules, evaluate
-from raysweep.training.families import families
+from raysweep.training.families import families, take_up
 from raysweep.training.process_memory import MemoryWatch, available_bytes, limit_growth
 from raysweep.training.process_state import ProcessState, begin_anew
 from raysweep.training.trial_data import PreparedRows
@@ -29,6 +30,7 @@ class SlotContext:
         rows: reference to the `SearchRows` in the object store, read there without copying.
         seed: of the preprocessing.
         families: those of the space, by name.
+        added: the families that raysweep does not ship.
     """
 
     task: LearningTask
@@ -36,6 +38,7 @@ class SlotContext:
     seed: int
     rules: TrialRules
     families: tuple[str, ...]
+    added: Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class SlotActor:
 
     def __init__(self, context: SlotContext) -> None:
         """Load every learner of the space, in one order, so that all processes are alike; then the rows."""
+        take_up(context.added.unpack())
         for name in context.families:
             families()[name].load_learner()
         self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
