@@ -17,7 +17,7 @@ from raysweep.history import History, check_same_rows, check_same_split, split_r
 from raysweep.records.manifest import Outcome
 from raysweep.records.metric import check_metric_name
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
-from raysweep.records.trial import SearchOutcome, Trial
+from raysweep.records.trial import SearchOutcome, Trial, Usage
 from raysweep.report.view import ReportInput
 from raysweep.run_place import Earlier, begin, cleared, reserve
 from raysweep.runtime.ray_failures import ray_errors_translated
@@ -198,12 +198,20 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             interrupted=request.interrupted,
             answer_repeats=request.answer_repeats,
             earlier=tuple(sweep.history.records),
+            price=request.config.cluster.price_per_hour,
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)
         ranking = tuple(ranked(outcome.trials, task.metric))
-        done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
+        done(f"{len(outcome.trials)} trials; {outcome.stopped_by}{_usage(outcome.usage)}")
     return replace(sweep, search=outcome, ranking=ranking)
+
+
+def _usage(usage: Usage) -> str:
+    if not usage.core_seconds:
+        return ""
+    fitting, idle = usage.fitting / usage.core_seconds, usage.idle / usage.core_seconds
+    return f"; {usage.core_seconds:,.0f} core-seconds, {fitting:.0%} in fit and predict, {idle:.0%} idle"
 
 
 def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:

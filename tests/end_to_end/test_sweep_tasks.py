@@ -30,7 +30,7 @@ TRIALS = 8
 TOP = 3
 COLUMNS = {
     "trial", "rung", "effort", "family", "params", "params_digest", "seed", "state", "score", "metrics", "part",
-    "started", "seconds", "core_seconds", "gpu_seconds", "cost", "node", "attempt", "reason", "error",
+    "started", "seconds", "core_seconds", "gpu_seconds", "cost", "memory_bytes", "node", "attempt", "reason", "error",
 }  # fmt: skip
 FIXED_FILES = {
     "manifest.json", "SHA256SUMS", "model/preprocess.skops", "config/sweep.yaml", "config/space.yaml",

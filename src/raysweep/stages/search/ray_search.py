@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import ray
 
-from raysweep.config import SearchConfig
+from raysweep.config import PriceConfig, SearchConfig
 from raysweep.errors import RayUnavailable
 from raysweep.events import Listener, Said, SearchPlanned
 from raysweep.records.metric import Direction
@@ -17,6 +17,7 @@ from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import SearchOutcome
 from raysweep.runtime.ray_carry import carry
 from raysweep.space import SearchSpace
+from raysweep.stages.search.plan import Rates, plan_sentence
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
 from raysweep.stages.search.ray_slot_actor import SlotContext
@@ -42,6 +43,7 @@ class SearchRequest:
         record: writes a line of the journal, durable when it returns.
         interrupted: whether the user has asked to finish with what there is.
         earlier: what the run's journal holds of drivers before this one.
+        price: of cores and GPUs, where it is known.
     """
 
     task: LearningTask
@@ -52,6 +54,7 @@ class SearchRequest:
     interrupted: Callable[[], bool]
     answer_repeats: bool = True
     earlier: tuple[Mapping[str, Any], ...] = ()
+    price: PriceConfig | None = None
 
 
 def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
@@ -65,7 +68,8 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     slots = count_slots(config)
     metric = request.task.metric
     part = part_name(request.split.folds)
-    limits = Limits(config.trials, config.stop, began - spent)
+    rates = Rates.of(config, slots, request.price)
+    limits = Limits(config.trials, config.stop, began - spent, rates.per_second or 0.0)
     log = TrialLog(metric, part, limits, request.tell, request.record)
     request.tell(
         SearchPlanned(
@@ -85,7 +89,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     stopped_by = why_over(request.earlier, limits)
     if stopped_by is None:
         log.begin({"algorithm": config.algorithm, "scheduler": config.scheduler, "seed": config.seed, "slots": slots})
-        stopped_by = _search(request, config, steering, log, slots)
+        stopped_by = _search(request, config, steering, log, rates)
         steering.stop(stopped_by)
         log.finish(stopped_by)
     seconds = time.time() - began + spent
@@ -94,7 +98,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     )
 
 
-def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, slots: int) -> str:
+def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, rates: Rates) -> str:
     """Run trials until a limit is met, or nothing is left to be tried; returns which."""
 
     def must_stop() -> str | None:
@@ -108,8 +112,17 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
         tuple(request.space.families),
         carry(added_families()),
     )
-    with Slots(context, slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
-        why = _run_trials(steering, running, must_stop)
+    is_planned = bool(log.trials)
+
+    def plan() -> None:
+        nonlocal is_planned
+        sentence = None if is_planned else plan_sentence(log.trials, config, rates)
+        if sentence is not None:
+            is_planned = True
+            request.tell(Said(sentence))
+
+    with Slots(context, rates.slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
+        why = _run_trials(steering, running, must_stop, plan)
     if why is not None:
         return why
     if steering.exhausted:
@@ -178,8 +191,14 @@ def _going_on(log: TrialLog, spent: float) -> str:
     return f"going on with {ended:,} trials that had ended and {spent:.0f} s of search that the journal tells of"
 
 
-def _run_trials(steering: Steering, slots: Slots, must_stop: Callable[[], str | None]) -> str | None:
-    """Run trials until nothing is left; returns why the search had to stop before that, if so."""
+def _run_trials(
+    steering: Steering, slots: Slots, must_stop: Callable[[], str | None], after: Callable[[], None]
+) -> str | None:
+    """Run trials until nothing is left, and `after` whenever one has reported.
+
+    Returns:
+        Why the search had to stop before that, if so.
+    """
     held: Attempt | None = None
     while True:
         why = must_stop()
@@ -195,6 +214,7 @@ def _run_trials(steering: Steering, slots: Slots, must_stop: Callable[[], str | 
             return None
         for one in slots.wait(_POLL_SECONDS):
             _take_in(one, steering, slots)
+            after()
 
 
 def _take_in(happened: Happened, steering: Steering, slots: Slots) -> None:
