@@ -13,7 +13,7 @@ import pytest
 
 import raysweep
 from builders import clean_table
-from raysweep.errors import BundleRefused
+from raysweep.errors import BundleRefused, RequestInvalid
 from raysweep.training import families as registry
 from sweep_builders import read_document, sweep_keys
 
@@ -115,7 +115,10 @@ def test_an_estimator_of_an_installed_package(ray_session, table, tmp_path, monk
     monkeypatch.syspath_prepend(packages)
     registry._installed.cache_clear()
     sections = searched("bayes", var_smoothing={"float": [1e-12, 0.1], "log": True})
-    raysweep.run_sweep(sweep_keys(tmp_path, source=table, **sections), run_id="own")
+    sections["search"] |= {"algorithm": "grid", "trials": 100}
+    result = raysweep.run_sweep(sweep_keys(tmp_path, source=table, **sections), run_id="own")
+    assert result.search.stopped_by == "the space has no further candidates"
+    assert [trial.candidate.origin for trial in result.search.trials] == ["default"] + ["grid"] * 5
     model = read_document(tmp_path / "own", "manifest.json")["model"]
     assert (model["estimator"], model["package"]) == ("bayes_package.Bayes", "bayes-package 1.5")
     verify = f"""
@@ -124,6 +127,18 @@ def test_an_estimator_of_an_installed_package(ray_session, table, tmp_path, monk
     """
     assert "files are as they were published" in python(verify, paths=[packages])
     assert "bayes_package.Bayes (bayes-package 1.5). Import it" in " ".join(python(verify).split())
+
+
+def test_a_module_that_the_workers_do_not_find_is_named(ray_session, table, tmp_path, monkeypatch):
+    (tmp_path / "gone_module.py").write_text("from own_estimators import Centroids\nclass Gone(Centroids):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    import gone_module
+
+    raysweep.register_family("gone", classifier=gone_module.Gone, defaults={}, trusted=["own_estimators.Centre"])
+    (tmp_path / "gone_module.py").unlink()
+    with pytest.raises(RequestInvalid, match="No module named 'gone_module'; install its package on every node"):
+        raysweep.run_sweep(sweep_keys(tmp_path, source=table, **searched("gone")), run_id="own")
 
 
 def install(folder):
@@ -136,7 +151,8 @@ def install(folder):
 
 
 def test_a_class_of_a_notebook_is_searched_and_ships_no_model(ray_session, table, tmp_path):
-    exec(textwrap.dedent(CELL), {"__name__": "__main__"})  # noqa: S102 - a notebook's cells live in __main__
+    with pytest.warns(UserWarning, match="Mine is defined in a notebook"):
+        exec(textwrap.dedent(CELL), {"__name__": "__main__"})  # noqa: S102 - a notebook's cells live in __main__
     sections = searched("mine", sharpness={"float": [0.01, 10], "log": True})
     sections["search"]["space"]["families"]["logistic_regression"] = {}
     result = raysweep.run_sweep(sweep_keys(tmp_path, source=table, export={"top": 4}, **sections), run_id="own")

@@ -262,7 +262,8 @@ def test_a_class_that_cannot_be_imported_elsewhere_gives_no_model():
     class Local(Centroids):
         pass
 
-    raysweep.register_family("local", classifier=Local, defaults={})
+    with pytest.warns(UserWarning, match="Local is defined in a notebook, a script or a function"):
+        raysweep.register_family("local", classifier=Local, defaults={})
     pipeline, *_ = fitted("local", TaskKind.BINARY)
     assert "Local is defined in a notebook, a script or a function" in why_no_model(pipeline)
 

@@ -59,7 +59,7 @@ def why_no_model(pipeline: Pipeline) -> str:
     kind = _own_class(pipeline)
     if kind is None:
         return ""
-    if not _is_importable(kind):
+    if not is_importable(kind):
         return (
             f"{_dotted(kind)} is defined in a notebook, a script or a function, and cannot be imported elsewhere: "
             "parameters and scores are published, the model is not. Move the class into a module, and register it from "
@@ -84,7 +84,7 @@ def check_types(family: Family) -> None:
     """
     for task in sorted(family.tasks & set(_METRIC)):
         kind = _class_of(family, task)
-        if kind is None or family.own is None or not _is_importable(kind):
+        if kind is None or family.own is None or not is_importable(kind):
             continue
         undeclared = _types_after_a_fit(family, task, family.own.trusted)
         if undeclared:
@@ -135,7 +135,7 @@ def _dotted(kind: type[Any]) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _is_importable(kind: type[Any]) -> bool:
+def is_importable(kind: type[Any]) -> bool:
     """Whether its dotted name leads to a class elsewhere too; what is in `__main__` is another thing there."""
     if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
         return False

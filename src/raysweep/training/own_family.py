@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from raysweep.training.families import register
 from raysweep.training.family import Family
 from raysweep.training.learner import Floats
 from raysweep.training.own_checks import Asked, check_asked
-from raysweep.training.own_export import check_types
+from raysweep.training.own_export import check_types, is_importable
 from raysweep.training.sklearn_family import SklearnLearner
 
 
@@ -142,7 +143,7 @@ def register_family(  # noqa: PLR0913 - as make_family
     """Let the sweeps of this program search an estimator of the user's own; see `make_family` for the arguments.
 
     A family that was registered under the same name before is replaced. Each class is fitted to a few made-up rows, to
-    find out which types it holds.
+    find out which types it holds. A class that cannot be imported elsewhere gets a warning.
 
     Raises:
         RequestInvalid: an argument is wrong, the name is taken, or the fitted estimator holds types that are not
@@ -161,4 +162,11 @@ def register_family(  # noqa: PLR0913 - as make_family
     )
     check_types(family)
     register(family)
+    for kind in filter(None, (classifier, regressor)):
+        if not is_importable(kind):
+            warnings.warn(
+                f"{kind.__name__} is defined in a notebook, a script or a function: a sweep that it wins publishes its "
+                "parameters and scores, but no model; move it into a module for that",
+                stacklevel=2,
+            )
     return family

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import ray
 
+from raysweep.errors import RequestInvalid
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.runtime.ray_carry import Carried
@@ -76,7 +77,12 @@ class SlotActor:
 
     def __init__(self, context: SlotContext) -> None:
         """Load every learner of the space, in one order, so that all processes are alike; then the rows."""
-        take_up(context.added.unpack())
+        self._refused: RequestInvalid | None = None
+        try:
+            take_up(context.added.unpack())
+        except RequestInvalid as error:  # raised here, it would look like a process that has died
+            self._refused = error
+            return
         for name in context.families:
             families()[name].load_learner()
         self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
@@ -87,7 +93,13 @@ class SlotActor:
         self._memory = MemoryWatch()
 
     def ready(self) -> Ready:
-        """Where the process is, once it can take a candidate."""
+        """Where the process is, once it can take a candidate.
+
+        Raises:
+            RequestInvalid: a family cannot be imported here.
+        """
+        if self._refused is not None:
+            raise self._refused
         return Ready(str(ray.get_runtime_context().get_node_id()), available_bytes())
 
     def begin(self, candidate: Candidate, allowed: int | None) -> Answer:
