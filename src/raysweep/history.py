@@ -56,7 +56,16 @@ class History:
 
     def config(self) -> SweepConfig | None:
         """What was asked, with the defaults of this version for what it could not know."""
-        return None if self.asked is None else load_config(self.asked["config"])
+        if self.asked is None:
+            return None
+        try:
+            return load_config(self.asked["config"])
+        except RequestInvalid as error:
+            raise RequestInvalid(
+                f"the run was begun by raysweep {self.asked['raysweep']}, and this one ({version('raysweep')}) cannot "
+                f"read what it was asked: {error}. Go on with the version that began it, or start a new run",
+                problems=error.problems,
+            ) from error
 
     def _newest(self, event: str) -> Iterator[Mapping[str, Any]]:
         return (record for record in reversed(self.records) if record.get("event") == event)

@@ -89,6 +89,11 @@ class Out:
     journal: RunJournal
     space: SearchSpace
 
+    def check_ours(self) -> None:
+        """Return if this driver may publish: the whole journal is put, and nobody has taken the run over."""
+        self.journal.flush()
+        self.journal.check_ours()
+
 
 def run(request: SweepRequest) -> Sweep:
     """Source, profile, validate, split, search, confirm, export.
@@ -228,9 +233,8 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
 
 def _export(request: SweepRequest, sweep: Sweep, out: Out) -> str:
     with stage_told(request.tell, Stage.EXPORT) as done:
-        out.journal.flush()
         contents = _contents(request.config, sweep, out.space)
-        url = export_bundle(contents, out.folder.outgoing, out.store, out.journal.check_ours)
+        url = export_bundle(contents, out.folder.outgoing, out.store, out.check_ours)
         out.folder.remove()
         done(url)
     return url

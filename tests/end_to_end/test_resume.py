@@ -14,11 +14,11 @@ import yaml
 import raysweep
 from builders import clean_table
 from raysweep.config import S3Config
-from raysweep.errors import DataUnsuitable, RunTakenOver
+from raysweep.errors import DataUnsuitable, RunTakenOver, StorageFailed
 from raysweep.events import Event, Stage, StageStarted, TrialEnded
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
-from raysweep.storage.run_journal import begin_epoch, read_run_journal
+from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
 from raysweep.storage.store import Store
 from sweep_builders import RANDOM_ONE_SLOT, bundle_files, quick_space, sweep_keys
 
@@ -194,6 +194,23 @@ def test_a_driver_that_is_overtaken_in_its_final_check_publishes_nothing(tmp_pat
     with pytest.raises(RunTakenOver):
         raysweep.run_sweep(sweep_of("memory:", tmp_path / "runs"), data=frame, run_id=RUN, listener=take_over)
     assert [one.key for one in store.list() if not one.key.startswith("journal/")] == []
+
+
+def test_a_bundle_that_cannot_be_put_is_kept_and_the_run_goes_on(
+    tmp_path: Path, frame: pd.DataFrame, whole: raysweep.SweepResult
+):
+    def refuse(_: RunJournal) -> None:
+        raise StorageFailed("the bucket is away")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunJournal, "flush", refuse)
+        with pytest.raises(StorageFailed, match=r"the bucket is away. The finished bundle is kept in .*:") as failed:
+            raysweep.run_sweep(sweep_of("memory:", tmp_path / "runs"), data=frame, run_id=RUN)
+    kept = Path(str(failed.value).partition("kept in ")[2].partition(": ")[0])
+    assert raysweep.verify(kept).ok
+    result = raysweep.resume(tmp_path / "runs" / RUN, data=frame)
+    assert scores(result) == scores(whole)
+    assert not kept.exists()
 
 
 @pytest.mark.s3

@@ -13,8 +13,9 @@ from raysweep.history import History, check_same_rows, check_same_split, sweep_r
 from raysweep.run_place import Earlier, begin, plan_resume, reserve
 from raysweep.runtime.run_folder import make_run_folder
 from raysweep.stages.export.publish import publish
+from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
-from raysweep.storage.run_journal import read_run_journal
+from raysweep.storage.run_journal import put_history, read_run_journal
 
 RUN = "nightly"
 
@@ -275,6 +276,39 @@ def test_there_is_nothing_to_go_on_with(tmp_path):
     (tmp_path / "runs" / RUN).mkdir(parents=True)
     with pytest.raises(NotFound, match=r"no journal.*raysweep run SWEEP --run nightly"):
         plan_resume(RUN, [], None, None)
+
+
+def test_what_another_version_was_asked_is_not_guessed(tmp_path):
+    store = open_store(str(tmp_path / "runs"), S3Config()).child(RUN)
+    config = {**sweep(tmp_path).model_dump(mode="json", by_alias=True), "color": "red"}
+    record = {**sweep_record(RUN, sweep(tmp_path)), "raysweep": "9.9", "config": config}
+    put_history(store, this_driver(RUN, 1), [record])
+    with pytest.raises(RequestInvalid, match=r"begun by raysweep 9\.9.*color: unknown key.*Go on with the version"):
+        plan_resume(RUN, [], None, None)
+
+
+def test_a_run_that_was_gone_on_with_is_shown_whole(tmp_path):
+    candidate = {"family": "ridge", "origin": "default", "params": {}}
+    report = {"rung": 1, "score": 0.5, "effort": 1.0, "rounds": None, "is_whole": True, "seconds": 1.0}
+
+    def trial(number):
+        return (
+            {"event": "proposed", "candidate": {**candidate, "number": number}},
+            {"event": "rung", "candidate": number, "report": report},
+            {"event": "ended", "candidate": number, "state": "complete", "reason": "ran to its end"},
+        )
+
+    leave(sweep(tmp_path), RUN, {"event": "search", "metric": "rmse", "part": "testing"}, *trial(0))
+    leave(sweep(tmp_path), RUN, {"event": "search", "metric": "rmse", "part": "testing"}, *trial(1))
+    view = raysweep.show(RUN)
+    assert not view.finished
+    assert [(one["trial"], one["state"]) for one in view.trials] == [(0, "complete"), (1, "complete")]
+
+
+def test_a_claim_alone_is_no_run_to_be_shown(tmp_path):
+    open_store(str(tmp_path / "runs"), S3Config()).child(RUN).put("journal/owner-000001.json", b"{}")
+    with pytest.raises(NotFound, match="neither a bundle"):
+        raysweep.show(RUN)
 
 
 def test_a_table_in_memory_is_wanted_again(tmp_path):
