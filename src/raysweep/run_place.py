@@ -164,6 +164,7 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
         history = History(records_so_far, epochs + 1)
         if _is_news(history, place.run_id, config):
             journal.append(sweep_record(place.run_id, config))
+            journal.flush()  # from now on `resume` knows what was asked
         if history.asked is not None:
             whose = place.lineage.partition("@")[0] or store.address()
             say(f"goes on with what {whose} has recorded: {len(records_so_far):,} records")

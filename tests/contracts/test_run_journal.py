@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.config import S3Config
+from raysweep import run_place
+from raysweep.config import S3Config, load_config
 from raysweep.errors import NotFound, RaysweepError, RequestInvalid, RunTakenOver, StorageFailed
+from raysweep.runtime.run_folder import make_run_folder
 from raysweep.storage.epochs import file_key, is_far, last_epoch, owner_key, segment_key, this_driver
 from raysweep.storage.local import LocalStore
 from raysweep.storage.open_store import open_store
@@ -340,3 +342,13 @@ class TestOnS3(FarContract):
     @pytest.fixture
     def store(self, s3_bucket: str, s3_config: S3Config) -> Store:
         return open_store(f"s3://{s3_bucket}/runs", s3_config).child(RUN)
+
+    def test_what_is_asked_is_there_before_anything_is_tried(
+        self, s3_bucket: str, s3_config: S3Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setenv("RAYSWEEP_HOME", str(tmp_path))
+        export = {"to": f"s3://{s3_bucket}/runs", "s3": {"endpoint_url": s3_config.endpoint_url}}
+        config = load_config({"version": 1, "data": {"source": "memory:", "target": "late"}, "export": export})
+        journal, _ = run_place.begin(run_place.reserve(config, RUN, None), config, make_run_folder(RUN), lambda _: None)
+        assert run_place.plan_resume(f"s3://{s3_bucket}/runs/{RUN}", [], None, s3_config).config == config
+        journal.close()
