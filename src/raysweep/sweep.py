@@ -30,6 +30,7 @@ from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
+from raysweep.stages.search.ray_slots import Processes
 from raysweep.stages.search.trial_log import ranked
 from raysweep.stages.source.ray_source import locate
 from raysweep.stages.split.ray_split import cut_table, plan_assignment
@@ -82,12 +83,21 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Out:
-    """Where a sweep writes to: its private folder, its place, the journal there; and the space, which it publishes."""
+    """What a sweep works with.
+
+    Attributes:
+        folder: private, for what is on its way out.
+        store: the run's place.
+        journal: in that place.
+        space: what it publishes of the space.
+        processes: for the slots of the search; some start while the table is read.
+    """
 
     folder: RunFolder
     store: Store
     journal: RunJournal
     space: SearchSpace
+    processes: Processes
 
     def check_ours(self) -> None:
         """Return if this driver may publish: the whole journal is put, and nobody has taken the run over."""
@@ -123,12 +133,15 @@ def run(request: SweepRequest) -> Sweep:
         request.tell(
             Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
         )
-        count_slots(config.search)
+        slots = count_slots(config.search)
+        processes = Processes(space.families, config.search.trial)
+        if session.is_ours and not config.search.trial.gpus:
+            processes.start_early(slots)
         examined = examine(config, request.data, request.tell, schema)
         check_same_rows(place.history, examined.profile)
         journal, history = begin(place, config, folder, request.tell)
         with journal:
-            out = Out(folder, place.store, journal, space)
+            out = Out(folder, place.store, journal, space, processes)
             sweep = _carry_out(request, Sweep(run_id, examined, history), out)
     return replace(sweep, seconds=time.perf_counter() - started)
 
@@ -204,6 +217,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             answer_repeats=request.answer_repeats,
             earlier=tuple(sweep.history.records),
             price=request.config.cluster.price_per_hour,
+            processes=out.processes,
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)

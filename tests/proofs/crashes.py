@@ -64,7 +64,7 @@ class Place:
 
 
 def write_sweep(place: Place, trials: int) -> None:
-    clean_table(3_000, 5).to_csv(place.folder / "table.csv", index=False)
+    clean_table(6_000, 5).to_csv(place.folder / "table.csv", index=False)
     keys = sweep_keys(
         place.to,
         source=place.folder / "table.csv",
@@ -72,7 +72,7 @@ def write_sweep(place: Place, trials: int) -> None:
             "trials": trials,
             "deterministic": True,
             "scheduler": "asha",
-            "space": quick_space(["xgboost", "random_forest"], rounds=150),
+            "space": quick_space(["xgboost", "random_forest"], rounds=300),
         },
         split={"folds": 1},
         export={"top": 1, "s3": place.s3.model_dump(mode="json")},
@@ -106,7 +106,7 @@ def disturb(place: Place, run: str, options: argparse.Namespace, usual_seconds: 
     rng, kills = random.Random(options.seed), 0
     while kills < options.kills:
         process = place.start(run)
-        deadline = time.monotonic() + rng.uniform(0.05, 1.0) * usual_seconds
+        deadline = time.monotonic() + rng.uniform(0.05, 0.55) * usual_seconds
         while process.poll() is None and kills < options.kills:
             if time.monotonic() < deadline:
                 time.sleep(0.05)

@@ -34,12 +34,14 @@ class RaySession:
         cpus, gpus: of all nodes.
         logs: the folder of Ray's own logs, on the driver's node.
         node: the name of the driver's node.
+        is_ours: it was started here, for this.
     """
 
     cpus: int
     gpus: float
     logs: str
     node: str
+    is_ours: bool
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def ray_session(address: str | None) -> Iterator[RaySession]:
         _start(address)
     quieted = _quiet()
     try:
-        yield _describe()
+        yield _describe(is_ours=started_here and address is None)
     finally:
         for logger, level in quieted:
             logger.setLevel(level)
@@ -104,7 +106,7 @@ def _quiet() -> list[tuple[logging.Logger, int]]:
     return changed
 
 
-def _describe() -> RaySession:
+def _describe(*, is_ours: bool) -> RaySession:
     resources = ray.cluster_resources()
     node = ray._private.worker.global_worker.node  # noqa: SLF001 - the only way to the folder of the logs
     logs = node.get_logs_dir_path() if node is not None else "/tmp/ray/session_latest/logs"  # noqa: S108
@@ -113,4 +115,5 @@ def _describe() -> RaySession:
         gpus=float(resources.get("GPU", 0)),
         logs=str(logs),
         node=os.uname().nodename,
+        is_ours=is_ours,
     )

@@ -15,18 +15,17 @@ from raysweep.events import Listener, Said, SearchPlanned
 from raysweep.records.metric import Direction
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import SearchOutcome
-from raysweep.runtime.ray_carry import carry
 from raysweep.space import SearchSpace
 from raysweep.stages.search.plan import Rates, plan_sentence
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
 from raysweep.stages.search.ray_slot_actor import SlotContext
-from raysweep.stages.search.ray_slots import Broke, Happened, Lost, Overdue, Reached, Slots
+from raysweep.stages.search.ray_slots import Broke, Happened, Lost, Overdue, Processes, Reached, Slots
 from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
 from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent, why_over
 from raysweep.training.evaluate import TrialRules
-from raysweep.training.families import added_families, families
+from raysweep.training.families import families
 
 # Proposed and decided about together where the search is to be the same for any number of slots up to this one.
 BATCH: Final = 8
@@ -44,6 +43,7 @@ class SearchRequest:
         interrupted: whether the user has asked to finish with what there is.
         earlier: what the run's journal holds of drivers before this one.
         price: of cores and GPUs, where it is known.
+        processes: for the slots, where some were started before.
     """
 
     task: LearningTask
@@ -55,6 +55,7 @@ class SearchRequest:
     answer_repeats: bool = True
     earlier: tuple[Mapping[str, Any], ...] = ()
     price: PriceConfig | None = None
+    processes: Processes | None = None
 
 
 def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
@@ -109,19 +110,21 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
         request.split.search_data,
         config.seed,
         _rules(request, config),
-        tuple(request.space.families),
-        carry(added_families()),
     )
+    processes = request.processes or Processes(request.space.families, config.trial)
     is_planned = bool(log.trials)
+
+    def say(sentence: str) -> None:
+        request.tell(Said(sentence))
 
     def plan() -> None:
         nonlocal is_planned
         sentence = None if is_planned else plan_sentence(log.trials, config, rates)
         if sentence is not None:
             is_planned = True
-            request.tell(Said(sentence))
+            say(sentence)
 
-    with Slots(context, rates.slots, config.trial, lambda sentence: request.tell(Said(sentence))) as running:
+    with Slots(processes, context, rates.slots, config.trial, say) as running:
         why = _run_trials(steering, running, must_stop, plan)
     if why is not None:
         return why

@@ -30,16 +30,12 @@ class SlotContext:
     Attributes:
         rows: reference to the `SearchRows` in the object store, read there without copying.
         seed: of the preprocessing.
-        families: those of the space, by name.
-        added: the families that raysweep does not ship.
     """
 
     task: LearningTask
     rows: Any
     seed: int
     rules: TrialRules
-    families: tuple[str, ...]
-    added: Carried
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +71,36 @@ class Answer:
 class SlotActor:
     """Takes a candidate in and gives its rungs out, one a call; keeps nothing else of a candidate."""
 
-    def __init__(self, context: SlotContext) -> None:
-        """Load every learner of the space, in one order, so that all processes are alike; then the rows."""
+    def __init__(self, names: tuple[str, ...], added: Carried) -> None:
+        """Load the learners of these families, in one order, so that all processes are alike.
+
+        Args:
+            names: of all families that may come.
+            added: those that raysweep does not ship.
+        """
         self._refused: RequestInvalid | None = None
         try:
-            take_up(context.added.unpack())
+            take_up(added.unpack())
         except RequestInvalid as error:  # raised here, it would look like a process that has died
             self._refused = error
             return
-        for name in context.families:
+        for name in names:
             families()[name].load_learner()
-        self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
-        self._rules = context.rules
         self._reports: Iterator[RungReport] = iter(())
         self._node = os.uname().nodename
         self._state: ProcessState | None = None
         self._memory = MemoryWatch()
 
-    def ready(self) -> Ready:
-        """Where the process is, once it can take a candidate.
+    def prepare(self, context: SlotContext) -> Ready:
+        """Take hold of the rows.
 
         Raises:
             RequestInvalid: a family cannot be imported here.
         """
         if self._refused is not None:
             raise self._refused
+        self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
+        self._rules = context.rules
         return Ready(str(ray.get_runtime_context().get_node_id()), available_bytes())
 
     def begin(self, candidate: Candidate, allowed: int | None) -> Answer:

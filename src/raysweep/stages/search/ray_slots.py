@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,9 +14,11 @@ import ray.exceptions
 from raysweep.config import TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.trial import RungReport
+from raysweep.runtime.ray_carry import carry
 from raysweep.stages.search.memory_plan import MemoryPlan
 from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotActor, SlotContext
 from raysweep.stages.search.steering import Attempt
+from raysweep.training.families import added_families
 
 _MAX_FAILED_STARTS: Final = 3
 _ROOM_SHARE: Final = 0.9
@@ -93,21 +95,56 @@ class _Slot:
         return self.pending is None and self.attempt is None
 
 
+class Processes:
+    """Starts the processes of slots.
+
+    Args:
+        names: of the families that may come.
+        config: the resources of a trial.
+    """
+
+    def __init__(self, names: Iterable[str], config: TrialConfig) -> None:
+        self._class = ray.remote(max_restarts=0)(SlotActor)
+        self._resources = {"num_cpus": config.cpus, "num_gpus": config.gpus}
+        self._arguments = (tuple(names), carry(added_families()))
+        self._early: list[Any] = []
+
+    def start_early(self, count: int) -> None:
+        """Let so many processes load their learners while the table is still being read.
+
+        They hold no core of Ray's, so that reading is not kept waiting: only for a machine that nobody else uses.
+        """
+        early = self._class.options(num_cpus=0)
+        self._early = [early.remote(*self._arguments) for _ in range(count)]
+
+    def take(self) -> Any:
+        """A process, which may still be starting."""
+        return self._early.pop() if self._early else self._class.options(**self._resources).remote(*self._arguments)
+
+
 class Slots:
     """So many processes, each with what a trial gets of the cluster.
 
     Args:
+        processes: starts them.
         context: what every process gets.
         count: how many.
         config: the resources and the longest time of a trial.
         say: gets a sentence that the user should know.
     """
 
-    def __init__(self, context: SlotContext, count: int, config: TrialConfig, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        context: SlotContext,
+        count: int,
+        config: TrialConfig,
+        say: Callable[[str], None],
+    ) -> None:
+        self._processes = processes
         self._config = config
         self._say = say
         self._context = ray.put(context)
-        self._class = ray.remote(SlotActor).options(num_cpus=config.cpus, num_gpus=config.gpus, max_restarts=0)
         self._failed_starts = 0
         self._memory = MemoryPlan()
         self._rooms: dict[str, int | None] = {}
@@ -249,8 +286,8 @@ class Slots:
         slot.node, slot.attempt, slot.deadline, slot.spoiled = "", None, float("inf"), ()
 
     def _start(self) -> tuple[Any, Any]:
-        actor = self._class.remote(self._context)
-        return actor, actor.ready.remote()
+        actor = self._processes.take()
+        return actor, actor.prepare.remote(self._context)
 
     def _slot_for(self, attempt: Attempt) -> _Slot | None:
         """An idle slot where the attempt may run now."""
