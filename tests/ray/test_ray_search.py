@@ -19,6 +19,7 @@ from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import TrialState
 from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest, run_search
+from raysweep.stages.search.ray_slots import Slots
 from raysweep.training import families as registry
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.process_state import begin_anew
@@ -141,6 +142,23 @@ def test_the_search_ends_in_time_though_a_trial_hangs(ray_session: None):
     assert 6 <= outcome.seconds <= 9
     assert time.monotonic() - started < 12
     assert {trial.state for trial in outcome.trials} <= {TrialState.STOPPED, TrialState.COMPLETE}
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_candidates_that_behave_share_a_process(ray_session: None, monkeypatch: pytest.MonkeyPatch, cpus: int):
+    replaced: list[object] = []
+    monkeypatch.setattr(Slots, "_replace", lambda _, slot: replaced.append(slot.spoiled))
+    space = {
+        "version": 1,
+        "families": {
+            name: {"params": {}, "effort": {"rounds": 9}}
+            for name in ("xgboost", "hist_gradient_boosting", "random_forest", "logistic_regression", "k_neighbors")
+        },
+    }
+    outcome = search(space, trials=9, trial={"cpus": cpus})
+    assert {trial.state for trial in outcome.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert len({trial.candidate.digest for trial in outcome.trials}) == 5
+    assert replaced == []
 
 
 @pytest.mark.parametrize("deterministic", [False, True])

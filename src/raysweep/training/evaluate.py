@@ -85,12 +85,12 @@ def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, see
     )
     family = families()[candidate.family]
     made = family.load_learner()(candidate.params, setting)
-    _limit_threads(family.learner, rules.threads)
+    limit_threads(family.learner, rules.threads)
     return made
 
 
 @cache
-def _limit_threads(_loaded: str, threads: int) -> None:
+def limit_threads(_loaded: str, threads: int) -> None:
     """Hold BLAS and OpenMP to the threads of a trial; they read the environment when they are loaded, if at all.
 
     Once for each learner, since a limit holds for libraries that are loaded by then.

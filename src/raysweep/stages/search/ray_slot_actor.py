@@ -14,7 +14,7 @@ from raysweep.errors import RequestInvalid
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.runtime.ray_carry import Carried
-from raysweep.training.evaluate import TrialRules, evaluate
+from raysweep.training.evaluate import TrialRules, evaluate, limit_threads
 from raysweep.training.families import families, take_up
 from raysweep.training.process_memory import MemoryWatch, available_bytes, limit_growth
 from raysweep.training.process_state import ProcessState, begin_anew
@@ -84,6 +84,7 @@ class SlotActor:
         except RequestInvalid as error:  # raised here, it would look like a process that has died
             self._refused = error
             return
+        self._names = names
         for name in names:
             families()[name].load_learner()
         self._reports: Iterator[RungReport] = iter(())
@@ -101,6 +102,9 @@ class SlotActor:
             raise self._refused
         self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
         self._rules = context.rules
+        for name in self._names:
+            limit_threads(families()[name].learner, context.rules.threads)
+        self._state = ProcessState()
         return Ready(str(ray.get_runtime_context().get_node_id()), available_bytes())
 
     def begin(self, candidate: Candidate, allowed: int | None) -> Answer:
@@ -114,8 +118,6 @@ class SlotActor:
         limit_growth(allowed)
         self._memory = MemoryWatch()
         self._reports = evaluate(candidate, self._prepared, self._rules)
-        if self._state is None:
-            self._state = ProcessState()
         return self.go_on()
 
     def go_on(self) -> Answer:

@@ -57,7 +57,7 @@ class SteeringRules:
     Attributes:
         trials: how many candidates may be tried.
         batch: how many are proposed and decided about together; None: each as soon as it can be.
-        answer_repeats: a candidate that has been tried to its end gets its known score, not another trial.
+        answer_repeats: a candidate that ran to its end, or was pruned, is answered with that, not with another trial.
     """
 
     trials: int
@@ -247,7 +247,7 @@ class Steering:
         if tried.ended is None:
             return
         self._proposer.tell(tried.candidate, tried.ended.state, tried.ended.rungs)
-        if tried.ended.state is TrialState.COMPLETE:
+        if tried.ended.state in {TrialState.COMPLETE, TrialState.PRUNED}:
             self._done[tried.candidate.digest] = tried.ended
 
     def _settle_batch(self) -> None:
