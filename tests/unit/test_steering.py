@@ -13,6 +13,7 @@ from raysweep.documents import canonical_json, plain_record
 from raysweep.records.metric import METRICS, Direction
 from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import load_space
+from raysweep.stages.search import proposals
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.steering import Steering, SteeringRules
 from raysweep.stages.search.trial_log import Limits, TrialLog, seconds_spent, why_over
@@ -167,6 +168,20 @@ def test_more_trials_go_on_from_where_it_was():
     more = Search(trials=30, earlier=short.records)
     assert more.run() == [trial.candidate.number for trial in long.log.trials[12:]]
     assert more.outcome == long.outcome
+
+
+def test_a_search_that_is_cut_off_after_tpe_has_forgotten_ends_as_an_undisturbed_one(monkeypatch):
+    monkeypatch.setattr(proposals, "MAX_KNOWN", 20)
+    monkeypatch.setattr(proposals, "KEPT_BEST", 4)
+    monkeypatch.setattr(proposals, "KEPT_LATEST", 6)
+    options = {"trials": 60, "space": {"ridge": SPACE["ridge"]}}
+    whole = Search(**options)
+    whole.run()
+    begun = [position for position, one in enumerate(whole.records) if one["event"] == "proposed"]
+    for cut in (19, 23, 37, 58):
+        resumed = Search(**options, earlier=whole.records[: begun[cut]])
+        resumed.run()
+        assert resumed.outcome == whole.outcome
 
 
 def test_a_space_that_has_changed_keeps_what_was_tried():

@@ -174,6 +174,7 @@ class Proposer:
             if name not in point or not section.params[name].contains(point[name]):
                 return None
             wanted[key_of(family, name)] = encode(section.params[name], point[name])
+        self._forget_if_many()  # here, since what is enqueued would be forgotten too
         self._study.enqueue_trial({FAMILY: family, **wanted} if len(self._space.families) > 1 else wanted)
         trial = self._ask(optuna.samplers.RandomSampler(seed=0))  # every value is given
         if len(self._space.families) > 1:
@@ -182,10 +183,13 @@ class Proposer:
         return trial
 
     def _ask(self, sampler: optuna.samplers.BaseSampler) -> optuna.Trial:
-        if self._told > MAX_KNOWN and self._algorithm != "random":
-            self._forget()
+        self._forget_if_many()
         self._study.sampler = sampler
         return self._study.ask()
+
+    def _forget_if_many(self) -> None:
+        if self._told > MAX_KNOWN and self._algorithm != "random":
+            self._forget()
 
     def _forget(self) -> None:
         """Go on with a study of the best and the latest trials, and of those that run."""
