@@ -226,6 +226,63 @@ def test_a_trial_that_needs_the_memory_of_all_is_tried_alone():
     assert search.steering.next().alone
 
 
+def test_a_trial_that_is_to_run_alone_does_so_also_after_its_node_or_the_driver_was_lost():
+    search = Search(trials=1)
+    search.steering.next()
+    search.steering.lost(0, "out of memory", alone=True)
+    assert Search(trials=1, earlier=search.records).steering.next().alone
+    search.steering.next()
+    search.steering.lost(0, "its node is gone", counts=False)
+    assert search.steering.next().alone
+    resumed = Search(trials=1, earlier=search.records)
+    assert resumed.steering.next().alone
+    resumed.steering.lost(0, "out of memory", alone=True)
+    assert [trial.state for trial in resumed.log.trials] == [TrialState.FAILED], "it has had its two attempts"
+
+
+def test_drivers_that_die_are_no_fault_of_what_they_ran():
+    records = []
+    for _ in range(4):
+        search = Search(trials=1, earlier=records)
+        search.steering.next()
+        records += [*search.records, {"event": "resumed"}]
+    last = Search(trials=1, earlier=records)
+    last.steering.next()
+    last.steering.lost(0, "its process died")
+    assert last.steering.next().number == 6, "one more, as for any other"
+    last.steering.lost(0, "its process died")
+    assert last.steering.is_over
+
+
+def test_a_process_that_was_lost_before_the_driver_counts_once():
+    search = Search(trials=1)
+    search.steering.next()
+    search.steering.lost(0, "its process died")
+    resumed = Search(trials=1, earlier=search.records)
+    resumed.steering.next()
+    resumed.steering.lost(0, "its process died")
+    assert resumed.steering.is_over
+
+
+@pytest.mark.parametrize("batch", [None, 8])
+def test_the_time_without_a_driver_is_nobodys(batch):
+    search = Search(batch=batch)
+    concluded, running = search.steering.next(), search.steering.next()
+    for rung in range(1, RUNGS + 1):
+        search.steering.reached(concluded.candidate.number, report_of(concluded.candidate, rung), "node")
+    killed = [one for one in search.records if one["event"] != "ended"]
+    day_before = [{**one, "at": one["at"] - 86_400} for one in killed]
+    resumed = Search(batch=batch, earlier=[*day_before, {"event": "resumed"}])
+    resumed.steering.stop("time is over")
+    first, second = (resumed.log.trial(one.candidate.number) for one in (concluded, running))
+    assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.STOPPED)
+    assert max(first.slot_seconds, second.slot_seconds) < 60
+    journal = [*day_before, {"event": "resumed"}, *resumed.records]
+    assert seconds_spent(journal) < 60
+    again = Search(batch=batch, earlier=[*journal, {"event": "resumed"}])
+    assert max(trial.slot_seconds for trial in again.log.trials) < 60
+
+
 def test_an_overlong_trial_keeps_its_rungs_and_one_without_has_failed():
     search = Search(trials=2)
     first, second = search.steering.next(), search.steering.next()

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
-from raysweep.stages.search.trial_log import TrialLog
+from raysweep.stages.search.trial_log import NEW_DRIVER, TrialLog
 
 MAX_ATTEMPTS: Final = 2
 MAX_MOVES: Final = 20
@@ -72,6 +72,7 @@ class _Tried:
     candidate: Candidate
     attempts: int = 0
     moves: int = 0
+    alone: bool = False
     reports: list[RungReport] = field(default_factory=list)
     goes_on: bool = True
     ended: Trial | None = None
@@ -148,8 +149,9 @@ class Steering:
         if tried.attempts - tried.moves >= MAX_ATTEMPTS or tried.moves > MAX_MOVES:
             self._end(number, TrialState.FAILED, f"{reason} ({tried.attempts} attempts)")
             return
-        self._log.lost(number, tried.attempts, reason, counts=counts)
-        self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, alone))
+        tried.alone = tried.alone or alone
+        self._log.lost(number, tried.attempts, reason, counts=counts, alone=tried.alone)
+        self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
 
     def stop(self, reason: str) -> None:
         """The search is over: what still ran is stopped, and keeps the rungs that it has reached."""
@@ -169,11 +171,16 @@ class Steering:
             "lost": self._replay_lost,
             "ended": self._replay_ended,
         }
+        last = 0.0
         for record in records:
-            take = known.get(str(record.get("event")))
-            if take is not None:
+            event = str(record.get("event"))
+            if event in NEW_DRIVER:
+                self._cut_off(last)
+            if event in known:
                 with self._log.replaying(float(record["at"])):
-                    take(record)
+                    known[event](record)
+            last = float(record.get("at", last))
+        self._cut_off(last)
         for number in sorted(self._open):
             self._go_on_with(number)
         if self._rules.batch and self._open and not any(tried.attempts for tried in self._open.values()):
@@ -187,8 +194,12 @@ class Steering:
         if tried.reports and not tried.goes_on:
             self._conclude(number, tried.reports[-1])
             return
-        tried.moves += 1 if tried.attempts else 0
-        self._waiting.append(Attempt(tried.candidate, tried.attempts + 1))
+        self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
+
+    def _cut_off(self, at: float) -> None:
+        """An earlier driver was last heard of then: what it ran has lost its process, by no fault of its own."""
+        for number in self._log.cut_off(at):
+            self._open[number].moves += 1
 
     def _propose(self, count: int) -> None:
         repeats = 0
@@ -288,8 +299,10 @@ class Steering:
 
     def _replay_lost(self, record: Mapping[str, Any]) -> None:
         number, counts = int(record["candidate"]), bool(record["counts"])
-        self._open[number].moves += 0 if counts else 1
-        self._log.lost(number, int(record["attempt"]), str(record["reason"]), counts=counts)
+        tried = self._open[number]
+        tried.moves += 0 if counts else 1
+        tried.alone = bool(record.get("alone"))
+        self._log.lost(number, int(record["attempt"]), str(record["reason"]), counts=counts, alone=tried.alone)
 
     def _replay_ended(self, record: Mapping[str, Any]) -> None:
         self._end(int(record["candidate"]), TrialState(record["state"]), str(record["reason"]), str(record["error"]))

@@ -6,12 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from raysweep.config import StopConfig
 from raysweep.events import Event, Listener, RungReached, TrialEnded, TrialStarted
 from raysweep.records.metric import Metric
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
+
+# What the first records of a driver are: the journal's own, and that of the search; the driver before has died by then.
+NEW_DRIVER: Final = frozenset({"resumed", "search"})
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -43,12 +46,13 @@ class Limits:
 
 
 def seconds_spent(records: Iterable[Mapping[str, Any]]) -> float:
-    """How long the search has run already, by its journal: from each beginning to what was written last."""
+    """How long the search has run already, by its journal: from each beginning to what that driver wrote last."""
     spent, began, last = 0.0, None, 0.0
     for record in records:
-        if record.get("event") == "search":
+        if record.get("event") in NEW_DRIVER:
             spent += 0.0 if began is None else last - began
-            began = last = float(record["at"])
+            began = float(record["at"]) if record["event"] == "search" else None
+            last = began or last
         elif began is not None and "at" in record:
             last = float(record["at"])
     return spent + (0.0 if began is None else last - began)
@@ -133,11 +137,26 @@ class TrialLog:
             self._best, self._best_at = trial, self._ended
         self._tell(RungReached(trial, report))
 
-    def lost(self, number: int, attempt: int, reason: str, *, counts: bool) -> None:
-        """A trial has lost its process and will be tried again; `counts`: it may have been its own fault."""
+    def lost(self, number: int, attempt: int, reason: str, *, counts: bool, alone: bool = False) -> None:
+        """A trial has lost its process and will be tried again.
+
+        Args:
+            number: of the candidate.
+            attempt: the one that was lost.
+            reason: what became of the process, in words.
+            counts: it may have been its own fault.
+            alone: nothing else may run beside the next attempt.
+        """
         at = self._now()
         self._trials[number] = self._held(number, at)
-        self._record("lost", at, candidate=number, attempt=attempt, reason=reason, counts=counts)
+        self._record("lost", at, candidate=number, attempt=attempt, reason=reason, counts=counts, alone=alone)
+
+    def cut_off(self, at: float) -> tuple[int, ...]:
+        """The driver has died, last heard of then: what ran has held its slot until then; gives the candidates."""
+        running = tuple(self._began)
+        for number in running:
+            self._trials[number] = self._held(number, at)
+        return running
 
     def end(self, number: int, state: TrialState, reason: str, error: str = "") -> Trial:
         """A trial is over; `reason` says why in words."""
