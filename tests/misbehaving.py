@@ -34,6 +34,13 @@ class Sensitive:
         return np.column_stack([1 - positive, positive])
 
 
+class Mute(Exception):
+    """Cannot say what it is."""
+
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
 class Wild(Sensitive):
     """Does what its param `deed` says, at its first fit."""
 
@@ -65,6 +72,12 @@ class Wild(Sensitive):
     def _exit(self):
         sys.exit(3)
 
+    def _interrupt(self):
+        raise KeyboardInterrupt
+
+    def _mute(self):
+        raise Mute
+
     def _exit_at_once(self):
         os._exit(4)
 
@@ -81,7 +94,7 @@ class Wild(Sensitive):
 
 DEEDS = (
     *("segfault", "hang", "allocate", "error", "nan", "stdout"),
-    *("exit", "exit_at_once", "random", "environment", "folder"),
+    *("exit", "interrupt", "mute", "exit_at_once", "random", "environment", "folder"),
 )
 _BINARY = frozenset({TaskKind.BINARY})
 SENSITIVE = Family("sensitive", _BINARY, {"x": 0.0, "encoding": "ordinal"}, "misbehaving:Sensitive")

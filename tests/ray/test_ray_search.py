@@ -88,6 +88,8 @@ def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_sc
         "nan": (TrialState.FAILED, "not numbers", 1),
         "stdout": (TrialState.COMPLETE, "ran to its end", 1),
         "exit": (TrialState.FAILED, "SystemExit: 3", 1),
+        "interrupt": (TrialState.FAILED, "KeyboardInterrupt", 1),
+        "mute": (TrialState.FAILED, "Mute: <exception str() failed>", 1),
         "exit_at_once": (TrialState.FAILED, "its process died", 2),
         "random": (TrialState.COMPLETE, "ran to its end", 1),
         "environment": (TrialState.COMPLETE, "ran to its end", 1),

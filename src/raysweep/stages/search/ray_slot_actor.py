@@ -115,9 +115,9 @@ class SlotActor:
             allowed: how much memory it may take beyond what the process has, in bytes; None: as much as it likes.
         """
         begin_anew(candidate.seed)
+        self._reports = evaluate(candidate, self._prepared, self._rules)  # lets go of the one before it
         limit_growth(allowed)
         self._memory = MemoryWatch()
-        self._reports = evaluate(candidate, self._prepared, self._rules)
         return self.go_on()
 
     def go_on(self) -> Answer:
@@ -125,14 +125,11 @@ class SlotActor:
         report, failed, memory = None, "", False
         try:
             report = replace(next(self._reports), memory_bytes=self._memory.peak_bytes())
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a failed trial is data
-            failed, memory = _describe(error), _is_about_memory(error)
+        except BaseException as error:  # noqa: BLE001 - a failed trial is data, whatever its code raises
+            failed = _describe(error)
+            memory = isinstance(error, MemoryError) or "std::bad_alloc" in failed
         spoiled = self._state.changed() if self._state is not None else ()
         return Answer(report, self._node, failed, memory, spoiled)
-
-
-def _is_about_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or "std::bad_alloc" in str(error)
 
 
 def _describe(error: BaseException) -> str:
