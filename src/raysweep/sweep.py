@@ -29,8 +29,8 @@ from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
+from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
-from raysweep.stages.search.ray_slots import Processes
 from raysweep.stages.search.trial_log import ranked
 from raysweep.stages.source.ray_source import locate
 from raysweep.stages.split.ray_split import cut_table, plan_assignment

@@ -19,9 +19,11 @@ from raysweep.space import SearchSpace
 from raysweep.stages.search.plan import Rates, plan_sentence
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
+from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import SlotContext
-from raysweep.stages.search.ray_slots import Broke, Happened, Lost, Overdue, Processes, Reached, Slots
+from raysweep.stages.search.ray_slots import Slots
 from raysweep.stages.search.rungs import efforts_for, max_units
+from raysweep.stages.search.slot_events import Broke, Happened, Lost, Overdue, Reached
 from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
 from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent, why_over
 from raysweep.training.evaluate import TrialRules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,15 +13,15 @@ import ray.exceptions
 
 from raysweep.config import TrialConfig
 from raysweep.errors import RayUnavailable
-from raysweep.records.trial import RungReport
-from raysweep.runtime.ray_carry import carry
 from raysweep.stages.search.memory_plan import MemoryPlan
-from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotActor, SlotContext
+from raysweep.stages.search.ray_processes import Processes, answers, ask, is_alive
+from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotContext
+from raysweep.stages.search.slot_events import Broke, Happened, Lost, Overdue, Reached
 from raysweep.stages.search.steering import Attempt
-from raysweep.training.families import added_families
 
 _MAX_FAILED_STARTS: Final = 3
 _ROOM_SHARE: Final = 0.9
+_DOUBT_SECONDS: Final = 60.0  # Ray notices within half a minute that a node does not answer
 _SAID_TO_WAIT_SECONDS: Final = 30.0
 _DEATHS: Final = (
     ray.exceptions.RayActorError,
@@ -32,53 +32,18 @@ _DEATHS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """A trial has reached a rung; `go_on` or `finish` says what now."""
+class _Doubt:
+    """A process has died, alone or with its node: a task that can run there alone will tell.
+
+    Attributes:
+        sign: of life, pending.
+        until: when a node that has not answered counts as gone.
+    """
 
     attempt: Attempt
-    report: RungReport
     node: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broke:
-    """A trial has raised an error.
-
-    Attributes:
-        reason: its last line.
-        error: the traceback.
-        memory: it asked for more memory than it may have.
-    """
-
-    attempt: Attempt
-    reason: str
-    error: str
-    memory: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Overdue:
-    """A trial took longer than a trial may; its process was killed."""
-
-    attempt: Attempt
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A trial has lost its process.
-
-    Attributes:
-        counts: whether that may be its own fault; not when a whole node has gone.
-    """
-
-    attempt: Attempt
-    reason: str
-    counts: bool
-    memory: bool = False
-
-
-Happened = Reached | Broke | Overdue | Lost
+    sign: Any
+    until: float
 
 
 @dataclass(slots=True)
@@ -93,33 +58,6 @@ class _Slot:
     @property
     def is_idle(self) -> bool:
         return self.pending is None and self.attempt is None
-
-
-class Processes:
-    """Starts the processes of slots.
-
-    Args:
-        names: of the families that may come.
-        config: the resources of a trial.
-    """
-
-    def __init__(self, names: Iterable[str], config: TrialConfig) -> None:
-        self._class = ray.remote(max_restarts=0)(SlotActor)
-        self._resources = {"num_cpus": config.cpus, "num_gpus": config.gpus}
-        self._arguments = (tuple(names), carry(added_families()))
-        self._early: list[Any] = []
-
-    def start_early(self, count: int) -> None:
-        """Let so many processes load their learners while the table is still being read.
-
-        They hold no core of Ray's, so that reading is not kept waiting: only for a machine that nobody else uses.
-        """
-        early = self._class.options(num_cpus=0)
-        self._early = [early.remote(*self._arguments) for _ in range(count)]
-
-    def take(self) -> Any:
-        """A process, which may still be starting."""
-        return self._early.pop() if self._early else self._class.options(**self._resources).remote(*self._arguments)
 
 
 class Slots:
@@ -148,6 +86,7 @@ class Slots:
         self._failed_starts = 0
         self._memory = MemoryPlan()
         self._rooms: dict[str, int | None] = {}
+        self._doubts: list[_Doubt] = []
         self._slots = [_Slot(*self._start()) for _ in range(count)]
         self._waits_since: float | None = time.monotonic()
 
@@ -217,6 +156,7 @@ class Slots:
             ready = []
         happened = [self._take(slots[pending]) for pending in slots if pending in set(ready)]
         happened += [self._overdue(slot) for slot in self._slots if slot.deadline <= time.monotonic()]
+        happened += self._resolved()
         self._say_if_waiting()
         return [one for one in happened if one is not None]
 
@@ -256,7 +196,6 @@ class Slots:
     def _died(self, slot: _Slot, error: Exception) -> Happened | None:
         attempt, node = slot.attempt, slot.node
         is_memory = isinstance(error, ray.exceptions.OutOfMemoryError)
-        is_gone = bool(node) and not is_memory and not _is_alive(node)
         if attempt is None:
             self._failed_starts += 1
             if self._failed_starts >= _MAX_FAILED_STARTS:
@@ -267,11 +206,26 @@ class Slots:
         self._replace(slot)
         if attempt is None:
             return None
-        if is_gone:
-            return Lost(attempt, "its node is gone", counts=False)
         if is_memory:
             return Lost(attempt, "its process was killed: the node ran out of memory", counts=True, memory=True)
-        return Lost(attempt, "its process died (a crash in native code, or killed)", counts=True)
+        if len(self._rooms) > 1:  # with one node, it is the driver's own, and lives
+            self._doubts.append(_Doubt(attempt, node, ask(node), time.monotonic() + _DOUBT_SECONDS))
+            return None
+        return _crashed(attempt)
+
+    def _resolved(self) -> list[Happened]:
+        """Deaths of which it is known by now whose fault they are."""
+        doubts, self._doubts = self._doubts, []
+        found: list[Happened] = []
+        for doubt in doubts:
+            lives = answers(doubt.sign)
+            if lives is None and is_alive(doubt.node) and time.monotonic() < doubt.until:
+                self._doubts.append(doubt)
+            elif lives:
+                found.append(_crashed(doubt.attempt))
+            else:
+                found.append(Lost(doubt.attempt, "its node is gone", counts=False))
+        return found
 
     def _overdue(self, slot: _Slot) -> Happened | None:
         attempt = slot.attempt
@@ -325,8 +279,8 @@ class Slots:
             )
 
 
-def _is_alive(node: str) -> bool:
-    return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())
+def _crashed(attempt: Attempt) -> Lost:
+    return Lost(attempt, "its process died (a crash in native code, or killed)", counts=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,68 @@
+"""Starting the processes of slots, and finding out whether a node still lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import ray
+import ray.exceptions
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raysweep.config import TrialConfig
+from raysweep.runtime.ray_carry import carry
+from raysweep.stages.search.ray_slot_actor import SlotActor
+from raysweep.training.families import added_families
+
+
+class Processes:
+    """Starts the processes of slots.
+
+    Args:
+        names: of the families that may come.
+        config: the resources of a trial.
+    """
+
+    def __init__(self, names: Iterable[str], config: TrialConfig) -> None:
+        self._class = ray.remote(max_restarts=0)(SlotActor)
+        self._resources = {"num_cpus": config.cpus, "num_gpus": config.gpus}
+        self._arguments = (tuple(names), carry(added_families()))
+        self._early: list[Any] = []
+
+    def start_early(self, count: int) -> None:
+        """Let so many processes load their learners while the table is still being read.
+
+        They hold no core of Ray's, so that reading is not kept waiting: only for a machine that nobody else uses.
+        """
+        early = self._class.options(num_cpus=0)
+        self._early = [early.remote(*self._arguments) for _ in range(count)]
+
+    def take(self) -> Any:
+        """A process, which may still be starting."""
+        return self._early.pop() if self._early else self._class.options(**self._resources).remote(*self._arguments)
+
+
+def ask(node: str) -> Any:
+    """A task that nothing but this node can run."""
+    here = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_live).remote()
+
+
+def _live() -> None:
+    """That it has run is all that is asked."""
+
+
+def answers(sign: Any) -> bool | None:
+    """Whether it has run; None where that is not known yet."""
+    if not ray.wait([sign], timeout=0)[0]:
+        return None
+    try:
+        ray.get(sign)
+    except ray.exceptions.RayError:
+        return False
+    return True
+
+
+def is_alive(node: str) -> bool:
+    """Whether Ray takes the node for alive; it may be gone for half a minute by then."""
+    return any(one["NodeID"] == node and one["Alive"] for one in ray.nodes())

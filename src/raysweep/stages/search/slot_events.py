@@ -1,0 +1,58 @@
+"""What happens to the trials in slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raysweep.records.trial import RungReport
+from raysweep.stages.search.steering import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A trial has reached a rung; `go_on` or `finish` says what now."""
+
+    attempt: Attempt
+    report: RungReport
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """A trial has raised an error.
+
+    Attributes:
+        reason: its last line.
+        error: the traceback.
+        memory: it asked for more memory than it may have.
+    """
+
+    attempt: Attempt
+    reason: str
+    error: str
+    memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A trial took longer than a trial may; its process was killed."""
+
+    attempt: Attempt
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A trial has lost its process.
+
+    Attributes:
+        counts: whether that may be its own fault; not when a whole node has gone.
+    """
+
+    attempt: Attempt
+    reason: str
+    counts: bool
+    memory: bool = False
+
+
+Happened = Reached | Broke | Overdue | Lost
