@@ -199,13 +199,21 @@ def test_a_driver_that_is_overtaken_in_its_final_check_publishes_nothing(tmp_pat
 def test_a_bundle_that_cannot_be_put_is_kept_and_the_run_goes_on(
     tmp_path: Path, frame: pd.DataFrame, whole: raysweep.SweepResult
 ):
-    def refuse(_: RunJournal) -> None:
-        raise StorageFailed("the bucket is away")
+    flush, stages = RunJournal.flush, []
+
+    def refuse(journal: RunJournal) -> None:
+        if Stage.EXPORT in stages:
+            raise StorageFailed("the bucket is away")
+        flush(journal)
+
+    def follow(event: Event) -> None:
+        if isinstance(event, StageStarted):
+            stages.append(event.stage)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunJournal, "flush", refuse)
         with pytest.raises(StorageFailed, match=r"the bucket is away. The finished bundle is kept in .*:") as failed:
-            raysweep.run_sweep(sweep_of("memory:", tmp_path / "runs"), data=frame, run_id=RUN)
+            raysweep.run_sweep(sweep_of("memory:", tmp_path / "runs"), data=frame, run_id=RUN, listener=follow)
     kept = Path(str(failed.value).partition("kept in ")[2].partition(": ")[0])
     assert raysweep.verify(kept).ok
     result = raysweep.resume(tmp_path / "runs" / RUN, data=frame)
