@@ -73,7 +73,7 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
     options = [
         f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",
         "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}",
-        "-volume.max=200", "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder / 'filer.sock'}",
+        "-volume.max=5000", "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder / 'filer.sock'}",
         "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", f"-s3.localSocket={folder / 's3.sock'}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
     ]  # fmt: skip
