@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from raysweep.config import TaskKind
 from raysweep.events import SearchPlanned
+from raysweep.records.aims import ranked
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, Gate, Outcome, Verdict
-from raysweep.records.metric import METRICS
+from raysweep.records.metric import COSTS, METRICS
 from raysweep.records.table import (
     Column,
     ColumnKind,
@@ -35,6 +37,24 @@ def make_trial(number: int, score: float | None, state: TrialState = TrialState.
     candidate = Candidate(number, "xgboost", {"max_depth": 6, **params}, f"{number:016x}", "tpe", number, 100)
     rungs = () if score is None else (RungReport(1, 1.0, score, {"roc_auc": score}, 2.0 + number, 2.0, 40),)
     return Trial(candidate, state, rungs, reason="made up", started=1_000.0 + number)
+
+
+def make_sized_view() -> ReportInput:
+    """A search for a high roc_auc and a small model: trials 0 and 1 are on the front, 2 is not, 3 is too large."""
+    view = make_view()
+    trials = []
+    for number, (score, size) in enumerate([(0.79, 2_000.0), (0.81, 90_000.0), (0.78, 4_000.0), (0.9, 9e6)]):
+        trial = make_trial(number, score)
+        metrics = {"roc_auc": score, "size_bytes": size}
+        trials.append(replace(trial, rungs=(replace(trial.rungs[-1], metrics=metrics),)))
+    assert view.task is not None
+    assert view.search is not None
+    bounds = {"size_bytes": 1e6}
+    task = replace(view.task, objectives=(COSTS["size_bytes"],), constraints=bounds)
+    config = {**view.config, "search": {**view.config["search"], "constraints": bounds}}
+    ranking = tuple(ranked(trials, task.aims))
+    search = replace(view.search, trials=tuple(trials))
+    return replace(view, task=task, ranking=ranking, search=search, config=config)
 
 
 def make_final_check(verdict: Verdict = Verdict.ADEQUATE) -> FinalCheck:

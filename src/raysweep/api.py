@@ -71,7 +71,7 @@ class SweepResult:
     @property
     def leaderboard(self) -> Leaderboard:
         """The trials with a score, best first."""
-        return Leaderboard(self.ranking, self.task.metric.name, self.search.part)
+        return Leaderboard(self.ranking, self.task.aims, self.search.part)
 
     def to_document(self) -> dict[str, Any]:
         """As `raysweep run --json` prints it."""

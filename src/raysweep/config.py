@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from raysweep.documents import Document, expand_paths, parse_document, read_yaml_file, set_path
 from raysweep.errors import RequestInvalid
@@ -201,20 +201,48 @@ class SearchConfig(Document):
     """How candidates are proposed, compared and stopped.
 
     Attributes:
+        objectives: metrics, prediction_seconds (of one row alone, preprocessing included, by `trial.cpus` threads) or
+            size_bytes (of the model's files), weighed against `metric`: trials that nothing beats in all of them are
+            the Pareto front. Nothing is stopped early then.
+        constraints: bounds that the winner keeps, such as `{prediction_seconds: 0.01}`; of a metric, the worst value.
+            A candidate that has grown beyond a bound on prediction_seconds or size_bytes is stopped there.
+        scheduler: auto: asha, or none where there are objectives.
         deterministic: propose and decide in batches, so that any number of slots gives the same candidates, decisions
             and winner. Slots wait for the slowest trial of a batch, and the first batch is not pruned.
     """
 
     space: str | Mapping[str, Any] = "auto"
     metric: str | None = None
+    objectives: Annotated[tuple[str, ...], Field(max_length=2)] = ()
+    constraints: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=dict)
     algorithm: Literal["tpe", "random", "grid"] = "tpe"
-    scheduler: Literal["asha", "hyperband", "median", "none"] = "asha"
+    scheduler: Literal["auto", "asha", "hyperband", "median", "none"] = "auto"
     deterministic: bool = False
     trials: Annotated[int, Field(ge=1)] = 100
     seed: Seed = 0
     stop: StopConfig = StopConfig()
     trial: TrialConfig = TrialConfig()
     concurrency: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+
+    @field_validator("scheduler")
+    @classmethod
+    def _choose_scheduler(cls, name: str, given: ValidationInfo) -> str:
+        """A scheduler stops trials by one score: with further objectives there is none."""
+        if name != "auto":
+            return name
+        return "none" if given.data.get("objectives") else "asha"
+
+    @model_validator(mode="after")
+    def _check_aims(self) -> SearchConfig:
+        if self.objectives and self.scheduler != "none":
+            raise ValueError(
+                f"search.scheduler is {self.scheduler}, which stops trials by one score, but search.objectives wants "
+                "trials that are good in several ways: say scheduler: none, or leave it out"
+            )
+        twice = [name for name in self.objectives if self.objectives.count(name) > 1 or name == self.metric]
+        if twice:
+            raise ValueError(f"search.objectives: {twice[0]} stands there twice, or is the metric already")
+        return self
 
     @model_validator(mode="after")
     def _check_deterministic(self) -> SearchConfig:
@@ -227,6 +255,11 @@ class SearchConfig(Document):
             raise ValueError(
                 f"search.deterministic is true, and {', '.join(given)} would stop it where it depends on the machine: "
                 "only search.trials may stop such a search"
+            )
+        if self.deterministic and "prediction_seconds" in {*self.objectives, *self.constraints}:
+            raise ValueError(
+                "search.deterministic is true, but prediction_seconds is never measured twice alike: leave one of them "
+                "out"
             )
         return self
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from raysweep.records.aims import Aims
 from raysweep.records.table import DataCheck
 from raysweep.records.trial import RungReport, Trial
 
@@ -57,7 +58,9 @@ class SearchPlanned:
     """The search begins: its limits and slots.
 
     Attributes:
+        part: what scores are measured on, in words.
         higher_is_better: the direction of `metric`.
+        objectives, constraints: what counts beside the metric, by name.
     """
 
     trials: int
@@ -67,6 +70,13 @@ class SearchPlanned:
     metric: str
     part: str
     higher_is_better: bool
+    objectives: tuple[str, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def aims(self) -> Aims:
+        """What makes one trial better than another."""
+        return Aims.named(self.metric, self.objectives, self.constraints)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
 from raysweep.events import DataChecked, Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
 from raysweep.history import History, check_same_rows, check_same_split, split_record
+from raysweep.records.aims import Aims, check_aims, ranked
 from raysweep.records.manifest import Outcome
-from raysweep.records.metric import check_metric_name
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
 from raysweep.records.trial import SearchOutcome, Trial, Usage
 from raysweep.report.view import ReportInput
@@ -31,7 +31,6 @@ from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
-from raysweep.stages.search.trial_log import ranked
 from raysweep.stages.source.ray_source import locate
 from raysweep.stages.split.ray_split import cut_table, plan_assignment
 from raysweep.stages.validate.document import findings_document
@@ -119,7 +118,7 @@ def run(request: SweepRequest) -> Sweep:
     started = time.perf_counter()
     config = request.config
     require_target(config)
-    check_metric_name(config.search.metric)
+    check_aims(config.search)
     space = load_space(config.search.space, base=Path())
     check_space(space)
     resolve_thresholds(config.checks)
@@ -221,9 +220,17 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)
-        ranking = tuple(ranked(outcome.trials, task.metric))
+        ranking = tuple(ranked(outcome.trials, task.aims))
+        if ranking and task.aims.broken(ranking[0].rungs[-1].metrics):  # the best one: those that keep all come first
+            request.tell(Said(_none_keeps(ranking[0], task.aims)))
         done(f"{len(outcome.trials)} trials; {outcome.stopped_by}{_usage(outcome.usage)}")
     return replace(sweep, search=outcome, ranking=ranking)
+
+
+def _none_keeps(nearest: Trial, aims: Aims) -> str:
+    last = nearest.rungs[-1].metrics
+    bounds = ", ".join(aims.bound_text(name, last[name]) for name in aims.broken(last))
+    return f"no candidate keeps search.constraints; the nearest is trial {nearest.candidate.number}: {bounds}"
 
 
 def _usage(usage: Usage) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raysweep.documents import plain_record
+from raysweep.records.aims import Aims, standings_of
 from raysweep.records.table import ColumnProfile, Finding, Meaning, Profile, Severity
 from raysweep.records.trial import Trial
 
@@ -20,23 +21,44 @@ class Leaderboard:
     """The trials with a score, best first."""
 
     trials: tuple[Trial, ...]
-    metric: str
+    aims: Aims
     part: str
 
+    @property
+    def metric(self) -> str:
+        """The name of what the trials are ranked by."""
+        return self.aims.metric.name
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """Those that no other beats in the metric and in all of `search.objectives`: the Pareto front."""
+        numbers = self.aims.front(standings_of(self.trials))
+        return tuple(trial for trial in self.trials if trial.candidate.number in numbers)
+
     def to_pandas(self) -> pd.DataFrame:
-        """One row a trial: rank, family, score and the part it was measured on, state, effort, seconds, params."""
+        """One row a trial: rank, family, score and the part it was measured on, state, effort, seconds, params.
+
+        With objectives and constraints also their values, `on_front` and `breaks` (the constraints that are not kept).
+        """
         import pandas as pd
 
-        return pd.DataFrame([self._row(rank, trial) for rank, trial in enumerate(self.trials, start=1)])
+        front = self.aims.front(standings_of(self.trials))
+        return pd.DataFrame([self._row(rank, trial, front) for rank, trial in enumerate(self.trials, start=1)])
 
-    def _row(self, rank: int, trial: Trial) -> dict[str, Any]:
+    def _row(self, rank: int, trial: Trial, front: Collection[int]) -> dict[str, Any]:
         last = trial.rungs[-1]
+        further: dict[str, Any] = {name: last.metrics.get(name) for name in self.aims.further}
+        if self.aims.objectives:
+            further["on_front"] = trial.candidate.number in front
+        if self.aims.constraints:
+            further["breaks"] = ", ".join(self.aims.broken(last.metrics))
         return {
             "rank": rank,
             "trial": trial.candidate.number,
             "family": trial.candidate.family,
             self.metric: trial.score,
             "part": self.part,
+            **further,
             "state": trial.state.value,
             "effort": last.effort,
             "rounds": last.rounds,
@@ -50,7 +72,7 @@ class Leaderboard:
     def _repr_html_(self) -> str:
         from raysweep.report.notebook import leaderboard_html
 
-        return leaderboard_html(self.trials, self.metric, self.part)
+        return leaderboard_html(self.trials, self.aims, self.part)
 
 
 class Findings(tuple[Finding, ...]):

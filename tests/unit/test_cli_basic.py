@@ -16,12 +16,14 @@ from raysweep.cli.published import read_final_check, read_findings
 from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, verdict_panel
 from raysweep.documents import plain_record
 from raysweep.errors import BundleRefused
+from raysweep.records.aims import Aims
 from raysweep.report.leaderboard import leaderboard
 from record_builders import HOSTILE, make_final_check, make_trial, make_view
 
 COMMANDS = ("run", "demo", "show", "verify", "spaces", "analyze", "check")
 GOOD = {"version": 1, "name": "small", "data": {"source": "a.csv", "target": "y"}}
 
+AUC = Aims.named("roc_auc")
 Capture = pytest.CaptureFixture[str]
 
 
@@ -153,7 +155,7 @@ def test_the_leaderboard_folds_no_name_on_a_narrow_terminal(width: int) -> None:
     long = replace(trial, candidate=replace(trial.candidate, family="logistic_regression"))
     console = Console(file=io.StringIO(), width=width)
     console.print(
-        leaderboard_table(leaderboard([long]), "roc_auc", "training+testing, cross-validated in 5 folds", width)
+        leaderboard_table(leaderboard([long], AUC), AUC, "training+testing, cross-validated in 5 folds", width)
     )
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()

@@ -25,7 +25,8 @@ from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting
 from raysweep.training.metrics import score
-from raysweep.training.pipeline import PREPROCESS_FILE, fit_pipeline, load_pipeline
+from raysweep.training.pipeline import PREPROCESS_FILE, load_pipeline
+from raysweep.training.refit import fit_pipeline
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 from raysweep.training.trusted import TRUSTED_TYPES, load_trusted
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from raysweep.records.aims import Aims
 from raysweep.records.final_check import Comparison, Estimate, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import METRICS
 from raysweep.stages.confirm.gates import (
+    constraints_gate,
     decide,
     default_gate,
     dummy_gate,
@@ -74,6 +76,19 @@ def test_the_goal(score, goal, metric, expected):
     assert gate is not None
     assert gate.outcome is expected
     assert goal_gate(score, None, metric) is None
+
+
+def test_bounds_are_held_against_the_model_that_ships():
+    aims = Aims.named("roc_auc", (), {"size_bytes": 1_000, "brier": 0.2})
+    kept = constraints_gate({"size_bytes": 900, "brier": 0.1, "roc_auc": 0.9}, aims)
+    broken = constraints_gate({"size_bytes": 900, "brier": 0.3}, aims)
+    assert kept.outcome is Outcome.PASSED
+    assert "size_bytes 900 (at most 1,000), brier 0.1 (at most 0.2)" in kept.reason
+    assert broken.outcome is Outcome.FAILED
+    assert "brier 0.3 (at most 0.2)" in broken.reason
+    assert "size_bytes" not in broken.reason
+    assert decide([kept, broken]) is Verdict.NOT_ADEQUATE
+    assert constraints_gate({}, Aims.named("roc_auc")) is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from raysweep.config import SearchConfig
 from raysweep.errors import RequestInvalid
-from raysweep.records.metric import Direction
+from raysweep.records.aims import Aims
 from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import Param, load_space
 from raysweep.stages.search.grid import Grid, grid_values
@@ -44,7 +44,7 @@ def proposer_of(sections=None, seed=0):
         lambda family: families()[family].defaults,
         lambda _: None,
         algorithm="grid",
-        direction=Direction.MAXIMIZE,
+        aims=Aims.named("r2"),
         seed=seed,
     )
 

@@ -30,7 +30,8 @@ from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import added_families, check_space, families, take_up
 from raysweep.training.learner import FitSetting, Matrix
 from raysweep.training.own_export import declared_types, estimator_source, why_no_model
-from raysweep.training.pipeline import fit_pipeline, load_pipeline
+from raysweep.training.pipeline import load_pipeline
+from raysweep.training.refit import fit_pipeline
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 from raysweep.training.trusted import TRUSTED_TYPES
 

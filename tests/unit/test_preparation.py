@@ -20,8 +20,9 @@ from raysweep.stages.validate.learning_task import learning_task, prepared_task,
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting
-from raysweep.training.pipeline import fit_pipeline, load_pipeline
+from raysweep.training.pipeline import load_pipeline
 from raysweep.training.preparation import PREPARE_FILE, FittedPreparation
+from raysweep.training.refit import fit_pipeline
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows, encode
 
 ROWS = 200
@@ -139,12 +140,14 @@ def test_each_fold_learns_its_rules_on_its_own_rows():
     rows = SearchRows(rows_of(frame, task, 0, 120), rows_of(frame, task, 120, ROWS), fold_of_row, 2)
     prepared = PreparedRows(task, rows, seed=0)
     for cut in (0, 1):
-        fit, scored = prepared.encoded(cut, candidate())
+        encoded = prepared.encoded(cut, candidate())
         own = rows_of(frame, task, 0, ROWS).take(np.flatnonzero(fold_of_row != cut))
         low, high = np.quantile(own.features.column("amount").to_numpy(), [0.05, 0.9])
         amounts = [position for position, name in enumerate(names(task.features)) if name == "amount"]
-        assert (fit.values[:, amounts].min(), fit.values[:, amounts].max()) == pytest.approx((low, high), rel=1e-6)
-        assert scored.values[:, amounts].max() <= np.float32(high)
+        assert (encoded.fit.values[:, amounts].min(), encoded.fit.values[:, amounts].max()) == pytest.approx(
+            (low, high), rel=1e-6
+        )
+        assert encoded.scored.values[:, amounts].max() <= np.float32(high)
 
 
 @pytest.mark.parametrize("family", ["xgboost", "logistic_regression"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from raysweep.records.metric import Direction
+from raysweep.records.aims import Aims
 from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import load_space
 from raysweep.stages.search import proposals as module
@@ -30,14 +31,19 @@ SPACE = {
 }
 
 
-def proposer_of(sections=None, algorithm="tpe", seed=0, direction=Direction.MAXIMIZE):
+RIDGE = {"ridge": {"params": {"alpha": {"float": [0.001, 1000], "log": True}}}}
+TWO_NUMBERS = {"xgboost": {"params": {"learning_rate": {"float": [0.01, 1.0]}, "subsample": {"float": [0.1, 1.0]}}}}
+R2 = Aims.named("r2")
+
+
+def proposer_of(sections=None, algorithm="tpe", seed=0, aims=R2):
     space = load_space({"version": 1, "families": sections or SPACE}, base=Path())
     return Proposer(
         space,
         lambda family: families()[family].defaults,
         lambda family: space.families[family].effort.rounds or families()[family].rounds,
         algorithm=algorithm,
-        direction=direction,
+        aims=aims,
         seed=seed,
     )
 
@@ -147,8 +153,10 @@ def test_what_optuna_is_told(algorithm):
     proposer.tell(asked[3], TrialState.STOPPED, [report(0.5)])
     proposer.tell(asked[4], TrialState.FAILED, [report(0.6)])
     proposer.tell(asked[5], TrialState.STOPPED, [])
-    assert proposer.told() == {"COMPLETE": 1, "FAIL": 2, "PRUNED": 2}
+    assert proposer.told() == {"COMPLETE": 1, "FAIL": 1, "PRUNED": 3}
     trials = proposer._study.get_trials()
+    infeasible = [trial.state.name for trial in trials if trial.constraints]
+    assert infeasible == ["PRUNED"], "what has failed is no good place to be, which TPE heeds"
     assert trials[0].value == 0.3
     assert trials[1].value is None or trials[1].value == 0.4
     assert trials[1].intermediate_values == {1: 0.2, 2: 0.4}
@@ -216,10 +224,11 @@ def test_a_family_without_params_repeats_itself():
     assert len({one.digest for one in proposals(proposer_of({"ridge": {}}), 4)}) == 1
 
 
-@pytest.mark.parametrize("direction", list(Direction))
-def test_tpe_goes_where_the_scores_are_better(direction):
-    proposer = proposer_of({"ridge": {"params": {"alpha": {"float": [0.001, 1000], "log": True}}}}, direction=direction)
-    sign = 1 if direction is Direction.MAXIMIZE else -1
+@pytest.mark.parametrize("metric", ["r2", "rmse"])
+def test_tpe_goes_where_the_scores_are_better(metric):
+    aims = Aims.named(metric)
+    proposer = proposer_of(RIDGE, aims=aims)
+    sign = aims.metric.sign
     alphas = []
     for _ in range(60):
         asked = proposer.propose()
@@ -227,6 +236,34 @@ def test_tpe_goes_where_the_scores_are_better(direction):
         alphas.append(alpha)
         proposer.tell(asked, TrialState.COMPLETE, [report(-sign * abs(alpha - 100), last=True)])
     assert sum(30 < alpha < 300 for alpha in alphas[-20:]) >= 9
+
+
+def test_tpe_goes_where_the_constraints_are_kept():
+    proposer = proposer_of(RIDGE, aims=Aims.named("r2", (), {"size_bytes": 50}))
+    alphas = []
+    for _ in range(60):
+        asked = proposer.propose()
+        alpha = asked.params["alpha"]
+        alphas.append(alpha)
+        measured = RungReport(1, 1.0, alpha, {"r2": alpha, "size_bytes": alpha}, 0.0, 0.0, is_last=True)
+        proposer.tell(asked, TrialState.COMPLETE, [measured])
+    assert sum(15 < alpha <= 50 for alpha in alphas[-20:]) >= 5, "the best that are allowed, not the best"
+
+
+def test_with_two_objectives_tpe_covers_the_front_and_forgets_only_what_is_behind_it(monkeypatch):
+    kept = {"MAX_KNOWN": 70, "KEPT_BEST": 25, "KEPT_LATEST": 10, "KEPT_OTHERS": 25}
+    for name, value in kept.items():
+        monkeypatch.setattr(module, name, value)
+    proposer = proposer_of(TWO_NUMBERS, aims=Aims.named("r2", ["size_bytes"]))
+    behind = []
+    for number in range(90):
+        asked = proposer.propose()
+        size, waste = asked.params["learning_rate"], abs(asked.params["subsample"] - 0.8)
+        measured = {"r2": size - waste, "size_bytes": size + waste}  # without waste every size is on the front
+        behind.append(waste)
+        last = RungReport(1, 1.0, measured["r2"], measured, 0.0, 0.0, is_last=True)
+        proposer.tell(asked, TrialState.PRUNED if number == 50 else TrialState.COMPLETE, [last])
+    assert np.mean(behind[-30:]) < np.mean(behind[1:31]) / 1.5
 
 
 def test_a_proposal_depends_on_its_number_and_on_what_is_known_alone():
@@ -247,10 +284,11 @@ def test_a_candidate_from_another_space_is_not_learned_from():
     assert proposer.propose().number == 40
 
 
-def test_tpe_forgets_all_but_the_best_and_the_latest(monkeypatch):
+def test_tpe_forgets_all_but_the_best_the_latest_and_some_others(monkeypatch):
     monkeypatch.setattr(module, "MAX_KNOWN", 40)
     monkeypatch.setattr(module, "KEPT_BEST", 5)
     monkeypatch.setattr(module, "KEPT_LATEST", 10)
+    monkeypatch.setattr(module, "KEPT_OTHERS", 10)
     proposer = proposer_of()
     running = [proposer.propose() for _ in range(4)]
     done = list(proposals(proposer, 100))

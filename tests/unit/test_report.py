@@ -10,6 +10,7 @@ import pytest
 
 from builders import sweep_config
 from raysweep.prepare_rules import Drop, ToNull
+from raysweep.records.aims import Aims
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import Artifact
 from raysweep.records.metric import METRICS
@@ -24,9 +25,11 @@ from raysweep.report.view import ReportInput
 from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import CodeState
 from raysweep.stages.export.export import make_manifest
-from record_builders import HOSTILE, OPAQUE, make_final_check, make_trial, make_view
+from raysweep.views import Leaderboard
+from record_builders import HOSTILE, OPAQUE, make_final_check, make_sized_view, make_trial, make_view
 
 NOTHING = {"task": None, "split": None, "search": None, "ranking": (), "final_check": None}
+AUC = Aims.named("roc_auc")
 BUILDERS = pytest.mark.parametrize("build", [html_report, model_card])
 
 Build = Callable[[ReportInput], str]
@@ -63,7 +66,7 @@ def test_no_name_becomes_markup_in_the_report(name: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_becomes_markup_in_a_notebook(name: str) -> None:
     view = make_view((name, name))
-    document = leaderboard_html(view.ranking, name, name) + findings_html(view.check.findings)
+    document = leaderboard_html(view.ranking, AUC, name) + findings_html(view.check.findings)
 
     assert tags_of(document).names == {"div", "style", "table", "thead", "tbody", "tr", "th", "td", "span", "bdi"}
 
@@ -157,18 +160,50 @@ def test_the_best_score_over_time_never_gets_worse() -> None:
 
 
 def test_the_leaderboard_shows_the_params_that_differ() -> None:
-    rows = leaderboard([make_trial(0, 0.8, eta=0.1), make_trial(1, 0.7, eta=0.2)])
+    rows = leaderboard([make_trial(0, 0.8, eta=0.1), make_trial(1, 0.7, eta=0.2)], AUC)
 
     assert [row.params for row in rows] == ["eta=0.1", "eta=0.2"]
     assert [row.rank for row in rows] == ["1", "2"]
+
+
+def test_the_pareto_front_comes_first_and_is_drawn() -> None:
+    view = make_sized_view()
+    assert view.task is not None
+    rows = leaderboard(view.ranking, view.task.aims)
+
+    assert [(row.trial, row.state, row.further) for row in rows] == [
+        ("1", "complete, on the front", ("87.89 KiB",)),
+        ("0", "complete, on the front", ("1.953 KiB",)),
+        ("2", "complete", ("3.906 KiB",)),
+        ("3", "complete, breaks size_bytes", ("8.583 MiB",)),
+    ]
+    page = html_report(view)
+    assert "roc_auc over size_bytes, the Pareto front joined" in page
+    assert "<dt>bound on size_bytes</dt><dd>1000000.0</dd>" in page
+    assert "1.953 KiB" in model_card(view)
+    assert "Pareto" not in html_report(make_view())
+
+
+def test_the_front_in_python() -> None:
+    view = make_sized_view()
+    assert view.task is not None
+    found = Leaderboard(view.ranking, view.task.aims, "testing")
+    frame = found.to_pandas()
+
+    assert [trial.candidate.number for trial in found.front] == [1, 0]
+    assert frame.on_front.tolist() == [True, True, False, False]
+    assert frame.breaks.tolist() == ["", "", "", "size_bytes"]
+    assert frame.size_bytes.tolist() == [90_000.0, 2_000.0, 4_000.0, 9e6]
+    assert "on_front" not in Leaderboard(view.ranking, AUC, "testing").to_pandas().columns
+    assert "87.89 KiB" in found._repr_html_()
 
 
 def test_where_no_params_differ_the_important_ones_are_shown() -> None:
     params = {"a": 1, "b": 2, "encoding": "ordinal", "c": 3, "learning_rate": 0.1}
     expected = "learning_rate=0.1, max_depth=6, encoding=ordinal, a=1"
 
-    assert [row.params for row in leaderboard([make_trial(0, 0.8, **params)])] == [expected]
-    assert {row.params for row in leaderboard([make_trial(n, 0.8, **params) for n in range(2)])} == {expected}
+    assert [row.params for row in leaderboard([make_trial(0, 0.8, **params)], AUC)] == [expected]
+    assert {row.params for row in leaderboard([make_trial(n, 0.8, **params) for n in range(2)], AUC)} == {expected}
 
 
 def test_one_score_is_no_progress_to_draw() -> None:
@@ -182,7 +217,7 @@ def test_one_score_is_no_progress_to_draw() -> None:
 
 
 def test_the_heading_is_short_with_cross_validation_and_the_part_is_said_once() -> None:
-    document = leaderboard_html(make_view().ranking, "roc_auc", "training+testing, cross-validated in 5 folds")
+    document = leaderboard_html(make_view().ranking, AUC, "training+testing, cross-validated in 5 folds")
 
     assert ">roc_auc, 5-fold CV</th>" in document
     assert document.count("Scores are roc_auc on training+testing, cross-validated in 5 folds.") == 1

@@ -289,7 +289,7 @@ def test_what_another_version_was_asked_is_not_guessed(tmp_path):
 
 def test_a_run_that_was_gone_on_with_is_shown_whole(tmp_path):
     candidate = {"family": "ridge", "origin": "default", "params": {}}
-    report = {"rung": 1, "score": 0.5, "effort": 1.0, "rounds": None, "is_whole": True, "seconds": 1.0}
+    report = {"rung": 1, "score": 0.5, "effort": 1.0, "rounds": None, "is_whole": True, "seconds": 1.0, "metrics": {}}
 
     def trial(number):
         return (

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from raysweep.config import StopConfig
 from raysweep.documents import canonical_json, plain_record
-from raysweep.records.metric import METRICS, Direction
+from raysweep.records.aims import Aims
+from raysweep.records.metric import METRICS
 from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import load_space
 from raysweep.stages.search import proposals
@@ -24,6 +26,9 @@ SPACE = {
     "k_neighbors": {"params": {"n_neighbors": {"int": [1, 40]}, "weights": {"choice": ["uniform", "distance"]}}},
 }
 RUNGS = 3
+
+
+R2 = Aims(METRICS["r2"])
 
 
 class Halving:
@@ -49,7 +54,7 @@ class Halving:
 class Search:
     """A search with its journal; `slots` trials run at a time and report in a random order."""
 
-    def __init__(self, *, batch=None, trials=30, earlier=(), seed=0, algorithm="tpe", space=None):
+    def __init__(self, *, batch=None, trials=30, earlier=(), seed=0, algorithm="tpe", space=None, aims=R2):
         self.records = []
         self.decider = Halving()
         loaded = load_space({"version": 1, "families": space or SPACE}, base=Path())
@@ -58,12 +63,12 @@ class Search:
             lambda family: families()[family].defaults,
             lambda _: None,
             algorithm=algorithm,
-            direction=Direction.MAXIMIZE,
+            aims=aims,
             seed=seed,
         )
         limits = Limits(trials, StopConfig(), 0.0)
-        self.log = TrialLog(METRICS["r2"], "testing", limits, lambda _: None, self._write)
-        self.steering = Steering(proposer, self.decider, self.log, SteeringRules(trials, batch))
+        self.log = TrialLog(aims, "testing", limits, lambda _: None, self._write)
+        self.steering = Steering(proposer, self.decider, self.log, SteeringRules(trials, aims, batch))
         self.steering.replay(list(earlier))
         self.log.begin({})
 
@@ -174,6 +179,7 @@ def test_a_search_that_is_cut_off_after_tpe_has_forgotten_ends_as_an_undisturbed
     monkeypatch.setattr(proposals, "MAX_KNOWN", 20)
     monkeypatch.setattr(proposals, "KEPT_BEST", 4)
     monkeypatch.setattr(proposals, "KEPT_LATEST", 6)
+    monkeypatch.setattr(proposals, "KEPT_OTHERS", 4)
     options = {"trials": 60, "space": {"ridge": SPACE["ridge"]}}
     whole = Search(**options)
     whole.run()
@@ -353,3 +359,32 @@ def test_a_grid_ends_when_it_is_through_also_after_a_crash(batch, stop_after):
     undisturbed = Search(**options)
     undisturbed.run()
     assert [trial.candidate for trial in later.log.trials] == [trial.candidate for trial in undisturbed.log.trials]
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_what_costs_too_much_is_stopped_and_is_no_measure_for_others(batch):
+    def sized(candidate, rung):
+        size = 100.0 * candidate.params["alpha"] * rung
+        return replace(report_of(candidate, rung), metrics={"r2": 0.0, "size_bytes": size})
+
+    aims = Aims.named("r2", (), {"size_bytes": 150})
+    search = Search(space={"ridge": SPACE["ridge"]}, aims=aims, batch=batch, trials=20)
+    while (attempt := search.steering.next()) is not None:
+        rung = 1
+        while search.steering.reached(attempt.candidate.number, sized(attempt.candidate, rung), "node"):
+            rung += 1
+    over = [one for one in search.log.trials if aims.broken(one.rungs[-1].metrics)]
+    assert 2 < len(over) < 20
+    for one in over:
+        words = f"breaks search.constraints: size_bytes {one.rungs[-1].metrics['size_bytes']:,.6g} (at most 150)"
+        last = one.rungs[-1]
+        how = (
+            (TrialState.COMPLETE, "ran to its end")
+            if last.is_last
+            else (TrialState.PRUNED, f"stopped at rung {last.rung}")
+        )
+        assert (one.state, one.reason) == (how[0], f"{how[1]}; {words}")
+        assert all(one.candidate.number not in search.decider.seen.get(rung, {}) for rung in (last.rung,))
+    assert not search.decider.running
+    resumed = Search(space={"ridge": SPACE["ridge"]}, aims=aims, batch=batch, trials=20, earlier=search.records)
+    assert resumed.outcome == search.outcome

@@ -9,13 +9,13 @@ import pytest
 from raysweep.config import PriceConfig, SearchConfig, StopConfig
 from raysweep.documents import canonical_json
 from raysweep.events import RungReached, TrialEnded, TrialStarted
-from raysweep.records.metric import METRICS
+from raysweep.records.aims import Aims, ranked
 from raysweep.records.trial import Candidate, RungReport, SearchOutcome, Trial, TrialState
 from raysweep.stages.search.plan import Rates, plan_sentence
 from raysweep.stages.search.rungs import effort_units, efforts_for, max_units
-from raysweep.stages.search.trial_log import Limits, TrialLog, ranked
+from raysweep.stages.search.trial_log import Limits, TrialLog
 
-AUC, RMSE = METRICS["roc_auc"], METRICS["rmse"]
+AUC, RMSE = Aims.named("roc_auc"), Aims.named("rmse")
 
 
 def candidate(number):
@@ -29,10 +29,10 @@ def report(score, rung=1, effort=1.0):
 class Watched:
     """A trial log with what it told and what it recorded."""
 
-    def __init__(self, metric=AUC, **stop):
+    def __init__(self, aims=AUC, **stop):
         self.events, self.records = [], []
         limits = Limits(100, StopConfig(**stop), 1_000.0)
-        self.log = TrialLog(metric, "testing", limits, self.events.append, self.records.append)
+        self.log = TrialLog(aims, "testing", limits, self.events.append, self.records.append)
 
     def run(self, number, *scores, state=TrialState.COMPLETE):
         self.log.start(candidate(number), 1)

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysweep.bundle.locate import read_manifest
-from raysweep.errors import NotFound
+from raysweep.errors import NotFound, RequestInvalid
+from raysweep.records.aims import Aims, Standing
 from raysweep.records.manifest import MANIFEST_FILE
-from raysweep.records.metric import METRICS
 from raysweep.storage.epoch_records import holds_records
 from raysweep.storage.run_journal import read_run_journal
 from raysweep.storage.store import Store
@@ -32,6 +32,7 @@ class RunView:
         finished: whether it has been published.
         trials: one dict a trial, best first where the run is finished.
         findings, proposals: of the data gate, as in findings.json.
+        aims: what the trials were after; None where the search has not begun, or this version does not know them.
     """
 
     run_id: str
@@ -42,6 +43,17 @@ class RunView:
     trials: Sequence[Mapping[str, Any]]
     findings: Sequence[Mapping[str, Any]] = field(default=())
     proposals: Sequence[Mapping[str, str]] = field(default=())
+    aims: Aims | None = None
+
+    @property
+    def ranking(self) -> list[Mapping[str, Any]]:
+        """The trials with a score, best first."""
+        return [trial for trial in self.trials if _standing(trial) is not None]
+
+    @property
+    def front(self) -> frozenset[int]:
+        """The numbers of the trials on the Pareto front."""
+        return frozenset() if self.aims is None else self.aims.front(_standings(self.trials))
 
     def to_document(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -73,15 +85,17 @@ def view_run(store: Store) -> RunView:
     final = json.loads(store.get("final_check.json")) if "final_check.json" in present else None
     findings = json.loads(store.get("data/findings.json")) if "data/findings.json" in present else {}
     trials = _trials(store) if "trials.parquet" in present else []
+    aims = _aims(manifest["search"] or {})
     return RunView(
         manifest["run_id"],
         store.address(),
         finished=True,
         manifest=manifest,
         final_check=final,
-        trials=trials,
+        trials=_ordered(trials, aims),
         findings=findings.get("findings", ()),
         proposals=findings.get("proposals", ()),
+        aims=aims,
     )
 
 
@@ -90,39 +104,57 @@ def _trials(store: Store) -> list[dict[str, Any]]:
     rungs: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         rungs.setdefault(row["trial"], []).append(row)
-    shown = [_shown(reports[-1], len(reports)) for reports in rungs.values()]
-    return sorted(shown, key=_rank)
+    return [_shown(reports[-1], len(reports)) for reports in rungs.values()]
 
 
-def _rank(trial: Mapping[str, Any]) -> tuple[int, float, float, int]:
-    """Best first, as the leaderboard has it: whole scores, then others by effort, then trials without a score."""
-    if trial["score"] is None or trial["state"] == "failed" or trial["metric"] not in METRICS:
-        return 2, 0.0, 0.0, trial["trial"]
-    score = -METRICS[trial["metric"]].sign * trial["score"]
-    return (0, 0.0, score, trial["trial"]) if trial["is_whole"] else (1, -trial["effort"], score, trial["trial"])
+def _aims(said: Mapping[str, Any]) -> Aims | None:
+    """What a search was after, as its record in the manifest or in the journal says."""
+    try:
+        return Aims.named(said["metric"], said.get("objectives", ()), said.get("constraints", {}))
+    except (KeyError, RequestInvalid):
+        return None
+
+
+def _ordered(trials: Sequence[Mapping[str, Any]], aims: Aims | None) -> list[Mapping[str, Any]]:
+    """Best first, as the leaderboard has them, then those without a score."""
+    order = [] if aims is None else aims.ordered(_standings(trials))
+    places = {number: place for place, number in enumerate(order)}
+    return sorted(trials, key=lambda trial: (places.get(trial["trial"], len(order)), trial["trial"]))
+
+
+def _standings(trials: Sequence[Mapping[str, Any]]) -> list[Standing]:
+    return [standing for trial in trials if (standing := _standing(trial)) is not None]
+
+
+def _standing(trial: Mapping[str, Any]) -> Standing | None:
+    if trial["score"] is None or trial["state"] == "failed":
+        return None
+    return Standing(trial["trial"], trial["score"], trial["is_whole"], trial["effort"], trial["metrics"])
 
 
 def _shown(row: dict[str, Any], rungs: int) -> dict[str, Any]:
     shown = {name: row[name] for name in _SHOWN}
-    return shown | {"rungs": rungs if row["rung"] is not None else 0, "params": json.loads(row["params"])}
+    params, metrics = json.loads(row["params"]), json.loads(row["metrics"] or "{}")
+    return shown | {"rungs": rungs if row["rung"] is not None else 0, "params": params, "metrics": metrics}
 
 
 def _unfinished(store: Store, present: set[str]) -> RunView:
     if not holds_records(present):
         raise NotFound(f"{store.address()} holds neither a bundle ({MANIFEST_FILE}) nor a journal of a run")
     trials: dict[int, dict[str, Any]] = {}
-    measured: dict[str, str] = {}
+    asked: dict[str, Any] = {}
     for record in read_run_journal(store):
-        _replay(record, trials, measured)
+        _replay(record, trials, asked)
     run_id = store.address().rstrip("/").rpartition("/")[2]
-    ordered = sorted(trials.values(), key=_rank)
-    return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=ordered)
+    aims = _aims(asked)
+    ordered = _ordered(list(trials.values()), aims)
+    return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=ordered, aims=aims)
 
 
-def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]], measured: dict[str, str]) -> None:
+def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]], asked: dict[str, Any]) -> None:
     kind = record.get("event")
     if kind == "search":
-        measured.update(metric=record["metric"], part=record["part"])
+        asked.update(record)
     elif kind == "proposed":
         candidate = record["candidate"]
         trials[candidate["number"]] = {
@@ -135,14 +167,16 @@ def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]], measur
             "rungs": 0,
             "seconds": None,
             "reason": "",
-            **measured,
+            "metrics": {},
+            "metric": asked.get("metric"),
+            "part": asked.get("part"),
         }
     elif kind == "started" and record["candidate"] in trials:
         trials[record["candidate"]]["state"] = "running"
     elif kind == "rung" and record["candidate"] in trials:
         report = record["report"]
         trial = trials[record["candidate"]]
-        trial |= {name: report[name] for name in ("score", "effort", "rounds", "is_whole")}
+        trial |= {name: report[name] for name in ("score", "effort", "rounds", "is_whole", "metrics")}
         trial |= {"seconds": report["seconds"], "rungs": report["rung"]}
     elif kind == "ended" and record["candidate"] in trials:
         trials[record["candidate"]] |= {"state": record["state"], "reason": record["reason"]}

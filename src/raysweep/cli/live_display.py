@@ -121,7 +121,7 @@ class LiveDisplay:
         ]
 
     def _leaders(self, search: SearchState) -> list[RenderableType]:
-        rows = leaderboard(search.leaders(LEADERS))
+        rows = leaderboard(search.leaders(LEADERS), search.plan.aims)
         if not rows:
             return []
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")

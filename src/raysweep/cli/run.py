@@ -80,8 +80,9 @@ def sweep_answer(result: SweepResult) -> Answer:
 
     def show() -> None:
         console = output()
-        rows = leaderboard(result.ranking[:SHOWN_TRIALS])
-        console.print(leaderboard_table(rows, result.task.metric.name, result.search.part, console.width))
+        aims = result.task.aims
+        rows = leaderboard(result.ranking, aims, SHOWN_TRIALS)
+        console.print(leaderboard_table(rows, aims, result.search.part, console.width))
         hidden = len(result.ranking) - len(rows)
         if hidden > 0:
             console.print(f"… and {hidden:,} more")

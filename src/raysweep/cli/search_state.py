@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from raysweep.events import Event, RungReached, SearchPlanned, TrialEnded, TrialStarted
+from raysweep.records.aims import Standing, ranked
 from raysweep.records.trial import Trial, TrialState
 
 
@@ -13,6 +14,7 @@ class SearchState:
 
     def __init__(self, plan: SearchPlanned, now: float) -> None:
         self.plan = plan
+        self._aims = plan.aims
         self._started = now
         self._trials: dict[int, Trial] = {}
         self._best: Trial | None = None
@@ -35,9 +37,7 @@ class SearchState:
 
     def leaders(self, count: int) -> list[Trial]:
         """The `count` best trials so far, best first."""
-        scored = [trial for trial in self._trials.values() if trial.whole_score is not None]
-        sign = -1 if self.plan.higher_is_better else 1
-        return sorted(scored, key=lambda trial: (sign * (trial.whole_score or 0.0), trial.candidate.number))[:count]
+        return ranked(filter(self._may_win, self._trials.values()), self._aims)[:count]
 
     def counts(self) -> str:
         """`12 of 100 done, 2 running, 5 pruned, 1 failed`: those that came to nothing are among the done."""
@@ -82,13 +82,14 @@ class SearchState:
         return sum(trial.state.has_ended for trial in self._trials.values())
 
     def _beats_best(self, trial: Trial) -> bool:
-        score, best = trial.whole_score, self._best.whole_score if self._best is not None else None
-        if score is None:
+        if not self._may_win(trial):
             return False
-        if best is None:
-            return True
-        gain = score - best
-        return gain > 0 if self.plan.higher_is_better else gain < 0
+        best = self._best
+        return best is None or self._aims.metric.is_better(trial.rungs[-1].score, best.rungs[-1].score)
+
+    def _may_win(self, trial: Trial) -> bool:
+        standing = Standing.of(trial)
+        return standing is not None and self._aims.may_win(standing)
 
 
 def clock_text(seconds: float) -> str:

@@ -48,12 +48,11 @@ def _print(view: RunView, top: int) -> None:
         console.print(findings_table(read_findings(view.findings)))
     if view.proposals:
         console.print(proposals_text(read_proposals(view.proposals)), soft_wrap=True)
-    ranked = [trial for trial in view.trials if trial["score"] is not None and trial["state"] != "failed"]
-    if ranked:
-        rows = leaderboard_rows([_entry(trial) for trial in ranked[:top]])
+    ranked = view.ranking
+    if ranked and view.aims is not None:
+        rows = leaderboard_rows([_entry(trial) for trial in ranked[:top]], view.aims, view.front)
         console.print()
-        metric, part = ranked[0]["metric"] or "score", ranked[0]["part"] or "testing"
-        console.print(leaderboard_table(rows, metric, part, console.width))
+        console.print(leaderboard_table(rows, view.aims, ranked[0]["part"], console.width))
     console.print(Text(_counts(view, len(ranked), top)))
     console.print()
     if view.final_check is not None:
@@ -79,4 +78,5 @@ def _entry(trial: Mapping[str, Any]) -> Entry:
         params=trial["params"],
         effort=trial.get("effort"),
         rounds=trial.get("rounds"),
+        metrics=trial["metrics"],
     )

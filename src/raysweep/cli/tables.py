@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.documents import shorten
+from raysweep.records.aims import Aims
 from raysweep.records.final_check import FinalCheck, Outcome, Verdict
 from raysweep.records.table import (
     ColumnKind,
@@ -134,39 +135,40 @@ def suitability_line(check: DataCheck) -> Text:
     return Text.assemble("The data are ", (check.suitability.value, SUITABILITY_STYLES[check.suitability]))
 
 
-def leaderboard_table(rows: Iterable[Row], metric: str, part: str, width: int) -> Group:
+def leaderboard_table(rows: Iterable[Row], aims: Aims, part: str, width: int) -> Group:
     """The trials, best first; below them what was scored, where the heading is too short for it.
 
     Args:
         rows: the lines.
-        metric: its name.
+        aims: what the trials were after.
         part: what the scores were measured on.
         width: of the console; a narrow one gets fewer columns and shortened params.
     """
-    score = score_heading(metric, part)
-    table = _narrow_leaderboard(rows, score) if width < NARROW_WIDTH else _wide_leaderboard(rows, score)
-    note = heading_note(metric, part)
+    scores = (score_heading(aims.metric.name, part), *aims.further)
+    table = _narrow_leaderboard(rows, scores) if width < NARROW_WIDTH else _wide_leaderboard(rows, scores)
+    note = heading_note(aims.metric.name, part)
     return Group(table, *([Text(note, style="dim")] if note else []))
 
 
-def _wide_leaderboard(rows: Iterable[Row], score: str) -> Table:
-    table = _table("#", "family", score, "effort", "seconds", "state", "params", "trial")
-    _keep_whole(table, "family", score, "state")
+def _wide_leaderboard(rows: Iterable[Row], scores: Sequence[str]) -> Table:
+    table = _table("#", "family", *scores, "effort", "seconds", "state", "params", "trial")
+    _keep_whole(table, "family", *scores, "state")
     for row in rows:
-        cells = (row.rank, row.family, row.score, row.effort, row.seconds, row.state, row.params, row.trial)
+        scored = (row.score, *row.further)
+        cells = (row.rank, row.family, *scored, row.effort, row.seconds, row.state, row.params, row.trial)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def _narrow_leaderboard(rows: Iterable[Row], score: str) -> Table:
-    metric, _, rest = score.partition(" ")
-    folded = f"{metric}\n{rest}"
-    table = _table("#", "family", folded, "effort", "state", "params")
-    _keep_whole(table, "family", folded, "state", "params")
+def _narrow_leaderboard(rows: Iterable[Row], scores: Sequence[str]) -> Table:
+    metric, _, rest = scores[0].partition(" ")
+    folded = (f"{metric}\n{rest}", *(name.replace("_", "_\n") for name in scores[1:]))
+    table = _table("#", "family", *folded, "effort", "state", "params")
+    _keep_whole(table, "family", *folded, "state", "params")
     table.expand = True
     table.columns[-1].ratio = 1  # params get what the others leave
     for row in rows:
-        cells = (row.rank, row.family, row.score, row.effort, row.state, row.params)
+        cells = (row.rank, row.family, row.score, *row.further, row.effort, row.state, row.params)
         table.add_row(*(Text(cell) for cell in cells))
     return table
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+from pydantic import Field
+
 from raysweep.config import TaskKind
 from raysweep.documents import Document
 from raysweep.records.table import ColumnKind, Label
@@ -116,6 +118,8 @@ class SearchRecord(Document):
     """What was tried, and why it ended."""
 
     metric: str
+    objectives: tuple[str, ...] = ()
+    constraints: Mapping[str, float] = Field(default_factory=dict)
     part: str
     algorithm: str
     scheduler: str

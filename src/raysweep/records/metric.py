@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,6 +66,10 @@ _ALL = (
     Metric("r2", _NUMBERS, Direction.MAXIMIZE, 1.0),
 )
 METRICS = {metric.name: metric for metric in _ALL}
+# What using a model costs, which may be weighed against its score or bounded: `training/costs.py` measures it.
+COSTS = {
+    name: Metric(name, frozenset(TaskKind), Direction.MINIMIZE, 0.0) for name in ("prediction_seconds", "size_bytes")
+}
 DEFAULT_METRIC = {
     TaskKind.BINARY: "roc_auc",
     TaskKind.MULTICLASS: "log_loss",
@@ -79,9 +84,7 @@ def check_metric_name(name: str | None) -> None:
         RequestInvalid: naming the closest one.
     """
     if name is not None and name not in METRICS:
-        raise RequestInvalid(
-            f"search.metric: there is no metric {name!r} (known: {', '.join(METRICS)}){suggest(name, METRICS)}"
-        )
+        raise RequestInvalid(_unknown(name, "search.metric", METRICS))
 
 
 def metric_for(name: str | None, task: TaskKind) -> Metric:
@@ -91,13 +94,41 @@ def metric_for(name: str | None, task: TaskKind) -> Metric:
         RequestInvalid: there is no such metric, or it does not fit the task.
     """
     check_metric_name(name)
-    metric = METRICS[name or DEFAULT_METRIC[task]]
+    return fitting(METRICS[name or DEFAULT_METRIC[task]], task, "search.metric")
+
+
+def find_metric(name: str, path: str) -> Metric:
+    """The metric or cost called `name`.
+
+    Args:
+        name: of the metric or cost.
+        path: in the sweep file, where the name stands.
+
+    Raises:
+        RequestInvalid: there is none, naming the closest one.
+    """
+    known = METRICS | COSTS
+    if name not in known:
+        raise RequestInvalid(_unknown(name, path, known))
+    return known[name]
+
+
+def fitting(metric: Metric, task: TaskKind, path: str) -> Metric:
+    """The metric, if it fits the task.
+
+    Raises:
+        RequestInvalid: it does not; names those that do.
+    """
     if task not in metric.tasks:
         fitting = ", ".join(other.name for other in metrics_for(task))
         raise RequestInvalid(
-            f"search.metric: {metric.name} does not fit a {task.value} task; use one of {fitting}, or set data.task"
+            f"{path}: {metric.name} does not fit a {task.value} task; use one of {fitting}, or set data.task"
         )
     return metric
+
+
+def _unknown(name: str, path: str, known: Iterable[str]) -> str:
+    return f"{path}: there is no metric {name!r} (known: {', '.join(known)}){suggest(name, known)}"
 
 
 def metrics_for(task: TaskKind) -> tuple[Metric, ...]:

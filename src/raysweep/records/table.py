@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from raysweep.config import TaskKind
 from raysweep.prepare_rules import Rule
+from raysweep.records.aims import Aims
 from raysweep.records.metric import Metric
 
 Label = bool | int | float | str
@@ -279,6 +280,7 @@ class LearningTask:
         features: the columns that are learned from, after the preparation, in the source's order.
         said: how what was not declared has been inferred, one sentence each.
         preparation: how the features come about; None where they are the source's own columns.
+        objectives, constraints: as in `raysweep.records.aims.Aims`.
     """
 
     kind: TaskKind
@@ -290,6 +292,13 @@ class LearningTask:
     weight: str | None = None
     said: tuple[str, ...] = ()
     preparation: Preparation | None = None
+    objectives: tuple[Metric, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def aims(self) -> Aims:
+        """What makes one candidate better than another."""
+        return Aims(self.metric, self.objectives, self.constraints)
 
     @property
     def inputs(self) -> tuple[Column, ...]:

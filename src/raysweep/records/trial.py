@@ -175,6 +175,8 @@ class FittedModel:
         learner: a `raysweep.training.pipeline.Pipeline`; opaque outside `training/`.
         fitted_on: training, or training+testing.
         rows: how many rows it was fitted on.
+        seconds: how long that took.
+        costs: what using it costs, by the names of `raysweep.records.metric.COSTS` that were asked for.
     """
 
     trial: Trial
@@ -182,3 +184,4 @@ class FittedModel:
     fitted_on: str
     rows: int
     seconds: float
+    costs: Mapping[str, float] = field(default_factory=dict)

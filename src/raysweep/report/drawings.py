@@ -1,15 +1,17 @@
-"""The report's two drawings, as inline SVG: scores with their intervals, and the best score over time."""
+"""The report's drawings, as inline SVG: scores with their intervals, the best score over time, the Pareto front."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysweep.records.aims import Aims, standings_of
 from raysweep.records.final_check import FinalCheck
-from raysweep.records.metric import Metric
+from raysweep.records.metric import COSTS, Metric
 from raysweep.records.trial import Trial, TrialState
 from raysweep.report.markup import Html, tag
-from raysweep.report.wording import score_text
+from raysweep.report.wording import cost_text, score_text
 
 WIDTH, ROW, LABELS, MARGIN = 640, 34, 150, 70
 HEIGHT = 200
@@ -84,6 +86,35 @@ def draw_progress(trials: Sequence[Trial], metric: Metric) -> Html | None:
 
 def _labels(scores: Sequence[float], up: _Scale) -> list[Html]:
     return [tag("text", score_text(score), x=MARGIN - 8, y=up(score) + 4, text_anchor="end") for score in scores]
+
+
+def draw_front(trials: Sequence[Trial], aims: Aims, objective: Metric) -> Html | None:
+    """Each trial's score over its value of an objective, those on the Pareto front joined; None for fewer than two."""
+    standings = [one for one in standings_of(trials) if aims.may_win(one)]
+    if len(standings) < MIN_STEPS:
+        return None
+    front = aims.front(standings)
+    values = [one.metrics[objective.name] for one in standings]
+    placed = [math.log10(value) if objective.name in COSTS else value for value in values]  # costs differ by orders
+    scores = [one.score for one in standings]
+    across = _Scale(min(placed), max(placed), MARGIN + 10, WIDTH - 60)
+    up = _Scale(min(scores), max(scores), HEIGHT - 40, 20)
+    spots = {one.number: (across(value), up(one.score)) for one, value in zip(standings, placed, strict=True)}
+    steps = sorted(spots[number] for number in front)
+    bottom = HEIGHT - 30
+    return tag(
+        "svg",
+        tag("line", x1=MARGIN, x2=WIDTH - 20, y1=bottom, y2=bottom, class_="axis"),
+        *(tag("circle", cx=x, cy=y, r=3, class_="other") for number, (x, y) in spots.items() if number not in front),
+        tag("polyline", points=" ".join(f"{x},{y}" for x, y in steps), class_="steps"),
+        *(tag("circle", cx=x, cy=y, r=4, class_="model") for x, y in steps),
+        *_labels(sorted({min(scores), max(scores)}), up),
+        tag("text", cost_text(objective.name, min(values)), x=MARGIN, y=HEIGHT - 10),
+        tag("text", cost_text(objective.name, max(values)), x=WIDTH - 20, y=HEIGHT - 10, text_anchor="end"),
+        viewBox=f"0 0 {WIDTH} {HEIGHT}",
+        role="img",
+        aria_label=f"{aims.metric.name} over {objective.name}, the Pareto front joined",
+    )
 
 
 def best_over_time(trials: Sequence[Trial], metric: Metric) -> list[tuple[float, float]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from raysweep.documents import shorten
+from raysweep.records.aims import Aims
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import ColumnKind, ColumnProfile, Finding, Meaning, Profile, Proposal
 from raysweep.records.trial import Trial
@@ -28,12 +29,13 @@ SHOWN_NAME: Final = 80
 SHOWN_LINE: Final = 4_000
 
 
-def leaderboard_table(ranking: Sequence[Trial], metric: str, part: str) -> Html:
-    """The trials, best first; below them what was scored, where the heading is too short for it."""
-    head = ("#", "family", score_heading(metric, part), "effort", "seconds", "state", "params", "trial")
+def leaderboard_table(ranking: Sequence[Trial], aims: Aims, part: str, count: int) -> Html:
+    """The first trials, best first; below them what was scored, where the heading is too short for it."""
+    metric = aims.metric.name
+    head = ("#", "family", score_heading(metric, part), *aims.further, "effort", "seconds", "state", "params", "trial")
     rows = (
-        (row.rank, row.family, row.score, row.effort, row.seconds, row.state, row.params, row.trial)
-        for row in leaderboard(ranking)
+        (row.rank, row.family, row.score, *row.further, row.effort, row.seconds, row.state, row.params, row.trial)
+        for row in leaderboard(ranking, aims, count)
     )
     note = heading_note(metric, part)
     return join((table(head, rows), *([tag("p", note)] if note else [])))

@@ -8,7 +8,7 @@ from typing import Final
 from raysweep.prepare_rules import rule_line
 from raysweep.records.table import LearningTask, PartSummary
 from raysweep.records.trial import SearchOutcome
-from raysweep.report.drawings import draw_progress, draw_scores
+from raysweep.report.drawings import draw_front, draw_progress, draw_scores
 from raysweep.report.fragments import (
     columns_table,
     findings_table,
@@ -62,14 +62,27 @@ def _verdict(view: ReportInput) -> Html:
 def _leaderboard(view: ReportInput) -> Html:
     if view.task is None or not view.ranking:
         return section("Leaderboard", tag("p", "No trial has a score."))
-    shown = view.ranking[:SHOWN_TRIALS]
     best = view.ranking[0].candidate
     return section(
         "Leaderboard",
         tag("p", f"Best: {best.family} ({params_text(best.params)})"),
-        leaderboard_table(shown, view.task.metric.name, view.part),
-        rest(len(view.ranking) - len(shown), "trials", "trials.parquet"),
+        _front(view),
+        leaderboard_table(view.ranking, view.task.aims, view.part, SHOWN_TRIALS),
+        rest(len(view.ranking) - SHOWN_TRIALS, "trials", "trials.parquet"),
     )
+
+
+def _front(view: ReportInput) -> Html:
+    """The Pareto front, a drawing an objective."""
+    if view.task is None or not view.task.objectives:
+        return Html()
+    aims, drawn = view.task.aims, list[Html]()
+    for objective in aims.objectives:
+        drawing = draw_front(view.ranking, aims, objective)
+        if drawing is not None:
+            said = f"{aims.metric.name} on {view.part} (up) and {objective.name} (to the right); the front is joined"
+            drawn += [tag("p", said), drawing]
+    return join(drawn)
 
 
 def _search(view: ReportInput) -> Html:
@@ -81,6 +94,7 @@ def _search(view: ReportInput) -> Html:
     families = space if isinstance(space, str) else ", ".join(space.get("families", {}))
     facts = (
         ("space", families),
+        *((f"bound on {name}", str(bound)) for name, bound in asked.get("constraints", {}).items()),
         ("algorithm", asked.get("algorithm", "")),
         ("scheduler", asked.get("scheduler", "")),
         ("trials", states_text(search)),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from raysweep.records.aims import Aims, standings_of
 from raysweep.records.trial import Trial
-from raysweep.report.wording import params_text, score_text
+from raysweep.report.wording import cost_text, params_text, score_text
 
 SHOWN_PARAMS = 4
 IMPORTANT_PARAMS = (
@@ -34,15 +35,23 @@ class Entry:
     params: Mapping[str, object]
     effort: float | None = None
     rounds: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the leaderboard; `params` holds the few that tell the trials of a family apart, or matter most."""
+    """A line of the leaderboard.
+
+    Attributes:
+        further: what else was asked for, in the order of `Aims.further`.
+        state: and whether the trial is on the Pareto front, or which constraints it breaks.
+        params: the few that tell the trials of a family apart, or matter most.
+    """
 
     rank: str
     family: str
     score: str
+    further: tuple[str, ...]
     effort: str
     seconds: str
     state: str
@@ -50,13 +59,20 @@ class Row:
     trial: str
 
 
-def leaderboard(ranking: Sequence[Trial]) -> list[Row]:
-    """Rows for trials, best first."""
-    return leaderboard_rows([_entry(trial) for trial in ranking])
+def leaderboard(ranking: Sequence[Trial], aims: Aims, count: int | None = None) -> list[Row]:
+    """Rows for the first `count` of the trials, which are best first; all of them where it is None."""
+    front = aims.front(standings_of(ranking))
+    return leaderboard_rows([_entry(trial) for trial in ranking[:count]], aims, front)
 
 
-def leaderboard_rows(entries: Sequence[Entry]) -> list[Row]:
-    """Rows for entries, best first."""
+def leaderboard_rows(entries: Sequence[Entry], aims: Aims, front: Collection[int]) -> list[Row]:
+    """Rows for entries, best first.
+
+    Args:
+        entries: the trials.
+        aims: what they were after.
+        front: the numbers of those on the Pareto front; only said where there are further objectives.
+    """
     telling = {
         family: _telling_params(entry.params for entry in entries if entry.family == family)
         for family in {entry.family for entry in entries}
@@ -66,9 +82,10 @@ def leaderboard_rows(entries: Sequence[Entry]) -> list[Row]:
             rank=str(rank),
             family=entry.family,
             score=score_text(entry.score),
+            further=tuple(cost_text(name, entry.metrics.get(name)) for name in aims.further),
             effort=_effort_text(entry),
             seconds=f"{entry.seconds:.1f}",
-            state=entry.state,
+            state=_state_text(entry, aims, front),
             params=params_text({name: entry.params[name] for name in telling[entry.family] if name in entry.params}),
             trial=str(entry.number),
         )
@@ -87,7 +104,15 @@ def _entry(trial: Trial) -> Entry:
         params=trial.candidate.params,
         effort=last.effort if last else None,
         rounds=last.rounds if last else None,
+        metrics=last.metrics if last else {},
     )
+
+
+def _state_text(entry: Entry, aims: Aims, front: Collection[int]) -> str:
+    broken = aims.broken(entry.metrics)
+    if broken:
+        return f"{entry.state}, breaks {', '.join(broken)}"
+    return f"{entry.state}, on the front" if aims.objectives and entry.number in front else entry.state
 
 
 def _telling_params(all_params: Iterable[Mapping[str, object]]) -> list[str]:

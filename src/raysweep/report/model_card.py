@@ -151,9 +151,9 @@ def _search(view: ReportInput) -> list[str]:
     lines = ["## Search", "", *_bullets(said)]
     if view.task is None or not view.ranking:
         return [*lines, "", "No trial has a score."]
-    head = ("rank", "family", f"{view.task.metric.name} on {search.part}", "state", "params")
-    shown = leaderboard(view.ranking[:SHOWN_TRIALS])
-    rows = ((row.rank, row.family, row.score, row.state, row.params) for row in shown)
+    head = ("rank", "family", f"{view.task.metric.name} on {search.part}", *view.task.aims.further, "state", "params")
+    shown = leaderboard(view.ranking, view.task.aims, SHOWN_TRIALS)
+    rows = ((row.rank, row.family, row.score, *row.further, row.state, row.params) for row in shown)
     return [*lines, "", *_table(head, rows)]
 
 

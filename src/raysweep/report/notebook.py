@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from raysweep.records.aims import Aims
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck, Finding, Meaning, Profile
 from raysweep.records.trial import Trial
@@ -31,15 +32,15 @@ CELL_STYLE = Html(
 )
 
 
-def leaderboard_html(ranking: Sequence[Trial], metric: str, part: str) -> str:
+def leaderboard_html(ranking: Sequence[Trial], aims: Aims, part: str) -> str:
     """The best trials as a table.
 
     Args:
         ranking: best first.
-        metric: its name.
+        aims: what they were after.
         part: what the scores were measured on.
     """
-    return _cell(leaderboard_table(ranking[:SHOWN_TRIALS], metric, part), _more(len(ranking) - SHOWN_TRIALS))
+    return _cell(leaderboard_table(ranking, aims, part, SHOWN_TRIALS), _more(len(ranking) - SHOWN_TRIALS))
 
 
 def verdict_html(final_check: FinalCheck | None) -> str:

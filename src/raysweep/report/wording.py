@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
+from raysweep.records.metric import COSTS
 from raysweep.records.table import LearningTask, Part
 
 TESTING, VALIDATION = Part.TESTING.value, Part.VALIDATION.value
@@ -18,6 +19,7 @@ MARKS = {
 }
 
 EXACT = 1e15
+MEBIBYTE = 1024**2
 LONG = 10_000  # years stay without a comma
 _CROSS_VALIDATED = re.compile(r"cross-validated in (\d+) folds$")
 
@@ -37,6 +39,15 @@ def heading_note(metric: str, part: str) -> str:
 def score_text(value: float | None) -> str:
     """A score with six significant digits, or a dash."""
     return "-" if value is None else f"{value:.6g}"
+
+
+def cost_text(name: str, value: float | None) -> str:
+    """A cost with its unit, such as `81.2 KiB` or `3.4 ms`; any other metric as a score."""
+    if value is None or name not in COSTS:
+        return score_text(value)
+    if name == "size_bytes":
+        return f"{value / 1024:.4g} KiB" if value < MEBIBYTE else f"{value / MEBIBYTE:.4g} MiB"
+    return f"{1000 * value:.3g} ms"
 
 
 def interval_text(estimate: Estimate) -> str:

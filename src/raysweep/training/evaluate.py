@@ -10,11 +10,14 @@ from functools import cache
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from raysweep.records.metric import COSTS, METRICS
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
+from raysweep.training.costs import measure_costs
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Learner, Matrix
 from raysweep.training.metrics import all_scores, score
+from raysweep.training.pipeline import Pipeline
 from raysweep.training.rounds import agreed_rounds
 from raysweep.training.trial_data import PreparedRows
 
@@ -25,15 +28,17 @@ class TrialRules:
 
     Attributes:
         efforts: the share of full effort at each rung, rising to 1. With folds: the share of the folds.
+        further: metrics and costs that every rung reports beside the sweep's metric.
     """
 
     efforts: tuple[float, ...]
     threads: int
     device: str = "cpu"
+    further: tuple[str, ...] = ()
 
 
 class ScoreUndefined(ValueError):
-    """The metric has no value on the testing rows, or the predictions are not numbers."""
+    """A metric that is asked for has no value on the testing rows, or the predictions are not numbers."""
 
 
 def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[RungReport]:
@@ -46,8 +51,9 @@ def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) ->
     steps = _over_folds(candidate, prepared, rules) if prepared.cuts > 1 else _over_rungs(candidate, prepared, rules)
     for rung, step in enumerate(steps, start=1):
         name = prepared.task.metric.name
-        if name not in step.scores:
-            raise ScoreUndefined(f"{name} is not defined on the rows that the candidate was scored on")
+        for asked in (name, *rules.further):
+            if asked not in step.scores:
+                raise ScoreUndefined(f"{asked} is not defined on the rows that the candidate was scored on")
         yield RungReport(
             rung=rung,
             effort=step.effort,
@@ -100,44 +106,59 @@ def limit_threads(_loaded: str, threads: int) -> None:
 
 def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
     """One cut; each rung is more rounds, or more rows."""
-    fit, scored = prepared.encoded(0, candidate)
+    encoded = prepared.encoded(0, candidate)
     learner = new_learner(candidate, prepared.task, rules, candidate.seed)
     for effort in rules.efforts:
-        learner.grow(fit, effort, scored)
+        learner.grow(encoded.fit, effort, encoded.scored)
         is_last = learner.finished or effort >= 1
-        yield Step(effort, _scores(learner, prepared, scored, every=is_last), learner.rounds, is_last)
+        names = None if is_last else (prepared.task.metric.name, *rules.further)
+        scores = _scores(learner, prepared, encoded.scored, names) | _costs(candidate, learner, prepared, 0, rules)
+        yield Step(effort, scores, learner.rounds, is_last)
         if is_last:
             return
 
 
 def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
-    """Full effort in every fold; a rung is a number of folds, its score the mean over them."""
+    """Full effort in every fold; a rung is a number of folds, its scores the means over them, its costs the last's."""
     grown: list[tuple[Learner, Matrix]] = []
     seen: list[dict[str, float]] = []
     for cut in range(prepared.cuts):
-        fit, scored = prepared.encoded(cut, candidate)
+        encoded = prepared.encoded(cut, candidate)
         learner = new_learner(candidate, prepared.task, rules, candidate.seed + cut)
-        learner.grow(fit, 1.0, scored)
-        grown.append((learner, scored))
+        learner.grow(encoded.fit, 1.0, encoded.scored)
+        grown.append((learner, encoded.scored))
         if learner.curve:
             rounds = agreed_rounds([one.curve for one, _ in grown])
             for one, _ in grown:
                 one.rounds = rounds
             seen = [_scores(one, prepared, rows) for one, rows in grown]
         else:
-            seen.append(_scores(learner, prepared, scored))
+            seen.append(_scores(learner, prepared, encoded.scored))
         names = set(seen[0]).intersection(*seen)
         means = {name: float(np.mean([scores[name] for scores in seen])) for name in sorted(names)}
+        means |= _costs(candidate, learner, prepared, cut, rules)
         yield Step((cut + 1) / prepared.cuts, means, learner.rounds, cut + 1 == prepared.cuts)
 
 
-def _scores(learner: Learner, prepared: PreparedRows, scored: Matrix, *, every: bool = True) -> dict[str, float]:
-    """Every metric, or the sweep's alone: on small tables the others take as long as a fit."""
+def _scores(
+    learner: Learner, prepared: PreparedRows, scored: Matrix, names: tuple[str, ...] | None = None
+) -> dict[str, float]:
+    """These metrics, or every one: on small tables that takes as long as a fit."""
     predicted = learner.predict(scored)
     if not np.isfinite(predicted).all():
         raise ScoreUndefined("the candidate predicts values that are not numbers")
-    if every:
+    if names is None:
         return all_scores(prepared.task.kind, scored.y, predicted, scored.weight)
-    name = prepared.task.metric.name
-    value = score(name, scored.y, predicted, scored.weight)
-    return {name: value} if np.isfinite(value) else {}
+    values = {name: score(name, scored.y, predicted, scored.weight) for name in names if name in METRICS}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _costs(
+    candidate: Candidate, learner: Learner, prepared: PreparedRows, cut: int, rules: TrialRules
+) -> dict[str, float]:
+    """What the model would cost as it would be shipped, as far as that is asked for."""
+    if not COSTS.keys() & set(rules.further):
+        return {}
+    encoded = prepared.encoded(cut, candidate)
+    pipeline = Pipeline(candidate.family, encoded.preparation, encoded.preprocessor, learner)
+    return measure_costs(pipeline, prepared.scored_features(cut), rules.further)

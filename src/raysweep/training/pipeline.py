@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,14 +11,10 @@ import pyarrow as pa
 import skops.io
 
 from raysweep.errors import BundleRefused
-from raysweep.records.table import LearningTask
-from raysweep.records.trial import Candidate
-from raysweep.training.evaluate import TrialRules, new_learner
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
 from raysweep.training.preparation import FittedPreparation
 from raysweep.training.preprocess import Preprocessor
-from raysweep.training.trial_data import RowBlock, encode
 from raysweep.training.trusted import load_trusted
 
 PREPROCESS_FILE: Final = "preprocess.skops"
@@ -72,30 +68,3 @@ def load_pipeline(folder: Path, family: str, setting: FitSetting) -> Pipeline:
         raise BundleRefused(f"{PREPROCESS_FILE} holds a {type(preprocessor).__name__}, not the preprocessing")
     learner = families()[family].load_learner().load(folder, setting)
     return Pipeline(family, FittedPreparation.load(folder), preprocessor, learner)
-
-
-def fit_pipeline(
-    candidate: Candidate,
-    task: LearningTask,
-    rows: RowBlock,
-    rules: TrialRules,
-    *,
-    rounds: int | None,
-    seed: int,
-) -> Pipeline:
-    """Fit a candidate at full effort.
-
-    Args:
-        candidate: family and parameters.
-        task: what is to be learned.
-        rows: to fit on.
-        rules: threads and device; the rungs are not used.
-        rounds: the number of rounds found in the search, for a family that grows in rounds.
-        seed: of the preprocessing, the same for all candidates of a sweep.
-    """
-    family = families()[candidate.family]
-    encoding = str(candidate.params.get("encoding", "ordinal"))
-    encoded = encode(task, rows, None, encoding, scaled=family.scaled, seed=seed)
-    learner = new_learner(replace(candidate, rounds=rounds), task, rules, candidate.seed)
-    learner.grow(encoded.fit, 1.0)
-    return Pipeline(candidate.family, encoded.preparation, encoded.preprocessor, learner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -71,9 +72,12 @@ class SklearnLearner:
 
     def predict(self, matrix: Matrix) -> Floats:
         """Numbers, or probabilities with a column for every class of the task."""
+        return self._predict_with(self._model, matrix)
+
+    def _predict_with(self, model: Any, matrix: Matrix) -> Floats:
         if self._setting.task is TaskKind.REGRESSION:
-            return np.asarray(self._model.predict(matrix.values), dtype=np.float64)
-        return self._for_all_classes(self._model.predict_proba(matrix.values))
+            return np.asarray(model.predict(matrix.values), dtype=np.float64)
+        return self._for_all_classes(model.predict_proba(matrix.values))
 
     def _for_all_classes(self, known: Any) -> Floats:
         """Probabilities with a column also for classes that the fitted rows lacked."""
@@ -172,15 +176,21 @@ class HistGradientBoostingLearner(SklearnLearner):
 
     def predict(self, matrix: Matrix) -> Floats:
         """Predictions of `rounds` rounds."""
-        if (self.rounds or 0) >= self._grown:
-            return super().predict(matrix)
-        return next(islice(self._stages(matrix), (self.rounds or 1) - 1, None))
+        return self._predict_with(self._used(), matrix)
 
     def save(self, folder: Path) -> list[str]:
-        """Write the estimator; one that was watched has rounds too many, and is fitted again to be shipped."""
-        if (self.rounds or 0) < self._grown:
-            raise ValueError(f"only {self.rounds} of {self._grown} rounds are used; fit again with that number")
-        return super().save(folder)
+        """Write the estimator with the rounds that are used."""
+        skops.io.dump(self._used(), folder / MODEL_FILE)
+        return [MODEL_FILE]
+
+    def _used(self) -> Any:
+        """The estimator without the rounds that testing rows have found to be too many."""
+        rounds = self.rounds or 0
+        if rounds >= self._grown:
+            return self._model
+        used = copy(self._model).set_params(max_iter=rounds)
+        used._predictors = self._model._predictors[:rounds]  # noqa: SLF001 - no public way; predicting adds them up
+        return used
 
     def _watch(self, watched: Matrix) -> None:
         for predicted in islice(self._stages(watched), len(self.curve), None):

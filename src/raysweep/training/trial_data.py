@@ -86,8 +86,8 @@ class PreparedRows:
         """How many fits a full evaluation takes: 1, or one a fold."""
         return self.rows.folds
 
-    def encoded(self, cut: int, candidate: Candidate) -> tuple[Matrix, Matrix]:
-        """Matrix to fit on and matrix to score on, for the encoding that the candidate wants."""
+    def encoded(self, cut: int, candidate: Candidate) -> Encoded:
+        """What to fit on and what to score on, in the encoding that the candidate wants."""
         family = families()[candidate.family]
         encoding = str(candidate.params.get("encoding", "ordinal"))
         key = (cut, encoding, family.scaled)
@@ -96,8 +96,11 @@ class PreparedRows:
                 self._encoded.pop(next(iter(self._encoded)))
             fitting, scoring = self._cut(cut)
             self._encoded[key] = encode(self.task, fitting, scoring, encoding, scaled=family.scaled, seed=self.seed)
-        found = self._encoded[key]
-        return found.fit, found.scored
+        return self._encoded[key]
+
+    def scored_features(self, cut: int) -> pa.Table:
+        """The rows of the cut that are scored on, before any preparation."""
+        return self._cut(cut)[1].features
 
     def _cut(self, cut: int) -> tuple[RowBlock, RowBlock]:
         if self.rows.folds == 1:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, 
 from raysweep.records.metric import Metric, metrics_for
 from raysweep.records.table import LearningTask
 from raysweep.stages.confirm.gates import (
+    constraints_gate,
     decide,
     default_gate,
     dummy_gate,
@@ -49,6 +51,7 @@ class Evidence:
             there is none, or the default is the winner.
         rivals: where the default is the winner, how many other candidates of its family had a score; else None.
         trained_testing, trained_validation: the fit on training rows alone, on testing and on validation rows.
+        costs: of the model that ships, as far as they were asked for.
     """
 
     shipped: Scored
@@ -59,6 +62,7 @@ class Evidence:
     trained_validation: Scored
     fitted_on: str
     keys_shared: int
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig, seed: int) -> FinalCheck:
@@ -86,17 +90,17 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
         _compare(name, own.value, score(metric.name, shipped.y, predicted, shipped.weight), draws[0] - drawn, metric)
         for (name, predicted), drawn in zip(compared.items(), draws[1:], strict=False)
     )
-    estimates = {
+    estimates = {metric.name: own} | {
         one.name: _score(one, shipped, drawn) for one, drawn in zip(others, draws[1 + len(compared) :], strict=True)
     }
     gap = _gap(evidence, metric, seed)
-    gates = _gates(evidence, task, config, own, comparisons, gap)
+    gates = _gates(evidence, task, config, estimates, comparisons, gap)
     return FinalCheck(
         metric=metric.name,
         rows=len(shipped.y),
         fitted_on=evidence.fitted_on,
         score=own,
-        metrics={metric.name: own, **estimates},
+        metrics=estimates,
         comparisons=comparisons,
         gap=gap,
         gates=gates,
@@ -109,7 +113,7 @@ def _gates(
     evidence: Evidence,
     task: LearningTask,
     config: ConfirmConfig,
-    own: Estimate,
+    estimates: Mapping[str, Estimate],
     comparisons: tuple[Comparison, ...],
     gap: Gap | None,
 ) -> tuple[Gate, ...]:
@@ -122,7 +126,8 @@ def _gates(
         dummy_gate(by_name["dummy"], task.metric),
         default_gate(by_name.get("default"), rivals=evidence.rivals),
         gap_gate(gap),
-        goal_gate(own, config.gates.score, task.metric),
+        goal_gate(estimates[task.metric.name], config.gates.score, task.metric),
+        constraints_gate({name: one.value for name, one in estimates.items()} | dict(evidence.costs), task.aims),
     ]
     return tuple(gate for gate in gates if gate is not None)
 

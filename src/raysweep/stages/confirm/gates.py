@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from raysweep.records.aims import Aims
 from raysweep.records.final_check import Comparison, Estimate, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import Metric
 
@@ -67,6 +68,23 @@ def goal_gate(score: Estimate, goal: float | None, metric: Metric) -> Gate | Non
     if score.low < goal < score.high:
         return Gate("goal", Outcome.WARNING, f"{numbers}: reached, but the interval holds the goal")
     return Gate("goal", Outcome.PASSED, numbers)
+
+
+def constraints_gate(values: Mapping[str, float], aims: Aims) -> Gate | None:
+    """Does the model that ships keep every bound of `search.constraints`? None where none was set.
+
+    Args:
+        values: of that model: metrics on validation rows, costs as measured.
+        aims: with the bounds.
+    """
+    if not aims.constraints:
+        return None
+    broken = aims.broken(values)
+    shown = broken or tuple(aims.constraints)
+    numbers = ", ".join(aims.bound_text(name, values[name]) for name in shown)
+    if broken:
+        return Gate("constraints", Outcome.FAILED, f"the model that ships breaks search.constraints: {numbers}")
+    return Gate("constraints", Outcome.PASSED, f"the model that ships keeps search.constraints: {numbers}")
 
 
 def gap_gate(gap: Gap | None) -> Gate:

@@ -17,10 +17,12 @@ from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import FittedModel, Trial, TrialState
 from raysweep.runtime.ray_carry import Carried, carry
 from raysweep.stages.confirm.final_check import Evidence, Scored, check_finally
+from raysweep.training.costs import measure_costs
 from raysweep.training.dummy import dummy_predictions
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import added_families, take_up
-from raysweep.training.pipeline import Pipeline, fit_pipeline
+from raysweep.training.pipeline import Pipeline
+from raysweep.training.refit import fit_pipeline
 from raysweep.training.row_file import read_rows
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 
@@ -135,7 +137,9 @@ def _carry_out(fit: _Fit, rows: SearchRows, setting: _Setting) -> FittedModel:
         trial = replace(trial, rungs=tuple(evaluate(trial.candidate, PreparedRows(task, rows, seed), rules)))
     rounds = _rounds_for(trial, block.rows, rows)
     pipeline = fit_pipeline(trial.candidate, task, block, rules, rounds=rounds, seed=seed)
-    return FittedModel(fit.trial, pipeline, fit.on, block.rows, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    costs = measure_costs(pipeline, block.features, task.aims.further)
+    return FittedModel(fit.trial, pipeline, fit.on, block.rows, seconds, costs)
 
 
 def _rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
@@ -175,6 +179,7 @@ def _gather(
         trained_validation=_score_on(trained, sealed),
         fitted_on=shipped.fitted_on,
         keys_shared=split.keys_shared,
+        costs=shipped.costs,
     )
 
 

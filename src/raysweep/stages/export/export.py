@@ -146,6 +146,8 @@ def _search(
 ) -> SearchRecord:
     return SearchRecord(
         metric=task.metric.name if task is not None else "",
+        objectives=config.search.objectives,
+        constraints=config.search.constraints,
         part=search.part,
         algorithm=config.search.algorithm,
         scheduler=config.search.scheduler,

@@ -11,17 +11,19 @@ import optuna
 from optuna.trial import TrialState as OptunaState
 
 from raysweep.documents import digest
-from raysweep.records.metric import Direction
+from raysweep.records.aims import Aims
 from raysweep.records.trial import Candidate, Params, RungReport, TrialState
 from raysweep.space import ParamValue, SearchSpace
 from raysweep.stages.search.grid import Grid
 from raysweep.stages.search.optuna_points import encode, key_of, make_sampler, suggest
 
 MAX_REPEATS: Final = 50
-# TPE's time grows with the trials that it looks at: of more than this many it forgets all but the best and the latest.
-MAX_KNOWN: Final = 300
-KEPT_BEST: Final = 50
-KEPT_LATEST: Final = 100
+# TPE's time grows with the trials that it looks at: of more than this many it forgets all but the best, the latest, and
+# some of the others, without which it would not know what is worse.
+MAX_KNOWN: Final = 400
+KEPT_BEST: Final = 75
+KEPT_LATEST: Final = 75
+KEPT_OTHERS: Final = 100
 FAMILY: Final = "family"
 
 Defaults = Callable[[str], Mapping[str, ParamValue]]
@@ -44,6 +46,7 @@ class Proposer:
         space: the families that fit the task.
         defaults: for a family, all its parameters with the library's own values.
         rounds: for a family, its full effort in rounds, or None.
+        aims: what is better, and what is infeasible.
         algorithm: tpe (multivariate, with constant liar; Bergstra et al. 2011, Falkner et al. 2018), random, or grid,
             which proposes each candidate once and learns nothing.
 
@@ -58,7 +61,7 @@ class Proposer:
         rounds: Callable[[str], int | None],
         *,
         algorithm: str,
-        direction: Direction,
+        aims: Aims,
         seed: int,
     ) -> None:
         self._space = space
@@ -69,8 +72,8 @@ class Proposer:
         self._proposed = 0
         self._first: deque[tuple[str, str, Params]] = deque(self._first_points())
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._direction = direction
-        self._study = optuna.create_study(direction=direction.value)
+        self._aims = aims
+        self._study = self._new_study()
         self._running: dict[int, optuna.Trial] = {}
         self._told = 0
         self._seen: set[str] = set()
@@ -97,18 +100,27 @@ class Proposer:
         return self._proposal(family, self._complete(family, values), self._algorithm, trial)
 
     def tell(self, candidate: Candidate, state: TrialState, rungs: Sequence[RungReport]) -> None:
-        """Report how a candidate ended: complete with its score, pruned with its last rung, or failed."""
+        """Report how a candidate ended: complete with its score, or pruned with its last rung.
+
+        One that has failed, or breaks a constraint, is reported as infeasible, so that it is not proposed like again.
+        """
         trial = self._running.pop(candidate.number, None)
         if trial is None:  # a default outside of the space's bounds
             return
         self._told += 1
-        for report in rungs:
-            trial.report(report.score, report.rung)
-        if state is TrialState.COMPLETE and rungs:
-            self._study.tell(trial, rungs[-1].score)
-        elif state in {TrialState.PRUNED, TrialState.STOPPED} and rungs:
+        if not self._aims.objectives:  # Optuna takes no reports where there are several
+            for report in rungs:
+                trial.report(report.score, report.rung)
+        if state is TrialState.FAILED:
+            trial.set_constraint("runs", 1.0)
+        elif rungs:
+            for name, excess in self._aims.excess(rungs[-1].metrics).items():
+                trial.set_constraint(name, excess)
+        if state is TrialState.COMPLETE:
+            self._study.tell(trial, self._aims.values(rungs[-1]))
+        elif rungs or state is TrialState.FAILED:
             self._study.tell(trial, state=OptunaState.PRUNED)
-        else:
+        else:  # stopped before it had shown anything
             self._study.tell(trial, state=OptunaState.FAIL)
 
     def readopt(self, candidate: Candidate) -> None:
@@ -192,15 +204,22 @@ class Proposer:
             self._forget()
 
     def _forget(self) -> None:
-        """Go on with a study of the best and the latest trials, and of those that run."""
+        """Go on with a study of the best trials, the latest, some others, and of those that run."""
         trials = self._study.get_trials(deepcopy=False)
         ended = [trial for trial in trials if trial.state.is_finished()]
         complete = [trial for trial in ended if trial.state is OptunaState.COMPLETE]
-        is_better = self._direction is Direction.MAXIMIZE
-        best = sorted(complete, key=lambda trial: trial.value or 0.0, reverse=is_better)[:KEPT_BEST]
+        front = {trial.number for trial in self._study.best_trials} if self._aims.objectives else set()
+
+        def place(trial: optuna.trial.FrozenTrial) -> tuple[float, bool, float]:
+            excess = sum(over for over in trial.constraints.values() if over > 0)
+            return excess, trial.number not in front, -self._aims.metric.sign * trial.values[0]
+
+        best = sorted(complete, key=place)[:KEPT_BEST]
         running = {trial.number: number for number, trial in self._running.items()}
-        kept = {trial.number for trial in (*best, *ended[-KEPT_LATEST:])} | set(running)
-        study = optuna.create_study(direction=self._direction.value)
+        known = {trial.number for trial in (*best, *ended[-KEPT_LATEST:])} | set(running)
+        others = [trial.number for trial in trials if trial.number not in known]
+        kept = known | set(others[:: max(1, len(others) // KEPT_OTHERS)])
+        study = self._new_study()
         for trial in trials:
             if trial.number not in kept:
                 continue
@@ -210,6 +229,9 @@ class Proposer:
                 self._running[running[trial.number]] = optuna.Trial(study, new._trial_id)  # noqa: SLF001 - no public way
         self._study = study
         self._told = len(kept) - len(running)
+
+    def _new_study(self) -> optuna.Study:
+        return optuna.create_study(directions=[one.value for one in self._aims.directions])
 
     def _proposal(self, family: str, params: Params, origin: str, trial: optuna.Trial | None) -> Candidate:
         identity = candidate_digest(family, params)

@@ -12,7 +12,6 @@ import ray
 from raysweep.config import PriceConfig, SearchConfig
 from raysweep.errors import RayUnavailable
 from raysweep.events import Listener, Said, SearchPlanned
-from raysweep.records.metric import Direction
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import SearchOutcome
 from raysweep.space import SearchSpace
@@ -69,20 +68,22 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     began = time.time()
     spent = seconds_spent(request.earlier)
     slots = count_slots(config)
-    metric = request.task.metric
+    aims = request.task.aims
     part = part_name(request.split.folds)
     rates = Rates.of(config, slots, request.price)
     limits = Limits(config.trials, config.stop, began - spent, rates.per_second or 0.0)
-    log = TrialLog(metric, part, limits, request.tell, request.record)
+    log = TrialLog(aims, part, limits, request.tell, request.record)
     request.tell(
         SearchPlanned(
             trials=config.trials,
             seconds=config.stop.seconds,
             slots=slots,
             cpus_per_trial=config.trial.cpus,
-            metric=metric.name,
+            metric=aims.metric.name,
             part=part,
-            higher_is_better=metric.direction is Direction.MAXIMIZE,
+            higher_is_better=aims.metric.sign > 0,
+            objectives=tuple(one.name for one in aims.objectives),
+            constraints=aims.constraints,
         )
     )
     steering = _make_steering(request, config, log)
@@ -171,24 +172,26 @@ def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:
         lambda family: known[family].defaults,
         rounds,
         algorithm=config.algorithm,
-        direction=request.task.metric.direction,
+        aims=request.task.aims,
         seed=config.seed,
     )
 
 
 def _make_steering(request: SearchRequest, config: SearchConfig, log: TrialLog) -> Steering:
-    mode = "max" if request.task.metric.direction is Direction.MAXIMIZE else "min"
+    mode = request.task.metric.direction.value[:3]
     units = max_units(request.split.folds)
     decider = TuneDecider(make_scheduler(config.scheduler, mode, units, config.seed), units)
-    rules = SteeringRules(config.trials, BATCH if config.deterministic else None, answer_repeats=request.answer_repeats)
+    batch = BATCH if config.deterministic else None
+    rules = SteeringRules(config.trials, request.task.aims, batch, answer_repeats=request.answer_repeats)
     return Steering(_make_proposer(request, config), decider, log, rules)
 
 
 def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
     """Without a scheduler nobody asks how a candidate does with less than full effort."""
+    further = request.task.aims.further
     folds = request.split.folds
     efforts = (1.0,) if config.scheduler == "none" and folds == 1 else efforts_for(folds)
-    return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu")
+    return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu", further)
 
 
 def _going_on(log: TrialLog, spent: float) -> str:

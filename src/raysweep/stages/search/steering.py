@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from raysweep.records.aims import Aims
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
 from raysweep.stages.search.trial_log import NEW_DRIVER, TrialLog
@@ -58,9 +59,11 @@ class SteeringRules:
         trials: how many candidates may be tried.
         batch: how many are proposed and decided about together; None: each as soon as it can be.
         answer_repeats: a candidate that ran to its end, or was pruned, is answered with that, not with another trial.
+        aims: with the bounds beyond which no trial goes on.
     """
 
     trials: int
+    aims: Aims
     batch: int | None = None
     answer_repeats: bool = True
 
@@ -233,13 +236,23 @@ class Steering:
     def _decide(self, number: int, report: RungReport) -> bool:
         tried = self._open[number]
         tried.reports.append(report)
-        tried.goes_on = self._apart.get(number, self._decider).decide(number, report)
+        tried.goes_on = self._ask(self._apart.get(number, self._decider), number, report)
         return tried.goes_on
+
+    def _ask(self, decider: Decider, number: int, report: RungReport) -> bool:
+        """Whether the trial goes on. One that costs too much is no measure for others: the decider is not told."""
+        return not self._rules.aims.outgrown(report) and decider.decide(number, report)
 
     def _conclude(self, number: int, report: RungReport) -> None:
         """End a trial that does not go on from this rung."""
+        aims = self._rules.aims
+        broken = aims.broken(report.metrics) if report.is_last else aims.outgrown(report)
+        bounds = ", ".join(aims.bound_text(name, report.metrics[name]) for name in broken)
+        said = f"; breaks search.constraints: {bounds}" if broken else ""
         if report.is_last:
-            self._end(number, TrialState.COMPLETE, "ran to its end")
+            self._end(number, TrialState.COMPLETE, f"ran to its end{said}")
+        elif broken:
+            self._end(number, TrialState.PRUNED, f"stopped at rung {report.rung}{said}")
         else:
             self._end(number, TrialState.PRUNED, f"stopped by the scheduler at rung {report.rung}")
 
@@ -266,7 +279,7 @@ class Steering:
         for number in sorted(self._open):
             self._decider.begin(number)
             for report in self._open[number].reports:
-                self._decider.decide(number, report)
+                self._ask(self._decider, number, report)
             self._decider.end(number)
             self._settle(number)
         self._apart.clear()

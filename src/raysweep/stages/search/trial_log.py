@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from raysweep.config import StopConfig
 from raysweep.events import Event, Listener, RungReached, TrialEnded, TrialStarted
-from raysweep.records.metric import Metric
+from raysweep.records.aims import Aims, Standing
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
 
 # What the first records of a driver are: the journal's own, and that of the search; the driver before has died by then.
@@ -70,8 +70,8 @@ def why_over(records: Iterable[Mapping[str, Any]], limits: Limits) -> str | None
 class TrialLog:
     """Keeps every trial's state; tells the journal and then the listener of each change before anyone acts on it."""
 
-    def __init__(self, metric: Metric, part: str, limits: Limits, tell: Listener, record: Record) -> None:
-        self._metric = metric
+    def __init__(self, aims: Aims, part: str, limits: Limits, tell: Listener, record: Record) -> None:
+        self._aims = aims
         self._part = part
         self._limits = limits
         self._listener = tell
@@ -79,8 +79,8 @@ class TrialLog:
         self._replayed_at: float | None = None
         self._began: dict[int, float] = {}
         self._trials: dict[int, Trial] = {}
-        self._best: Trial | None = None
-        self._best_at = 0
+        self._front: list[Standing] = []  # what no later trial has matched; with the metric alone, the best one
+        self._gained_at = 0
         self._ended = 0
 
     @property
@@ -103,7 +103,10 @@ class TrialLog:
 
     def begin(self, said: Mapping[str, Any]) -> None:
         """The search begins, or goes on."""
-        self._record("search", metric=self._metric.name, part=self._part, **said)
+        aims = self._aims
+        objectives, constraints = [one.name for one in aims.objectives], dict(aims.constraints)
+        asked: dict[str, Any] = {"metric": aims.metric.name, "objectives": objectives, "constraints": constraints}
+        self._record("search", None, part=self._part, **asked, **said)
 
     def finish(self, stopped_by: str) -> None:
         """The search is over, by limits that would stop it again at once."""
@@ -133,8 +136,7 @@ class TrialLog:
         trial = replace(known, rungs=(*known.rungs, report), node=node)
         self._trials[number] = trial
         self._record("rung", candidate=number, node=node, report=asdict(report), goes_on=goes_on)
-        if self._is_best(trial):
-            self._best, self._best_at = trial, self._ended
+        self._note_gain(trial)
         self._tell(RungReached(trial, report))
 
     def lost(self, number: int, attempt: int, reason: str, *, counts: bool, alone: bool = False) -> None:
@@ -164,8 +166,8 @@ class TrialLog:
         trial = replace(self._held(number, at), state=state, reason=reason, error=error)
         self._trials[number] = trial
         self._ended += 1
-        if self._best is not None and self._best.candidate.number == number:
-            self._best_at = self._ended
+        if self._front and self._front[-1].number == number:
+            self._gained_at = self._ended
         self._record("ended", at, candidate=number, state=state, reason=reason, error=error)
         self._tell(TrialEnded(trial))
         return trial
@@ -185,10 +187,12 @@ class TrialLog:
             return f"search.stop.seconds: {stop.seconds:g} s are over"
         if stop.cost is not None and (now - self._limits.started) * self._limits.cost_per_second >= stop.cost:
             return f"search.stop.cost: {stop.cost:g} is spent"
-        best = self._best.whole_score if self._best is not None else None
-        if stop.score is not None and best is not None and not self._metric.is_better(stop.score, best):
-            return f"search.stop.score: {best:.6g} reaches {stop.score:g}"
-        if stop.patience is not None and self._ended - self._best_at >= stop.patience:
+        metric = self._aims.metric
+        scores = [one.score for one in self._front] if stop.score is not None else []
+        reached = [score for score in scores if not metric.is_better(stop.score or 0.0, score)]
+        if reached:
+            return f"search.stop.score: {reached[0]:.6g} reaches {stop.score:g}"
+        if stop.patience is not None and self._ended - self._gained_at >= stop.patience:
             return f"search.stop.patience: no gain in {stop.patience} trials"
         return None
 
@@ -208,24 +212,11 @@ class TrialLog:
         if self._replayed_at is None:
             self._listener(event)
 
-    def _is_best(self, trial: Trial) -> bool:
-        score, best = trial.whole_score, self._best.whole_score if self._best is not None else None
-        return score is not None and (best is None or self._metric.is_better(score, best))
-
-
-def ranked(trials: tuple[Trial, ...], metric: Metric) -> list[Trial]:
-    """Trials with a score, best first; ties go to the earlier proposal.
-
-    Whole scores come first. That of a trial which ended early is whole where it had fewer rounds, since those
-    rounds are what would be shipped; not where it had fewer rows or folds.
-    """
-    scored = [trial for trial in trials if trial.score is not None and trial.state is not TrialState.FAILED]
-    return sorted(
-        scored,
-        key=lambda trial: (
-            trial.whole_score is None,
-            0.0 if trial.whole_score is not None else -trial.rungs[-1].effort,
-            -metric.sign * (trial.score or 0.0),
-            trial.candidate.number,
-        ),
-    )
+    def _note_gain(self, trial: Trial) -> None:
+        """Keep what nothing has matched so far, and when the last such trial came; it stands last."""
+        standing = Standing.of(trial)
+        if standing is None or not self._aims.advances(standing, self._front):
+            return
+        others = (other for other in self._front if other.number != standing.number)
+        self._front = [*(other for other in others if self._aims.advances(other, [standing])), standing]
+        self._gained_at = self._ended

@@ -11,7 +11,7 @@ import numpy as np
 
 from raysweep.config import SweepConfig
 from raysweep.documents import suggest
-from raysweep.records.metric import metric_for
+from raysweep.records.aims import aims_for
 from raysweep.records.table import (
     ColumnProfile,
     DataCheck,
@@ -148,7 +148,7 @@ def with_findings(check: DataCheck, found: Sequence[Finding], config: SweepConfi
 def _context(table: Table, profile: Profile, config: SweepConfig, means: Means) -> Context:
     target = _read_target(profile, config)
     if target is not None and target.kind is not None:
-        metric_for(config.search.metric, target.kind)
+        aims_for(config.search, target.kind)
     rows = profile.sample.num_rows
     return Context(
         config=config,

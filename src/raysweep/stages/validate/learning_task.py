@@ -9,7 +9,7 @@ from typing import Final
 from raysweep.config import DataConfig, SweepConfig, TaskKind
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
-from raysweep.records.metric import metric_for
+from raysweep.records.aims import aims_for
 from raysweep.records.table import (
     Column,
     ColumnKind,
@@ -87,15 +87,18 @@ def learning_task(reading: TargetReading, features: tuple[Column, ...], config: 
     kind = reading.kind
     if kind is None:
         raise ValueError(f"the target {reading.column.name} cannot be learned")
+    aims = aims_for(config.search, kind)
     return LearningTask(
         kind=kind,
         target=reading.column.name,
-        metric=metric_for(config.search.metric, kind),
+        metric=aims.metric,
         features=features,
         classes=reading.classes,
         class_counts=reading.class_counts,
         weight=config.data.weight,
         said=reading.said,
+        objectives=aims.objectives,
+        constraints=aims.constraints,
     )
 
 
