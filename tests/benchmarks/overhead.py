@@ -106,6 +106,12 @@ class NoOp(tune.Trainable):
     def reset_config(self, new_config):  # noqa: ARG002 - Tune's signature
         return True
 
+    def save_checkpoint(self, checkpoint_dir):
+        """Nothing to be saved; Tune asks when a trial ends."""
+
+    def load_checkpoint(self, checkpoint):
+        """Nothing to be loaded."""
+
 
 def with_tune(trials: int, folder: Path, *, reuse: bool) -> float:
     """Milliseconds a trial, from the first to the last."""
