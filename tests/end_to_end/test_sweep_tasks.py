@@ -59,6 +59,9 @@ TABLES = {
 }
 
 
+FURTHER = {"multiclass": {"objectives": ["size_bytes"], "constraints": {"prediction_seconds": 5.0}}}
+
+
 @dataclass(frozen=True)
 class Done:
     task: str
@@ -73,9 +76,8 @@ def done(
 ) -> Done:
     task = request.param
     frame = roughen(TABLES[task](), seed=5)
-    keys = sweep_keys(
-        tmp_path_factory.mktemp("runs"), search={"trials": TRIALS, "algorithm": "random"}, export={"top": TOP}
-    )
+    search = {"trials": TRIALS, "algorithm": "random", **FURTHER.get(task, {})}
+    keys = sweep_keys(tmp_path_factory.mktemp("runs"), search=search, export={"top": TOP})
     sweep = run_quietly(keys, frame)
     return Done(task, frame, sweep, Path(sweep.bundle_url))
 
@@ -119,6 +121,30 @@ def test_every_family_finishes_a_trial(done: Done):
     failed = {trial.candidate.family: trial.error for trial in trials if trial.state is TrialState.FAILED}
     assert failed == {}
     assert {trial.candidate.family for trial in trials if trial.state is TrialState.COMPLETE} == wanted
+
+
+def test_what_was_asked_for_beside_the_score(done: Done):
+    """Sizes are those of the files that the final fits write; the front comes first, wherever a run is looked at."""
+    shown = raysweep.show(str(done.folder))
+    search = read_document(done.folder, "manifest.json")["search"]
+    asked = FURTHER.get(done.task, {})
+    assert (search["objectives"], search["constraints"]) == (asked.get("objectives", []), asked.get("constraints", {}))
+    assert search["scheduler"] == ("none" if asked else "asha")
+    if not asked:
+        assert all("size_bytes" not in trial["metrics"] for trial in shown.trials)
+        return
+    front = [trial["trial"] for trial in shown.trials[: len(shown.front)]]
+    assert set(front) == shown.front
+    sizes = [trial["metrics"]["size_bytes"] for trial in shown.trials]
+    assert sizes[: len(front)] == sorted(sizes[: len(front)], reverse=True), "a better score costs size, on the front"
+    assert all(0 < trial["metrics"]["prediction_seconds"] < 5 for trial in shown.trials)
+    files = bundle_files(done.folder)
+    for rank in range(1, TOP + 1):
+        published = sum(len(files[name]) for name in model_files(files, f"best/{rank:02d}/model"))
+        assert sizes[rank - 1] == pytest.approx(published, rel=0.5), "of a fit on as many rows, more or less"
+    (gate,) = (one for one in read_document(done.folder, "final_check.json")["gates"] if one["name"] == "constraints")
+    assert gate["outcome"] == "passed"
+    assert "the Pareto front joined" in (done.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_defaults_come_first(done: Done):
