@@ -12,9 +12,11 @@ import numpy as np
 
 from raysweep.config import TaskKind
 from raysweep.training.families import Family
+from raysweep.training.process_memory import available_bytes
 
 GIB = 1024**3
 BENT = "RAYSWEEP_TEST_BENT"
+LEFT: list[np.ndarray] = []
 
 
 class Sensitive:
@@ -90,6 +92,11 @@ class Wild(Sensitive):
 
     def _folder(self):
         os.chdir("/")
+
+    def _leak(self):
+        """Leave a good part of the machine's memory behind; the score tells how often that was done in this process."""
+        LEFT.append(np.ones((available_bytes() or GIB) // 16, dtype=np.uint8))
+        self._shift = float(len(LEFT))
 
 
 DEEDS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -144,6 +145,24 @@ def test_the_search_ends_in_time_though_a_trial_hangs(ray_session: None):
     assert 6 <= outcome.seconds <= 9
     assert time.monotonic() - started < 12
     assert {trial.state for trial in outcome.trials} <= {TrialState.STOPPED, TrialState.COMPLETE}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux only")
+def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, monkeypatch: pytest.MonkeyPatch):
+    replaced: list[tuple[str, ...]] = []
+    replace = Slots._replace
+
+    def watched(slots, slot) -> None:
+        replaced.append(slot.spoiled)
+        replace(slots, slot)
+
+    monkeypatch.setattr(Slots, "_replace", watched)
+    wild = {"fixed": {"deed": "leak"}, "params": {"x": {"float": [0.0, 3.0]}}}
+    space = {"version": 1, "families": {"wild": wild}}
+    outcome = search(space, algorithm="random", scheduler="none", trials=3, concurrency=1)
+    assert [trial.state for trial in outcome.trials] == [TrialState.COMPLETE] * 3
+    ((words,),) = replaced  # the second trial finds what the first has left, and the third is spared of it
+    assert words.startswith("its memory")
 
 
 @pytest.mark.parametrize("cpus", [1, 2])

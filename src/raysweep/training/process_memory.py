@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 import sys
 from contextlib import suppress
@@ -37,6 +39,42 @@ class MemoryWatch:
     def peak_bytes(self) -> int:
         """How much more the process had at its peak than at the beginning."""
         return max(0, _fields(_STATUS).get("VmHWM", 0) - self._before)
+
+
+class LeakWatch:
+    """Memory that this process holds without a reason: it grows from trial to trial though nothing more is kept.
+
+    Args:
+        enough: growth that is worth a look, in bytes; looking closely takes as long as a small fit.
+    """
+
+    def __init__(self, enough: int) -> None:
+        self._enough = enough
+        self._kept: int | None = None
+        self._least = 0
+
+    def leaked_bytes(self, kept: int) -> int:
+        """How much has been added since as much was kept on purpose for the first time; 0 where it is not enough.
+
+        Args:
+            kept: how many things are kept on purpose; where that has changed, the memory starts to count anew.
+        """
+        held = _fields(_STATUS).get("RssAnon", 0)
+        if kept != self._kept:
+            self._kept, self._least = kept, held
+        if held - self._least > self._enough:
+            held = _after_cleaning()
+        self._least = min(self._least, held)
+        leaked = held - self._least
+        return leaked if leaked > self._enough else 0
+
+
+def _after_cleaning() -> int:
+    """The resident memory once cycles are collected, and what the allocator keeps for later is given back."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # another C library has none
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return _fields(_STATUS).get("RssAnon", 0)
 
 
 def limit_growth(allowed: int | None) -> None:

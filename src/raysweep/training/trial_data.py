@@ -86,6 +86,11 @@ class PreparedRows:
         """How many fits a full evaluation takes: 1, or one a fold."""
         return self.rows.folds
 
+    @property
+    def kept(self) -> int:
+        """How many encodings and prepared forms of them are kept."""
+        return sum(1 + len(one.fit.cache) + len(one.scored.cache) for one in self._encoded.values())
+
     def encoded(self, cut: int, candidate: Candidate) -> Encoded:
         """What to fit on and what to score on, in the encoding that the candidate wants."""
         family = families()[candidate.family]

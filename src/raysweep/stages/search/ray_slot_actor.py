@@ -16,11 +16,13 @@ from raysweep.records.trial import Candidate, RungReport
 from raysweep.runtime.ray_carry import Carried
 from raysweep.training.evaluate import TrialRules, evaluate, limit_threads
 from raysweep.training.families import families, take_up
-from raysweep.training.process_memory import MemoryWatch, available_bytes, limit_growth
+from raysweep.training.process_memory import LeakWatch, MemoryWatch, available_bytes, limit_growth
 from raysweep.training.process_state import ProcessState, begin_anew
 from raysweep.training.trial_data import PreparedRows
 
 _MAX_ERROR_CHARACTERS: Final = 4_000
+_LEAK_SHARE: Final = 0.05
+_LEAK_BYTES: Final = 512 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ class Answer:
     Attributes:
         failed: the error with its traceback, or "".
         memory: the candidate asked for more memory than it may have.
-        spoiled: what the candidate has changed in its process, in words; no other may run there.
+        spoiled: what this candidate has changed in its process, or the ones before it have left there, in words; no
+            other may run there.
     """
 
     report: RungReport | None
@@ -91,6 +94,7 @@ class SlotActor:
         self._node = os.uname().nodename
         self._state: ProcessState | None = None
         self._memory = MemoryWatch()
+        self._leaked: tuple[str, ...] = ()
 
     def prepare(self, context: SlotContext) -> Ready:
         """Take hold of the rows.
@@ -105,7 +109,9 @@ class SlotActor:
         for name in self._names:
             limit_threads(families()[name].learner, context.rules.threads)
         self._state = ProcessState()
-        return Ready(str(ray.get_runtime_context().get_node_id()), available_bytes())
+        room = available_bytes()
+        self._leak = LeakWatch(_LEAK_BYTES if room is None else int(room * _LEAK_SHARE))
+        return Ready(str(ray.get_runtime_context().get_node_id()), room)
 
     def begin(self, candidate: Candidate, allowed: int | None) -> Answer:
         """Work up to the first rung of another candidate.
@@ -116,6 +122,8 @@ class SlotActor:
         """
         begin_anew(candidate.seed)
         self._reports = evaluate(candidate, self._prepared, self._rules)  # lets go of the one before it
+        leaked = self._leak.leaked_bytes(self._prepared.kept)
+        self._leaked = (f"its memory ({leaked:,} bytes more)",) if leaked else ()
         limit_growth(allowed)
         self._memory = MemoryWatch()
         return self.go_on()
@@ -129,7 +137,7 @@ class SlotActor:
             failed = _describe(error)
             memory = isinstance(error, MemoryError) or "std::bad_alloc" in failed
         spoiled = self._state.changed() if self._state is not None else ()
-        return Answer(report, self._node, failed, memory, spoiled)
+        return Answer(report, self._node, failed, memory, (*spoiled, *self._leaked))
 
 
 def _describe(error: BaseException) -> str:
