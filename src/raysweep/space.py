@@ -225,7 +225,11 @@ def check_families(space: SearchSpace, known: Mapping[str, frozenset[str]]) -> N
     problems = []
     for family, section in space.families.items():
         if family not in known:
-            problems.append(f"families.{family}: unknown family (known: {', '.join(known)}){suggest(family, known)}")
+            problems.append(
+                f"families.{family}: unknown family (known: {', '.join(known)}){suggest(family, known)}; one of your "
+                "own is registered first, in the process that runs the sweep (raysweep.register_family), or by an "
+                "installed package"
+            )
             continue
         problems += [
             f"families.{family}: no parameter {name!r}{suggest(name, known[family])}"

@@ -29,6 +29,7 @@ from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
+from raysweep.stages.search.grid import check_grid
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.source.ray_source import locate
@@ -39,7 +40,7 @@ from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import read_user_schema
 from raysweep.storage.run_journal import RunJournal
 from raysweep.storage.store import Store
-from raysweep.training.families import check_space, fitting_space
+from raysweep.training.families import check_space, fitting_space, possible_spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ def run(request: SweepRequest) -> Sweep:
     check_aims(config.search)
     space = load_space(config.search.space, base=Path())
     check_space(space)
+    if config.search.algorithm == "grid":
+        check_grid(possible_spaces(space, config.data.task))
     resolve_thresholds(config.checks)
     schema = read_user_schema(config)
     if request.data is None:

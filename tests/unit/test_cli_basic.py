@@ -91,6 +91,13 @@ def test_problems_are_in_the_json_document_too(sweep: Path, capsys: Capture) -> 
     assert len(error["problems"]) == 2
 
 
+def test_metrics_and_costs_are_checked_too(sweep: Path, capsys: Capture) -> None:
+    assert raysweep("check", sweep, "--set", "search.metric=roc_acu") == 2
+    assert "did you mean 'roc_auc'" in capsys.readouterr().err
+    assert raysweep("check", sweep, "--set", "search.constraints.size_byte=9") == 2
+    assert "did you mean 'size_bytes'" in capsys.readouterr().err
+
+
 def test_a_sweep_without_a_target_is_refused(sweep: Path, capsys: Capture) -> None:
     sweep.write_text(yaml.safe_dump({"version": 1, "data": {"source": "a.csv"}}))
 
@@ -173,6 +180,13 @@ def test_only_a_finished_run_is_to_be_verified() -> None:
     assert str(next_steps("runs/a", has_model=False, finished=False)).split() == [
         *["folder", "runs/a", "raysweep", "show", "runs/a", "raysweep", "resume", "runs/a"]
     ]
+
+
+def test_why_there_is_no_model_is_said() -> None:
+    said = str(next_steps("runs/a", has_model=True, without_model="Mine is defined in a notebook"))
+
+    assert "none is published: Mine is defined in a notebook" in said
+    assert "load_model" not in said
 
 
 def test_published_records_are_read_back() -> None:

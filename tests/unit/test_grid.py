@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.config import SearchConfig
+from raysweep.config import SearchConfig, TaskKind
 from raysweep.errors import RequestInvalid
 from raysweep.records.aims import Aims
 from raysweep.records.trial import RungReport, TrialState
 from raysweep.space import Param, load_space
-from raysweep.stages.search.grid import Grid, grid_values
+from raysweep.stages.search.grid import Grid, check_grid, grid_values
 from raysweep.stages.search.proposals import Proposer
-from raysweep.training.families import families
+from raysweep.training.families import families, possible_spaces
 
 SPACE = {
     "xgboost": {
@@ -179,12 +179,17 @@ def test_a_wider_grid_goes_on_with_what_is_new():
     assert sorted(one.params["alpha"] for one in all_of(later)) == [1.25, 1.5, 1.75, 2.0]
 
 
+NUMBERS = ("learning_rate", "min_child_weight", "subsample", "reg_lambda", "reg_alpha", "gamma", "max_delta_step")
+
+
+def too_many():
+    params = {name: {"float": [0, 1]} for name in NUMBERS}
+    return {"xgboost": {"params": {**params, "max_depth": {"int": [1, 13], "step": 1}}}}
+
+
 def test_too_many_combinations_are_counted_and_refused():
-    names = ("learning_rate", "min_child_weight", "subsample", "reg_lambda", "reg_alpha", "gamma", "max_delta_step")
-    sections = {
-        "xgboost": {"params": {**{name: {"float": [0, 1]} for name in names}, "max_depth": {"int": [1, 13], "step": 1}}}
-    }
-    count = prod([5] * len(names)) * 13
+    sections = too_many()
+    count = prod([5] * len(NUMBERS)) * 13
     with pytest.raises(RequestInvalid, match=rf"{count:,} combinations \(xgboost {count:,}\).*algorithm random"):
         proposer_of(sections)
     del sections["xgboost"]["params"]["max_depth"]
@@ -197,3 +202,15 @@ def test_too_many_combinations_are_counted_and_refused():
 
 def test_the_sweep_file_may_ask_for_it():
     assert SearchConfig(algorithm="grid").algorithm == "grid"
+
+
+def test_a_grid_is_refused_before_the_data_are_read_where_no_task_has_a_smaller_one():
+    small, large = space_of({"ridge": {"params": {"alpha": {"float": [1, 2]}}}}), space_of(too_many())
+    check_grid([large, small])
+    check_grid([])
+    with pytest.raises(RequestInvalid, match="combinations"):
+        check_grid([large, large])
+    both = space_of({**too_many(), "ridge": {}})
+    found = [tuple(one.families) for one in possible_spaces(both, None)]
+    assert found == [("xgboost",), ("xgboost",), ("xgboost", "ridge")]
+    assert [tuple(one.families) for one in possible_spaces(both, TaskKind.BINARY)] == [("xgboost",)]

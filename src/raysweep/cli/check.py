@@ -24,8 +24,10 @@ def check(sweep: SweepFile, overrides: Sets = None, as_json: AsJson = False, deb
 def _check(sweep: str, overrides: list[str]) -> Answer:
     config = load_config(sweep, overrides=overrides)
     require_target(config)
+    from raysweep.records.aims import check_aims
     from raysweep.stages.validate.thresholds import resolve_thresholds
 
+    check_aims(config.search)
     resolve_thresholds(config.checks)
     if config.checks.schema_file is not None:
         from raysweep.stages.validate.user_schema import read_user_schema

@@ -88,7 +88,7 @@ def sweep_answer(result: SweepResult) -> Answer:
             console.print(f"… and {hidden:,} more")
         console.print()
         console.print(verdict_panel(result.final_check))
-        console.print(next_steps(result.bundle_url, has_model=True), soft_wrap=True)
+        console.print(next_steps(result.bundle_url, has_model=True, without_model=result.without_model), soft_wrap=True)
 
     code = EXIT_OK if result.verdict.allows_use else EXIT_NOT_ADEQUATE
     return Answer(result.to_document(), show, code)

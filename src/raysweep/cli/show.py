@@ -57,7 +57,10 @@ def _print(view: RunView, top: int) -> None:
     console.print()
     if view.final_check is not None:
         console.print(verdict_panel(read_final_check(view.final_check)))
-    steps = next_steps(view.url, has_model=view.final_check is not None, finished=view.finished)
+    without_model = str(view.manifest.get("without_model", ""))
+    steps = next_steps(
+        view.url, has_model=view.final_check is not None, finished=view.finished, without_model=without_model
+    )
     console.print(steps, soft_wrap=True)
 
 

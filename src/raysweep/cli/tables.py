@@ -196,14 +196,23 @@ def verdict_panel(check: FinalCheck) -> Panel:
     return Panel(Group(*lines, gates), title="verdict", title_align="left", border_style=style)
 
 
-def next_steps(url: str, *, has_model: bool, finished: bool = True) -> Text:
-    """Where the bundle is, and what to do with it; a run that is not finished can be gone on with."""
+def next_steps(url: str, *, has_model: bool, finished: bool = True, without_model: str = "") -> Text:
+    """Where the bundle is, and what to do with it; a run that is not finished can be gone on with.
+
+    Args:
+        url: of the bundle.
+        has_model: whether a model was checked finally.
+        finished: whether the run is published.
+        without_model: why the model is not published nevertheless.
+    """
     quoted = shlex.quote(url)
     if not finished:
         lines = [f"folder  {url}", f"        raysweep show {quoted}", f"        raysweep resume {quoted}"]
         return Text("\n".join(lines), no_wrap=True, overflow="ignore")
     lines = [f"bundle  {url}", f"        raysweep show {quoted}", f"        raysweep verify {quoted}"]
-    if has_model:
+    if without_model:
+        lines.append(f"model   none is published: {without_model}")
+    elif has_model:
         lines += [
             f"python  import raysweep; model = raysweep.load_model({url!r})",
             "        model.predict(frame)",

@@ -202,6 +202,12 @@ def fitting_space(space: SearchSpace, task: TaskKind) -> tuple[SearchSpace, tupl
     return space.model_copy(update={"families": kept}), left_out
 
 
+def possible_spaces(space: SearchSpace, task: TaskKind | None) -> list[SearchSpace]:
+    """What `space` may come to: for the task; where that is not known yet, for each that its families can learn."""
+    tasks = [kind for kind in TaskKind if any(kind in families()[name].tasks for name in space.families)]
+    return [fitting_space(space, kind)[0] for kind in ([task] if task else tasks)]
+
+
 def check_space(space: SearchSpace) -> None:
     """Refuse families, parameters and encodings that do not exist.
 

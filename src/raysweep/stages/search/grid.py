@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -151,6 +151,24 @@ class Grid:
                 return name, grid[number]
             number -= grid.size
         raise IndexError(number)
+
+
+def check_grid(spaces: Iterable[SearchSpace]) -> None:
+    """Refuse a grid that is too large, whichever of these spaces the data turn out to want.
+
+    Raises:
+        RequestInvalid: every one of them has too many combinations.
+    """
+    problem: RequestInvalid | None = None
+    for space in spaces:
+        try:
+            Grid(space, 0)
+        except RequestInvalid as error:
+            problem = error
+        else:
+            return
+    if problem is not None:
+        raise problem
 
 
 def _refuse_many(count: int, words: str) -> None:
