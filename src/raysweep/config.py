@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from raysweep.documents import Document, expand_paths, parse_document, read_yaml_file, set_path
 from raysweep.errors import RequestInvalid
@@ -224,17 +224,16 @@ class SearchConfig(Document):
     trial: TrialConfig = TrialConfig()
     concurrency: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
 
-    @field_validator("scheduler")
-    @classmethod
-    def _choose_scheduler(cls, name: str, given: ValidationInfo) -> str:
-        """A scheduler stops trials by one score: with further objectives there is none."""
-        if name != "auto":
-            return name
-        return "none" if given.data.get("objectives") else "asha"
+    @property
+    def pruning(self) -> str:
+        """The scheduler that decides. Each of them stops trials by one score: with further objectives there is none."""
+        if self.scheduler != "auto":
+            return self.scheduler
+        return "none" if self.objectives else "asha"
 
     @model_validator(mode="after")
     def _check_aims(self) -> SearchConfig:
-        if self.objectives and self.scheduler != "none":
+        if self.objectives and self.pruning != "none":
             raise ValueError(
                 f"search.scheduler is {self.scheduler}, which stops trials by one score, but search.objectives wants "
                 "trials that are good in several ways: say scheduler: none, or leave it out"

@@ -269,6 +269,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleCo
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     resolved["search"]["space"]["version"] = 1
+    resolved["search"]["scheduler"] = config.search.pruning
     view = ReportInput(
         run_id=sweep.run_id,
         name=config.name,

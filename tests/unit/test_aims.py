@@ -83,8 +83,8 @@ def test_what_is_measured_beside_the_metric():
 
 
 def test_further_objectives_stop_nothing_early():
-    assert SearchConfig(objectives=("size_bytes",)).scheduler == "none"
-    assert SearchConfig().scheduler == "asha"
+    assert SearchConfig(objectives=("size_bytes",)).pruning == "none"
+    assert SearchConfig().pruning == "asha"
     with pytest.raises(ValidationError, match=r"scheduler is asha.*leave it out"):
         SearchConfig(objectives=("size_bytes",), scheduler="asha")
 

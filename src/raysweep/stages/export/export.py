@@ -150,7 +150,7 @@ def _search(
         constraints=config.search.constraints,
         part=search.part,
         algorithm=config.search.algorithm,
-        scheduler=config.search.scheduler,
+        scheduler=config.search.pruning,
         seed=config.search.seed,
         trials_by_state=dict(sorted(Counter(trial.state.value for trial in search.trials).items())),
         stopped_by=search.stopped_by,

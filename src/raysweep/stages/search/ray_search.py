@@ -92,7 +92,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         request.tell(Said(_going_on(log, spent)))
     stopped_by = why_over(request.earlier, limits)
     if stopped_by is None:
-        log.begin({"algorithm": config.algorithm, "scheduler": config.scheduler, "seed": config.seed, "slots": slots})
+        log.begin({"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed, "slots": slots})
         stopped_by = _search(request, config, steering, log, rates)
         steering.stop(stopped_by)
         log.finish(stopped_by)
@@ -180,7 +180,7 @@ def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:
 def _make_steering(request: SearchRequest, config: SearchConfig, log: TrialLog) -> Steering:
     mode = request.task.metric.direction.value[:3]
     units = max_units(request.split.folds)
-    decider = TuneDecider(make_scheduler(config.scheduler, mode, units, config.seed), units)
+    decider = TuneDecider(make_scheduler(config.pruning, mode, units, config.seed), units)
     batch = BATCH if config.deterministic else None
     rules = SteeringRules(config.trials, request.task.aims, batch, answer_repeats=request.answer_repeats)
     return Steering(_make_proposer(request, config), decider, log, rules)
@@ -190,7 +190,7 @@ def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
     """Without a scheduler nobody asks how a candidate does with less than full effort."""
     further = request.task.aims.further
     folds = request.split.folds
-    efforts = (1.0,) if config.scheduler == "none" and folds == 1 else efforts_for(folds)
+    efforts = (1.0,) if config.pruning == "none" and folds == 1 else efforts_for(folds)
     return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu", further)
 
 
