@@ -20,6 +20,7 @@ from raysweep.events import Listener, ignore
 from raysweep.records.final_check import FinalCheck, Verdict
 from raysweep.records.table import DataCheck, LearningTask, Proposal, Split, Table
 from raysweep.records.trial import Candidate, SearchOutcome, Trial
+from raysweep.records.usage import Usage
 from raysweep.report.view import DataView
 from raysweep.views import Findings, Leaderboard, TableProfile
 
@@ -43,6 +44,7 @@ class SweepResult:
         search: every trial; `ranking` has those with a score, best first.
         final_check: scores with intervals on validation rows, comparisons, gates, verdict.
         seconds: wall time of the whole sweep.
+        usage: core-seconds of the cluster by what they were for, and their cost.
         without_model: why the bundle holds parameters and scores but no model; empty where it holds one.
     """
 
@@ -56,6 +58,7 @@ class SweepResult:
     ranking: tuple[Trial, ...] = field(repr=False)
     final_check: FinalCheck = field(repr=False)
     seconds: float
+    usage: Usage
     without_model: str = ""
 
     @property
@@ -93,6 +96,7 @@ class SweepResult:
             "best": {"family": self.best.family, "params": dict(self.best.params), "trial": self.best.number},
             "split": {part.value: {"rows": one.rows, "digest": one.digest} for part, one in self.split.parts.items()},
             "seconds": self.seconds,
+            "usage": plain_record(self.usage),
         }
 
     def __repr__(self) -> str:
@@ -374,7 +378,7 @@ def _result(done: Sweep) -> SweepResult:
     from raysweep.training.own_export import why_no_model
 
     task = done.examined.check.task
-    if task is None or done.split is None or done.search is None or done.confirmed is None:
+    if task is None or done.split is None or done.search is None or done.confirmed is None or done.usage is None:
         raise ValueError("a sweep that ended without a final check")
     return SweepResult(
         run_id=done.run_id,
@@ -387,6 +391,7 @@ def _result(done: Sweep) -> SweepResult:
         ranking=done.ranking,
         final_check=done.confirmed.check,
         seconds=done.seconds,
+        usage=done.usage,
         without_model=why_no_model(pipeline_of(done.confirmed.shipped)),
     )
 

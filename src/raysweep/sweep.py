@@ -17,7 +17,8 @@ from raysweep.history import History, check_same_rows, check_same_split, split_r
 from raysweep.records.aims import Aims, check_aims, ranked
 from raysweep.records.manifest import Outcome
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
-from raysweep.records.trial import SearchOutcome, Trial, Usage
+from raysweep.records.trial import SearchOutcome, Trial
+from raysweep.records.usage import Capacity, Usage
 from raysweep.report.view import ReportInput
 from raysweep.run_place import Earlier, begin, cleared, reserve
 from raysweep.runtime.ray_failures import ray_errors_translated
@@ -68,7 +69,12 @@ class SweepRequest:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep has found so far; what it did not come to is None."""
+    """What a sweep has found so far; what it did not come to is None.
+
+    Attributes:
+        searching: when the search began and ended, by `time.perf_counter`.
+        usage: of the cluster, until the bundle was written.
+    """
 
     run_id: str
     examined: Examined
@@ -77,6 +83,8 @@ class Sweep:
     search: SearchOutcome | None = None
     ranking: tuple[Trial, ...] = ()
     confirmed: Confirmed | None = None
+    searching: tuple[float, float] | None = None
+    usage: Usage | None = None
     bundle_url: str = ""
     seconds: float = 0.0
 
@@ -90,6 +98,8 @@ class Out:
         store: the run's place.
         journal: in that place.
         space: what it publishes of the space.
+        capacity: of the cluster.
+        started: when the sweep began, by `time.perf_counter`.
         processes: for the slots of the search; some start while the table is read.
     """
 
@@ -98,6 +108,8 @@ class Out:
     journal: RunJournal
     space: SearchSpace
     processes: Processes
+    capacity: Capacity
+    started: float
 
     def check_ours(self) -> None:
         """Return if this driver may publish: the whole journal is put, and nobody has taken the run over."""
@@ -143,7 +155,8 @@ def run(request: SweepRequest) -> Sweep:
         check_same_rows(place.history, examined.profile)
         journal, history = begin(place, config, folder, request.tell)
         with journal:
-            out = Out(folder, place.store, journal, space, processes)
+            capacity = Capacity(session.cpus, session.gpus, config.cluster.price_per_hour)
+            out = Out(folder, place.store, journal, space, processes, capacity, started)
             sweep = _carry_out(request, Sweep(run_id, examined, history), out)
     return replace(sweep, seconds=time.perf_counter() - started)
 
@@ -163,7 +176,7 @@ def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
         _export(request, sweep, out)
         raise _nothing_finished(sweep, out.store)
     sweep = _confirm(request, sweep, task)
-    return replace(sweep, bundle_url=_export(request, sweep, out))
+    return _export(request, sweep, out)
 
 
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
@@ -208,6 +221,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
     fitting, left_out = fitting_space(out.space, task.kind)
     if left_out:
         request.tell(Said(f"left out of the search, since they cannot learn a {task.kind} task: {', '.join(left_out)}"))
+    began = time.perf_counter()
     with stage_told(request.tell, Stage.SEARCH) as done:
         asked = SearchRequest(
             task=task,
@@ -226,8 +240,8 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
         ranking = tuple(ranked(outcome.trials, task.aims))
         if ranking and task.aims.broken(ranking[0].rungs[-1].metrics):  # the best one: those that keep all come first
             request.tell(Said(_none_keeps(ranking[0], task.aims)))
-        done(f"{len(outcome.trials)} trials; {outcome.stopped_by}{_usage(outcome.usage)}")
-    return replace(sweep, search=outcome, ranking=ranking)
+        done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
+    return replace(sweep, search=outcome, ranking=ranking, searching=(began, time.perf_counter()))
 
 
 def _none_keeps(nearest: Trial, aims: Aims) -> str:
@@ -236,11 +250,11 @@ def _none_keeps(nearest: Trial, aims: Aims) -> str:
     return f"no candidate keeps search.constraints; the nearest is trial {nearest.candidate.number}: {bounds}"
 
 
-def _usage(usage: Usage) -> str:
-    if not usage.core_seconds:
-        return ""
-    fitting, idle = usage.fitting / usage.core_seconds, usage.idle / usage.core_seconds
-    return f"; {usage.core_seconds:,.0f} core-seconds, {fitting:.0%} in fit and predict, {idle:.0%} idle"
+def _used(sweep: Sweep, out: Out) -> Usage:
+    """What the cluster was used for until now."""
+    now = time.perf_counter()
+    began, ended = sweep.searching or (now, now)
+    return Usage.of(out.capacity, began - out.started, sweep.search, now - ended)
 
 
 def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
@@ -255,13 +269,14 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
     return replace(sweep, confirmed=confirmed)
 
 
-def _export(request: SweepRequest, sweep: Sweep, out: Out) -> str:
+def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     with stage_told(request.tell, Stage.EXPORT) as done:
+        sweep = replace(sweep, usage=_used(sweep, out))
         contents = _contents(request.config, sweep, out.space)
         url = export_bundle(contents, out.folder.outgoing, out.store, out.check_ours)
         out.folder.remove()
         done(url)
-    return url
+    return replace(sweep, bundle_url=url)
 
 
 def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleContents:
@@ -287,6 +302,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleCo
         prepare=config.data.prepare,
         aim=examined.aim,
         usable=examined.usable,
+        usage=sweep.usage,
     )
     return BundleContents(
         view=view,

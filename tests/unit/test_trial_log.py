@@ -11,6 +11,8 @@ from raysweep.documents import canonical_json
 from raysweep.events import RungReached, TrialEnded, TrialStarted
 from raysweep.records.aims import Aims, ranked
 from raysweep.records.trial import Candidate, RungReport, SearchOutcome, Trial, TrialState
+from raysweep.records.usage import Capacity, Usage
+from raysweep.report.wording import usage_line
 from raysweep.stages.search.plan import Rates, plan_sentence
 from raysweep.stages.search.rungs import effort_units, efforts_for, max_units
 from raysweep.stages.search.trial_log import Limits, TrialLog
@@ -155,8 +157,18 @@ def test_the_time_in_a_slot_adds_up_over_attempts():
     outcome = SearchOutcome(
         (found, replace(trial(1, 0.5), slot_seconds=3.0)), "testing", "why", seconds=10.0, slots=2, cpus=2
     )
-    usage = outcome.usage
-    assert (usage.core_seconds, usage.in_trials, usage.in_failed, usage.idle, usage.fitting) == (40, 6, 10, 24, 0.5)
+    usage = Usage.of(Capacity(5, 1, PriceConfig(cpu=0.72, gpu=3.6)), 3.0, outcome, 7.0)
+    parts = (usage.preparation, usage.trials, usage.failed, usage.idle, usage.final_check)
+    assert parts == (15, 6, 10, 34, 35)
+    assert sum(parts) == usage.core_seconds == 100
+    assert (usage.fitting, usage.gpu_seconds, usage.cost) == (0.5, 20, pytest.approx(0.04))
+    said = usage_line(usage)
+    assert said.startswith(
+        "100 core-seconds: 15 % preparation, 6 % trials (0.5 % in fit and predict), 10 % failed trials"
+    )
+    assert said.endswith("35 % final check; 20 GPU-seconds; 0.04 by cluster.price_per_hour")
+    early = Usage.of(Capacity(2), 3.0, None, 1.0)
+    assert (early.core_seconds, early.preparation, early.final_check, early.cost) == (8, 6, 2, None)
 
 
 def test_the_leaderboard():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
@@ -15,6 +16,7 @@ from raysweep.cli.tables import leaderboard_table, next_steps, output, verdict_p
 from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.events import broadcast
 from raysweep.report.leaderboard import leaderboard
+from raysweep.report.wording import usage_line
 
 if TYPE_CHECKING:
     from raysweep.api import SweepResult
@@ -88,6 +90,7 @@ def sweep_answer(result: SweepResult) -> Answer:
             console.print(f"… and {hidden:,} more")
         console.print()
         console.print(verdict_panel(result.final_check))
+        console.print(Text(usage_line(result.usage), style="dim"))
         console.print(next_steps(result.bundle_url, has_model=True, without_model=result.without_model), soft_wrap=True)
 
     code = EXIT_OK if result.verdict.allows_use else EXIT_NOT_ADEQUATE

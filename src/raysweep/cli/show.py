@@ -12,7 +12,9 @@ from raysweep.cli.options import AsJson, Debug, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.published import read_final_check, read_findings, read_proposals
 from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, proposals_text, verdict_panel
+from raysweep.records.usage import Usage
 from raysweep.report.leaderboard import Entry, leaderboard_rows
+from raysweep.report.wording import usage_line
 
 if TYPE_CHECKING:
     from raysweep.bundle.view import RunView
@@ -57,6 +59,8 @@ def _print(view: RunView, top: int) -> None:
     console.print()
     if view.final_check is not None:
         console.print(verdict_panel(read_final_check(view.final_check)))
+    if view.manifest.get("usage"):
+        console.print(Text(usage_line(Usage(**view.manifest["usage"])), style="dim"))
     without_model = str(view.manifest.get("without_model", ""))
     steps = next_steps(
         view.url, has_model=view.final_check is not None, finished=view.finished, without_model=without_model

@@ -131,6 +131,20 @@ class SearchRecord(Document):
     trials_sha256: str
 
 
+class UsageRecord(Document):
+    """Core-seconds of the whole cluster, by what they were for; see `raysweep.records.usage.Usage`."""
+
+    core_seconds: float
+    preparation: float
+    trials: float
+    failed: float
+    idle: float
+    final_check: float
+    fitting: float
+    gpu_seconds: float
+    cost: float | None
+
+
 class FinalCheckRecord(Document):
     """The final check in short; the whole is in final_check.json."""
 
@@ -167,6 +181,7 @@ class Manifest(Document):
     split: SplitRecord | None = None
     search: SearchRecord | None = None
     final_check: FinalCheckRecord | None = None
+    usage: UsageRecord | None = None
     config_sha256: str
     code: Mapping[str, Any]
     environment: Mapping[str, Any]

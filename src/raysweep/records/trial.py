@@ -118,25 +118,6 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Where the core-seconds of a search have gone; `in_trials`, `in_failed` and `idle` add up to `core_seconds`.
-
-    Attributes:
-        core_seconds: of all slots, from the beginning of the search to its end.
-        in_trials: held by trials with a score.
-        in_failed: held by trials without one.
-        idle: held by no trial: processes that start, wait for a candidate, or for the slowest of a batch.
-        fitting: CPU seconds measured in the trials, in fit and predict.
-    """
-
-    core_seconds: float
-    in_trials: float
-    in_failed: float
-    idle: float
-    fitting: float
-
-
-@dataclass(frozen=True, slots=True)
 class SearchOutcome:
     """What the search leaves behind.
 
@@ -156,15 +137,6 @@ class SearchOutcome:
     slots: int
     interrupted: bool = False
     cpus: int = 1
-
-    @property
-    def usage(self) -> Usage:
-        """Where its core-seconds have gone."""
-        total = self.seconds * self.slots * self.cpus
-        scored = sum(trial.slot_seconds for trial in self.trials if trial.rungs) * self.cpus
-        failed = sum(trial.slot_seconds for trial in self.trials if not trial.rungs) * self.cpus
-        fitting = sum(trial.rungs[-1].cpu_seconds for trial in self.trials if trial.rungs)
-        return Usage(total, scored, failed, max(0.0, total - scored - failed), fitting)
 
 
 @dataclass(frozen=True, slots=True)

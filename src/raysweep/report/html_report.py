@@ -20,7 +20,7 @@ from raysweep.report.fragments import (
 from raysweep.report.markup import Html, definitions, join, table, tag
 from raysweep.report.page import STYLE, page, rest, section
 from raysweep.report.view import ReportInput, states_text
-from raysweep.report.wording import learned_from, params_text
+from raysweep.report.wording import learned_from, params_text, usage_line
 
 SHOWN_TRIALS: Final = 50
 SHOWN_COLUMNS: Final = 200
@@ -102,7 +102,8 @@ def _search(view: ReportInput) -> Html:
         ("ended because", search.stopped_by),
         ("took", f"{search.seconds:,.1f} s, {search.slots:,} trials at a time"),
     )
-    return section("Search", definitions(facts), _progress(search, view.task))
+    used = () if view.usage is None else (("used", usage_line(view.usage)),)
+    return section("Search", definitions((*facts, *used)), _progress(search, view.task))
 
 
 def _progress(search: SearchOutcome, task: LearningTask | None) -> Html:

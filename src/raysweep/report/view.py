@@ -11,6 +11,7 @@ from raysweep.prepare_rules import Rule
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck, LearningTask, Profile, Split, Table
 from raysweep.records.trial import SearchOutcome, Trial, TrialState
+from raysweep.records.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class ReportInput:
         outcome: what came of the sweep, in words.
         prepare: the rules of `data.prepare`.
         aim, usable: see `DataView`.
+        usage: of the cluster.
         without_model: why no model is published though one was checked finally, in words.
     """
 
@@ -63,6 +65,7 @@ class ReportInput:
     prepare: tuple[Rule, ...] = ()
     aim: LearningTask | None = None
     usable: Any = field(default=None, repr=False, compare=False)
+    usage: Usage | None = None
     without_model: str = ""
 
     @property

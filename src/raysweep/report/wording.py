@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
 from raysweep.records.metric import COSTS
 from raysweep.records.table import LearningTask, Part
+from raysweep.records.usage import Usage
 
 TESTING, VALIDATION = Part.TESTING.value, Part.VALIDATION.value
 MARKS = {
@@ -48,6 +49,22 @@ def cost_text(name: str, value: float | None) -> str:
     if name == "size_bytes":
         return f"{value / 1024:.4g} KiB" if value < MEBIBYTE else f"{value / MEBIBYTE:.4g} MiB"
     return f"{1000 * value:.3g} ms"
+
+
+def usage_line(usage: Usage) -> str:
+    """`96 core-seconds: 30.1 % preparation, 52 % trials (49 % in fit and predict), ...`; and what they cost."""
+    total = usage.core_seconds or 1.0
+    parts = (
+        ("preparation", usage.preparation),
+        (f"trials ({share_text(usage.fitting / total)} in fit and predict)", usage.trials),
+        ("failed trials", usage.failed),
+        ("idle while the search ran", usage.idle),
+        ("final check", usage.final_check),
+    )
+    said = ", ".join(f"{share_text(seconds / total)} {name}" for name, seconds in parts if seconds)
+    gpus = f"; {usage.gpu_seconds:,.0f} GPU-seconds" if usage.gpu_seconds else ""
+    cost = "" if usage.cost is None else f"; {usage.cost:.4g} by cluster.price_per_hour"
+    return f"{usage.core_seconds:,.0f} core-seconds: {said}{gpus}{cost}"
 
 
 def interval_text(estimate: Estimate) -> str:

@@ -23,6 +23,7 @@ from raysweep.records.manifest import (
     SearchRecord,
     Signature,
     SplitRecord,
+    UsageRecord,
     WaivedFinding,
 )
 from raysweep.records.table import LearningTask, Severity, Split
@@ -78,6 +79,7 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
         split=None if view.split is None else _split(view.split),
         search=None if view.search is None else _search(view.search, config, view.task, artifacts),
         final_check=None if view.final_check is None else _final_check(view.final_check),
+        usage=None if view.usage is None else UsageRecord(**plain_record(view.usage)),
         config_sha256=digest(view.config),
         code=contents.code.record,
         environment=environment(dict(contents.packages)),
