@@ -193,13 +193,38 @@ def test_a_search_that_is_cut_off_after_tpe_has_forgotten_ends_as_an_undisturbed
 def test_a_space_that_has_changed_keeps_what_was_tried():
     short = Search(trials=12)
     short.run()
-    narrow = {"ridge": {"params": {"alpha": {"float": [1.0, 10.0], "log": True}}}}
+    alpha = {"float": [1.0, 10.0], "log": True}
+    narrow = {"ridge": {"params": {**SPACE["ridge"]["params"], "alpha": alpha}}}
     more = Search(trials=20, earlier=short.records, space=narrow)
     more.run()
     assert more.outcome[:12] == short.outcome
     assert len(more.outcome) == 20
     assert all(trial.candidate.family == "ridge" for trial in more.log.trials[12:])
     assert all(trial.candidate.params["alpha"] >= 1 for trial in more.log.trials[12:])
+    assert more.steering.outside == sum(
+        trial.candidate.family != "ridge" or not 1 <= trial.candidate.params["alpha"] <= 10
+        for trial in short.log.trials
+        if (trial.candidate.family, trial.candidate.origin) != ("ridge", "default")
+    )
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+def test_what_ran_and_lies_outside_of_the_space_now_is_dropped_with_its_reason(batch):
+    short = Search(trials=30, batch=batch)
+    short.run(slots=4, stop_after=25)
+    running = [trial.candidate for trial in short.log.trials if not trial.state.has_ended]
+    alpha = {"float": [1.0, 10.0], "log": True}
+    narrow = {"ridge": {"params": {**SPACE["ridge"]["params"], "alpha": alpha}}}
+    more = Search(trials=30, batch=batch, earlier=short.records, space=narrow)
+    dropped = [one for one in more.log.trials if "dropped: the space does not hold it any more" in one.reason]
+    assert len(dropped) >= 2
+    assert {one.candidate.digest for one in dropped} <= {one.digest for one in running}
+    assert {one.state for one in dropped} == {TrialState.STOPPED}
+    assert all(one.candidate.family != "ridge" or not 1 <= one.candidate.params["alpha"] <= 10 for one in dropped)
+    assert not set(more.run(slots=2)) & {one.candidate.number for one in dropped}
+    again = Search(trials=30, batch=batch, earlier=[*short.records, *more.records], space=narrow)
+    assert again.steering.is_over
+    assert again.outcome == more.outcome
 
 
 def test_a_trial_that_loses_its_process_is_tried_once_more():

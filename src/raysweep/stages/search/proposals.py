@@ -142,6 +142,17 @@ class Proposer:
         if trial is not None:
             self._running[candidate.number] = trial
 
+    def fits(self, candidate: Candidate) -> bool:
+        """Whether the space holds a candidate that was proposed before, perhaps from another one."""
+        section = self._space.families.get(candidate.family)
+        if section is None:
+            return False
+        searched = {name: value for name, value in candidate.params.items() if name in section.params}
+        if self._complete(candidate.family, searched) != dict(candidate.params):
+            return False
+        is_default = candidate.origin == "default"  # which the space's bounds need not hold
+        return is_default or all(section.params[name].contains(value) for name, value in searched.items())
+
     def _from_grid(self, grid: Iterator[tuple[str, str, Params]]) -> Candidate | None:
         """The next point that was not proposed before; Optuna is not asked."""
         for family, origin, values in grid:

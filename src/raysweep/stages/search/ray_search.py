@@ -89,7 +89,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     steering = _make_steering(request, config, log)
     steering.replay(request.earlier)
     if log.trials:
-        request.tell(Said(_going_on(log, spent)))
+        request.tell(Said(_going_on(log, spent, steering.outside)))
     stopped_by = why_over(request.earlier, limits)
     if stopped_by is None:
         log.begin({"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed, "slots": slots})
@@ -194,9 +194,12 @@ def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
     return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu", further)
 
 
-def _going_on(log: TrialLog, spent: float) -> str:
+def _going_on(log: TrialLog, spent: float, outside: int) -> str:
     ended = sum(trial.state.has_ended for trial in log.trials)
-    return f"going on with {ended:,} trials that had ended and {spent:.0f} s of search that the journal tells of"
+    said = f"going on with {ended:,} trials that had ended and {spent:.0f} s of search that the journal tells of"
+    if not outside:
+        return said
+    return f"{said}; {outside:,} candidates lie outside of the space now: they keep their scores, and teach it nothing"
 
 
 def _run_trials(

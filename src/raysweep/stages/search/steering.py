@@ -86,6 +86,7 @@ class Steering:
 
     Attributes:
         exhausted: the space has no further candidates.
+        outside: how many candidates of earlier drivers the space does not hold any more.
     """
 
     def __init__(self, proposer: Proposer, decider: Decider, log: TrialLog, rules: SteeringRules) -> None:
@@ -100,6 +101,7 @@ class Steering:
         self._proposed = 0
         self._batch = 0
         self.exhausted = False
+        self.outside = 0
 
     def next(self) -> Attempt | None:
         """What to run now; None where nothing can be run before something that runs has ended, or at all."""
@@ -184,8 +186,10 @@ class Steering:
                     known[event](record)
             last = float(record.get("at", last))
         self._cut_off(last)
+        self.outside = sum(not self._proposer.fits(trial.candidate) for trial in self._log.trials)
         for number in sorted(self._open):
-            self._go_on_with(number)
+            if number in self._open:  # it is not where the one before was the last of its batch
+                self._go_on_with(number)
         if self._rules.batch and self._open and not any(tried.attempts for tried in self._open.values()):
             self._propose(self._rules.batch)  # the driver died between proposals
 
@@ -196,6 +200,10 @@ class Steering:
             return
         if tried.reports and not tried.goes_on:
             self._conclude(number, tried.reports[-1])
+            return
+        if not self._proposer.fits(tried.candidate):
+            self._log.start(tried.candidate, tried.attempts + 1)
+            self._end(number, TrialState.STOPPED, "dropped: the space does not hold it any more")
             return
         self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
 
