@@ -92,7 +92,8 @@ def _by_slices(values: Numbers) -> Moments | None:
 
 
 def _add_slices(slices: npt.NDArray[np.float64], units: Sequence[int]) -> Moments:
-    sums, products = slices.sum(axis=1).tolist(), (slices @ slices.T).tolist()
+    # Exact in any order; not by BLAS, whose threads take longer to meet than these sums do.
+    sums, products = slices.sum(axis=1).tolist(), np.einsum("ik,jk->ij", slices, slices).tolist()
     total = sum(int(value) << (unit + _UNIT_BITS) for value, unit in zip(sums, units, strict=True))
     squares = sum(
         int(products[i][j]) << (first + second + 2 * _UNIT_BITS)
