@@ -60,9 +60,9 @@ def arrow_of(frame: pd.DataFrame) -> tuple[pa.Table, tuple[Column, ...]]:
     return canonical_table(raw, columns), columns
 
 
-def table_of(frame: pd.DataFrame, dataset: Any = None) -> Table:
+def table_of(frame: pd.DataFrame, scan: Any = None) -> Table:
     """A table record for the frame."""
-    return Table("memory:test", "arrow", arrow_of(frame)[1], (), dataset)
+    return Table("memory:test", "arrow", arrow_of(frame)[1], (), scan)
 
 
 def profile_of(frame: pd.DataFrame, target: str | None = "target") -> Profile:

@@ -38,7 +38,7 @@ def dataset_of(arrow, blocks):
 
     arrow = placed(arrow, 0, 0)
     cuts = np.linspace(0, arrow.num_rows, blocks + 1).astype(int).tolist()
-    return ray.data.from_arrow([arrow.slice(a, b - a) for a, b in pairwise(cuts)])
+    return ray_scan.DatasetScan(ray.data.from_arrow([arrow.slice(a, b - a) for a, b in pairwise(cuts)]))
 
 
 def opened(path: Path):

@@ -41,10 +41,7 @@ def in_memory(data):
 
 
 def rows_of(table):
-    import ray
-
-    blocks = [ray.get(reference) for reference in table.dataset.to_arrow_refs()]
-    return pa.concat_tables(blocks)
+    return pa.concat_tables(table.scan(iter))
 
 
 def identity(table):
@@ -192,13 +189,13 @@ def test_a_large_table_is_read_anew_and_its_rows_say_where_they_stand(frame, kin
         monkeypatch.setattr(ray_source, name, 0)
     monkeypatch.setattr(ray_scan, "_TASK_BYTES", 1)
     table = opened(tmp_path)
-    assert held.scan is None
+    assert isinstance(held.scan, ray_scan.HeldScan)
     assert identity(table) == identity(held)
     rows = rows_of(table).to_pandas().sort_values([FILE_OF_ROW, NUMBER_OF_ROW])
     assert rows["age"].tolist() == frame["age"].tolist()
     assert rows[FILE_OF_ROW].tolist() == [0] * 150 + [1] * 250
     assert rows[NUMBER_OF_ROW].tolist() == [*range(150), *range(250)]
-    two = pa.concat_tables(batch for batch in table.scan(iter, ["age"]).iter_batches(batch_format="pyarrow"))
+    two = pa.concat_tables(table.scan(iter, ["age"]))
     assert two.column_names == ["age", FILE_OF_ROW, NUMBER_OF_ROW]
     assert sorted(two.column("age").to_pylist()) == sorted(frame["age"])
 
@@ -216,13 +213,13 @@ def test_rows_in_memory_are_numbered_through(frame):
 def test_a_file_that_changes_between_two_readings_is_refused(frame, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_source, "_HELD_PARQUET_BYTES", 0)
     table = opened(write_as(frame, "parquet folder", tmp_path))
-    assert table.scan(iter).count() == 400
+    assert rows_of(table).num_rows == 400
     frame.iloc[150:390].to_parquet(tmp_path / "1.parquet", row_group_size=60, index=False)
     with (
         pytest.raises(DataUnsuitable, match=r"1\.parquet has changed since this sweep first read it") as caught,
         ray_errors_translated("reading"),
     ):
-        table.scan(iter).count()
+        rows_of(table)
     assert [finding.check for finding in caught.value.findings] == ["schema.unreadable"]
 
 
@@ -233,5 +230,5 @@ def test_columns_are_told_from_fields_of_the_same_path(tmp_path, monkeypatch):
     table = opened(tmp_path)
     assert table.names == ("a", "a.b", "c.d", "target")
     for name, values in {"a": ['{"b": 1}', '{"b": 2}'], "a.b": [3, 4], "c.d": ["x", "y"]}.items():
-        read = pa.concat_tables(table.scan(iter, [name]).iter_batches(batch_format="pyarrow"))
+        read = pa.concat_tables(table.scan(iter, [name]))
         assert read.column(name).to_pylist() == values

@@ -18,6 +18,7 @@ from raysweep.records.metric import metric_for
 from raysweep.records.table import LearningTask, Part
 from raysweep.rows.hashing import digest_of, hash_rows
 from raysweep.stages.confirm.ray_confirm import open_sealed
+from raysweep.stages.source.ray_scan import DatasetScan
 from raysweep.stages.split.ray_split import cut_table, plan_assignment, usable_rows
 from raysweep.stages.validate.thresholds import DEFAULTS
 
@@ -34,7 +35,7 @@ def table_in(frame, blocks=1, order=None):
     if order is not None:
         arrow = arrow.take(np.random.default_rng(order).permutation(arrow.num_rows))
     cuts = np.linspace(0, arrow.num_rows, blocks + 1).astype(int).tolist()
-    return table_of(frame, ray.data.from_arrow([arrow.slice(a, b - a) for a, b in pairwise(cuts)]))
+    return table_of(frame, DatasetScan(ray.data.from_arrow([arrow.slice(a, b - a) for a, b in pairwise(cuts)])))
 
 
 def task_of(frame, kind=TaskKind.BINARY, weight=None):

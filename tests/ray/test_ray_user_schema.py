@@ -55,7 +55,7 @@ def in_blocks(frame, blocks: int):
     cuts = np.linspace(0, arrow.num_rows, blocks + 1).astype(int).tolist()
     cut = [arrow.slice(start, end - start) for start, end in pairwise(cuts)]
     order = np.random.default_rng(blocks).permutation(blocks)
-    return table_of(frame, ray.data.from_arrow([cut[number] for number in order]))
+    return table_of(frame, ray_scan.DatasetScan(ray.data.from_arrow([cut[number] for number in order])))
 
 
 def test_the_same_findings_for_any_blocks(config: SweepConfig):

@@ -53,22 +53,19 @@ class Table:
     """The source as it will be read.
 
     Attributes:
+        scan: `scan(count, names=None)` yields the tables that `count(blocks)` yields; it is called wherever rows lie or
+            are read, with an iterator over the blocks there, which hold at least these columns (all, where none are
+            named) in canonical types (see `raysweep.rows.canonical`), then `FILE_OF_ROW` and `NUMBER_OF_ROW`. Rows may
+            be read anew each time; where a block is empty, a table without columns may come back.
         rows: how many, where that is known before the rows are read.
-        dataset: a `ray.data.Dataset` of Arrow blocks with these columns in canonical types (see
-            `raysweep.rows.canonical`), then `FILE_OF_ROW` and `NUMBER_OF_ROW`. It may be read anew each time that it
-            is used; opaque outside `ray_*.py` files.
-        scan: `scan(count, names=None)` is a `ray.data.Dataset` of the tables that `count(blocks)` yields; it is called
-            once in a task, with an iterator over all blocks of that task, which hold these columns (all, where none
-            are named) and the places. None where there is only `dataset`.
     """
 
     address: str
     format: str
     columns: tuple[Column, ...]
     files: tuple[SourceFile, ...]
-    dataset: Any = field(repr=False, compare=False)
+    scan: Any = field(repr=False, compare=False)
     rows: int | None = None
-    scan: Any = field(repr=False, compare=False, default=None)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
     """Profile every column and row in one pass, the same for the same rows in any order and blocks.
 
     Args:
-        table: its dataset holds Arrow blocks in canonical types.
+        table: whose rows are counted wherever they lie.
         request: what to count, after which preparation; the profile has no target where the table lacks that column.
     """
     request = request if request.target in table.names else replace(request, target=None)
@@ -44,24 +44,17 @@ def profile_table(table: Table, request: ProfileRequest) -> Profile:
 
 def _count(table: Table, request: ProfileRequest, sample_below: int | None) -> TableStatistics:
     def count(blocks: Blocks) -> Blocks:
-        pa.set_cpu_count(1)  # Ray gives a task one core
         for found in statistics_of(blocks, request, sample_below):
             yield _write_partial(found)
         pa.default_memory_pool().release_unused()  # else a worker keeps 150 MB of what it has read
 
     gathered = GatheredRows(table.rows)
     merged = [gathered.take(block_statistics(placed(empty_table(table.columns), 0, 0), request))]
-    for batch in _scan(table, count).iter_batches(batch_format="pyarrow", batch_size=None):
+    for batch in table.scan(count):
         merged.extend(gathered.take(part) for part in _read_partials(batch))
         if len(merged) > _MERGED_AT_ONCE:
             merged = [merge_statistics(merged)]
     return gathered.give_back(merge_statistics(merged))
-
-
-def _scan(table: Table, count: Callable[[Blocks], Blocks]) -> Any:
-    if table.scan is not None:
-        return table.scan(count)
-    return table.dataset.map_batches(lambda block: count(iter([block])), batch_format="pyarrow", batch_size=None)
 
 
 def _write_partial(found: TableStatistics) -> pa.Table:

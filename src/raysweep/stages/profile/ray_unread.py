@@ -42,13 +42,13 @@ def refusals_counted(table: Table, rules: Sequence[Rule]) -> Iterator[None]:
 def count_unread(table: Table, rules: Sequence[Rule]) -> DataUnsuitable:
     """The refusal with every column concerned, however the table is cut into blocks."""
 
-    def find(block: pa.Table) -> pa.Table:
-        found = pickle.dumps(find_unread(block, rules), protocol=5)
-        return pa.table({_FOUND: pa.array([found], pa.large_binary()), _ROWS: [block.num_rows]})
+    def find(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        for block in blocks:
+            found = pickle.dumps(find_unread(block, rules), protocol=5)
+            yield pa.table({_FOUND: pa.array([found], pa.large_binary()), _ROWS: [block.num_rows]})
 
-    asked = table.dataset.map_batches(find, batch_format="pyarrow", batch_size=None)
     rows, found = 0, []
-    for batch in asked.iter_batches(batch_format="pyarrow", batch_size=None):
+    for batch in table.scan(find):
         if _FOUND not in batch.column_names:
             continue
         rows += sum(batch.column(_ROWS).to_pylist())

@@ -1,8 +1,9 @@
-"""Reading the files of a table in Ray tasks, whole or some of its columns, as often as that is asked for."""
+"""Passes over the rows of a table: in Ray tasks that read its files, over a Dataset, or here where there are few."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from raysweep.stages.source.readers import Extent, ReadPiece, read_placed
 _TASK_BYTES: Final = 64 * 1024 * 1024
 
 Blocks = Iterator[pa.Table]
+Count = Callable[[Blocks], Iterable[pa.Table]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,55 @@ class FileScan:
     columns: tuple[Column, ...]
     reach: FileReach
 
-    def __call__(self, count: Callable[[Blocks], Iterable[pa.Table]], names: Sequence[str] | None = None) -> Any:
-        """A Dataset of what `count` yields from the blocks of each task."""
+    def __call__(self, count: Count, names: Sequence[str] | None = None) -> Blocks:
+        """What `count` yields from the blocks of each task."""
+        return _batches(self.dataset(count, names))
+
+    def dataset(self, count: Count, names: Sequence[str] | None = None) -> Any:
+        """The same as a `ray.data.Dataset`."""
         wanted = tuple(column for column in self.columns if names is None or column.name in names)
         tasks, reach = self.tasks, self.reach
 
         def work(batch: pa.Table) -> Blocks:
+            pa.set_cpu_count(1)  # Ray gives a task one core
             for number in batch.column("task").to_pylist():
-                yield from count(_read(tasks[number], wanted, reach))
+                yield from count(read_rows(tasks[number], wanted, reach))
 
         numbers = [{"task": number} for number in range(len(tasks))]
         listed = ray.data.from_items(numbers, override_num_blocks=len(tasks))
-        return listed.map_batches(work, batch_format="pyarrow", batch_size=None)
+        return _mapped(listed, work)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetScan:
+    """What `Table.scan` is for a Ray Dataset: the function is called once a block.
+
+    Attributes:
+        dataset: a `ray.data.Dataset` of Arrow blocks.
+    """
+
+    dataset: Any
+
+    def __call__(self, count: Count, names: Sequence[str] | None = None) -> Blocks:  # noqa: ARG002 - all are there
+        """What `count` yields from each block."""
+
+        def work(block: pa.Table) -> Blocks:
+            pa.set_cpu_count(1)  # Ray gives a task one core
+            yield from count(iter([block]))
+
+        return _batches(_mapped(self.dataset, work))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldScan:
+    """What `Table.scan` is for few rows: counted here, before another process would have started to."""
+
+    blocks: tuple[pa.Table, ...]
+
+    def __call__(self, count: Count, names: Sequence[str] | None = None) -> Blocks:  # noqa: ARG002 - all are there
+        """What `count` yields from all blocks."""
+        with _one_core():
+            yield from count(iter(self.blocks))
 
 
 def cut_into_tasks(
@@ -73,6 +112,26 @@ def _pieces(
             first += extent.rows
 
 
-def _read(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Blocks:
+def read_rows(pieces: Sequence[ReadPiece], columns: tuple[Column, ...], reach: FileReach) -> Blocks:
+    """The blocks of some pieces, with the place of each row."""
     for piece in pieces:
         yield from read_placed(piece, columns, reach)
+
+
+def _mapped(dataset: Any, work: Callable[[pa.Table], Blocks]) -> Any:
+    return dataset.map_batches(work, batch_format="pyarrow", batch_size=None)
+
+
+def _batches(dataset: Any) -> Blocks:
+    yield from dataset.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Arrow computes as it does in a task of Ray's."""
+    before = pa.cpu_count()
+    pa.set_cpu_count(1)
+    try:
+        yield
+    finally:
+        pa.set_cpu_count(before)

@@ -1,10 +1,9 @@
-"""Stage 1: the table as a Ray Dataset in canonical types, from files or from what a Python user holds in memory."""
+"""Stage 1: the table in canonical types, from files or from what a Python user holds in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -18,12 +17,14 @@ from raysweep.records.table import Column, SourceFile, Table
 from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema, placed
 from raysweep.stages.source.addresses import FileReach, find_files, infer_format
 from raysweep.stages.source.file_schema import FileSchema, check_names, reconcile, refuse
-from raysweep.stages.source.ray_scan import FileScan, cut_into_tasks
+from raysweep.stages.source.ray_scan import DatasetScan, FileScan, HeldScan, cut_into_tasks, read_rows
 from raysweep.stages.source.readers import Extent, describe_file, describe_schema
 
 MEMORY = "memory:"
 _IN_MEMORY = -1
 _DESCRIBE_HERE_BYTES = 32 * 1024 * 1024
+# What takes less in memory is held by this process.
+_HELD_HERE_BYTES = 64 * 1024 * 1024
 # A table that is larger in memory is read anew each time that it is used; parquet is cheaper to read than text.
 _HELD_PARQUET_BYTES = 64 * 1024 * 1024
 _HELD_TEXT_BYTES = 256 * 1024 * 1024
@@ -48,21 +49,25 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
     file_format = infer_format(files, config.data.format)
     schemas, extents = _describe(files, file_format, reach)
     columns = reconcile(schemas)
-    scan = FileScan(cut_into_tasks(files, file_format, extents), columns, reach)
     every = [extent for of_file in extents for extent in of_file]
-    table = Table(
+    scan = FileScan(cut_into_tasks(files, file_format, extents), columns, reach)
+    return Table(
         address=", ".join(config.data.sources),
         format=file_format,
         columns=columns,
         files=files,
-        dataset=scan(iter),
+        scan=_held(scan, file_format, sum(extent.held_bytes for extent in every)),
         rows=sum(extent.rows for extent in every),
-        scan=scan,
     )
-    held_at_most = _HELD_PARQUET_BYTES if file_format == "parquet" else _HELD_TEXT_BYTES
-    if sum(extent.held_bytes for extent in every) > held_at_most:
-        return table
-    return replace(table, dataset=table.dataset.materialize(), scan=None)
+
+
+def _held(scan: FileScan, file_format: str, held_bytes: int) -> FileScan | DatasetScan | HeldScan:
+    """A pass over rows that are read now and kept, where they are few enough."""
+    if held_bytes > (_HELD_PARQUET_BYTES if file_format == "parquet" else _HELD_TEXT_BYTES):
+        return scan
+    if held_bytes > _HELD_HERE_BYTES:
+        return DatasetScan(scan.dataset(iter).materialize())
+    return HeldScan(tuple(block for task in scan.tasks for block in read_rows(task, scan.columns, scan.reach)))
 
 
 def locate(config: SweepConfig) -> tuple[tuple[SourceFile, ...], str, FileReach]:
@@ -127,10 +132,12 @@ def _frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
 def _from_arrow(table: pa.Table, label: str) -> Table:
     columns = reconcile([describe_schema(f"the {label} table", table.schema)])
     canonical = placed(_canonical_or_refused(table, columns, f"the {label} table"), _IN_MEMORY, 0)
+    if canonical.nbytes <= _HELD_HERE_BYTES:
+        return Table(MEMORY, label, columns, (), HeldScan((canonical,)), canonical.num_rows)
     slots = max(1, min(8, canonical.num_rows // 50_000))
     size = -(-max(1, canonical.num_rows) // slots)
     blocks = [canonical.slice(start, size) for start in range(0, max(1, canonical.num_rows), size)]
-    return Table(MEMORY, label, columns, (), ray.data.from_arrow(blocks), canonical.num_rows)
+    return Table(MEMORY, label, columns, (), DatasetScan(ray.data.from_arrow(blocks)), canonical.num_rows)
 
 
 def _from_dataset(dataset: Any) -> Table:
@@ -150,7 +157,7 @@ def _from_dataset(dataset: Any) -> Table:
         if schema.names:
             held.append(convert.remote(block, columns, first))
         first += rows
-    return Table(MEMORY, "ray", columns, (), ray.data.from_arrow_refs(held), first)
+    return Table(MEMORY, "ray", columns, (), DatasetScan(ray.data.from_arrow_refs(held)), first)
 
 
 def _describe_block(block: pa.Table) -> tuple[pa.Schema, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,10 +196,8 @@ def _deal(
     return kept, dealt.num_rows - kept.num_rows
 
 
-def _collect(table: Table, convert: Any) -> pa.Table:
-    mapped = table.dataset.map_batches(convert, batch_format="pyarrow", batch_size=None)
-    blocks = [ray.get(reference) for reference in mapped.to_arrow_refs()]
-    filled = [block for block in blocks if block.num_columns]
+def _collect(table: Table, convert: Callable[[pa.Table], pa.Table]) -> pa.Table:
+    filled = [block for block in table.scan(lambda blocks: map(convert, blocks)) if block.num_columns]
     if not filled:
         raise _empty_part(Part.TRAINING)
     return pa.concat_tables(filled)

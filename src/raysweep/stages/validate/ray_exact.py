@@ -36,14 +36,9 @@ def _ask_blocks(table: Table, questions: Questions, prepare: Sequence[Rule]) -> 
 
     # Rules may make one column of another, so that only without rules it is known which ones have to be read.
     names = None if prepare else columns
-    answered = (
-        table.scan(ask, names)
-        if table.scan is not None
-        else table.dataset.map_batches(lambda block: ask(iter([block])), batch_format="pyarrow", batch_size=None)
-    )
     parts = [
         pickle.loads(answer.as_buffer())  # noqa: S301 - written by our own worker a moment ago
-        for batch in answered.iter_batches(batch_format="pyarrow", batch_size=None)
+        for batch in table.scan(ask, names)
         if _ANSWER in batch.column_names
         for answer in batch.column(_ANSWER)
     ]

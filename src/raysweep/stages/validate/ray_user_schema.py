@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
@@ -35,22 +35,14 @@ def _count(table: Table, plans: tuple[ColumnPlan, ...]) -> SchemaCounts:
         return SchemaCounts(0, {})
 
     def count(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        pa.set_cpu_count(1)  # Ray gives a task one core
         counter = block_counter(plans)
         found = merge_counts([counter.count(block) for block in blocks])
         yield pa.table({_COUNTS: pa.array([pickle.dumps(found, protocol=5)], pa.large_binary())})
 
-    scanned = _scan(table, count, [plan.name for plan in plans])
     parts = [
         pickle.loads(counts.as_buffer())  # noqa: S301 - written by our own worker a moment ago
-        for batch in scanned.iter_batches(batch_format="pyarrow", batch_size=None)
+        for batch in table.scan(count, [plan.name for plan in plans])
         if _COUNTS in batch.column_names
         for counts in batch.column(_COUNTS)
     ]
     return merge_counts(parts)
-
-
-def _scan(table: Table, count: Any, names: list[str]) -> Any:
-    if table.scan is not None:
-        return table.scan(count, names)
-    return table.dataset.map_batches(lambda block: count(iter([block])), batch_format="pyarrow", batch_size=None)
