@@ -8,14 +8,13 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import skops.io
 
 from raysweep.errors import BundleRefused
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
 from raysweep.training.preparation import FittedPreparation
 from raysweep.training.preprocess import Preprocessor
-from raysweep.training.trusted import load_trusted
+from raysweep.training.trusted import load_trusted, write_skops
 
 PREPROCESS_FILE: Final = "preprocess.skops"
 
@@ -51,7 +50,7 @@ class Pipeline:
 
     def save(self, folder: Path) -> list[str]:
         """Write it into an existing folder; returns the names of the files."""
-        skops.io.dump(self.preprocessor, folder / PREPROCESS_FILE)
+        write_skops(self.preprocessor, folder / PREPROCESS_FILE)
         return [*self.preparation.save(folder), PREPROCESS_FILE, *self.learner.save(folder)]
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
-import skops.io
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -25,7 +24,7 @@ from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
 from raysweep.training.rounds import best_rounds, has_stalled
-from raysweep.training.trusted import load_trusted
+from raysweep.training.trusted import load_trusted, write_skops
 
 MODEL_FILE: Final = "estimator.skops"
 MIN_ROWS: Final = 500
@@ -90,7 +89,7 @@ class SklearnLearner:
 
     def save(self, folder: Path) -> list[str]:
         """Write the estimator in skops format: no pickle, exact."""
-        skops.io.dump(self._model, folder / MODEL_FILE)
+        write_skops(self._model, folder / MODEL_FILE)
         return [MODEL_FILE]
 
     @classmethod
@@ -180,7 +179,7 @@ class HistGradientBoostingLearner(SklearnLearner):
 
     def save(self, folder: Path) -> list[str]:
         """Write the estimator with the rounds that are used."""
-        skops.io.dump(self._used(), folder / MODEL_FILE)
+        write_skops(self._used(), folder / MODEL_FILE)
         return [MODEL_FILE]
 
     def _used(self) -> Any:

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-import skops.io
-
 from raysweep.errors import BundleRefused
 
 # Beyond what skops itself trusts (scikit-learn's public estimators, numpy's arrays). Every one holds plain data; a test
@@ -25,6 +23,13 @@ TRUSTED_TYPES: Final = (
 )
 
 
+def write_skops(value: Any, path: Path) -> None:
+    """Write an object of types that `load_trusted` takes."""
+    import skops.io  # takes as long to load as scikit-learn, and no trial needs it
+
+    skops.io.dump(value, path)
+
+
 def load_trusted(path: Path, declared: Iterable[str] = ()) -> Any:
     """The object in a skops file.
 
@@ -35,6 +40,8 @@ def load_trusted(path: Path, declared: Iterable[str] = ()) -> Any:
     Raises:
         BundleRefused: the file holds other types, or is no skops file.
     """
+    import skops.io
+
     try:
         _refuse(undeclared_types(path, declared), path)
         return skops.io.load(path, trusted=[*TRUSTED_TYPES, *declared])
@@ -46,6 +53,8 @@ def load_trusted(path: Path, declared: Iterable[str] = ()) -> Any:
 
 def undeclared_types(path: Path, declared: Iterable[str] = ()) -> tuple[str, ...]:
     """The types in a skops file that `load_trusted` would refuse."""
+    import skops.io
+
     return tuple(sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES) - set(declared)))
 
 
