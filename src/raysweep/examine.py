@@ -22,7 +22,7 @@ from raysweep.stages.validate.features import requested_inputs
 from raysweep.stages.validate.gate import Means, validate_table
 from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target
 from raysweep.stages.validate.ray_exact import answer_over
-from raysweep.stages.validate.ray_measure import carry_out
+from raysweep.stages.validate.ray_measure import HelpOut, carry_out_by, nobody
 from raysweep.stages.validate.ray_user_schema import findings_of_schema
 from raysweep.stages.validate.user_schema import UserSchema
 
@@ -45,8 +45,18 @@ class Examined:
     schema: UserSchema | None = None
 
 
-def examine(config: SweepConfig, data: object, tell: Listener, schema: UserSchema | None) -> Examined:
-    """The first three stages: read, profile, validate; `schema` is what `checks.schema` says."""
+def examine(
+    config: SweepConfig, data: object, tell: Listener, schema: UserSchema | None, help_out: HelpOut = nobody
+) -> Examined:
+    """The first three stages: read, profile, validate.
+
+    Args:
+        config: the sweep.
+        data: a table in memory, or None.
+        tell: gets the events.
+        schema: what `checks.schema` says, if anything.
+        help_out: fits the checks' small models in processes that stand ready.
+    """
     with stage_told(tell, Stage.SOURCE) as done, ray_errors_translated("reading the table"):
         table = open_table(config, data)
         request = _profile_request(table, config)
@@ -64,7 +74,7 @@ def examine(config: SweepConfig, data: object, tell: Listener, schema: UserSchem
         aim = _aim(config, table, profile)
         means = Means(
             answer=answer_over(table, profile, config.data.prepare),
-            carry_out=carry_out,
+            carry_out=carry_out_by(help_out),
             today=datetime.now(UTC).date(),
             usable=None if aim is None else _usable(config, table, profile, aim),
             schema_findings=findings_of_schema(schema, table, config.checks),

@@ -151,7 +151,7 @@ def run(request: SweepRequest) -> Sweep:
         processes = Processes(space.families, config.search.trial)
         if session.is_ours and not config.search.trial.gpus:
             processes.start_early(slots)
-        examined = examine(config, request.data, request.tell, schema)
+        examined = examine(config, request.data, request.tell, schema, processes.help_out)
         check_same_rows(place.history, examined.profile)
         journal, history = begin(place, config, folder, request.tell)
         with journal:

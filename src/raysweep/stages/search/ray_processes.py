@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ray
 import ray.exceptions
+from ray.util import ActorPool
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.config import TrialConfig
@@ -36,6 +37,26 @@ class Processes:
         """
         early = self._class.options(num_cpus=0)
         self._early = [early.remote(*self._arguments) for _ in range(count)]
+
+    def help_out(self, work: Callable[[Any, Any], Any], values: Sequence[Any], shared: Any) -> list[Any] | None:
+        """What `work(value, shared)` gives for each value, in the processes that were started early.
+
+        Args:
+            work: that the search's processes may do: it must not be given a validation row.
+            values: of each call.
+            shared: a reference to what every call gets.
+
+        Returns:
+            In the order of the values; None where no process was started early, or one of them has died.
+        """
+        if not self._early:
+            return None
+        pool = ActorPool(self._early)
+        try:
+            return list(pool.map(lambda actor, value: actor.help_out.remote(work, value, shared), values))
+        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
+            self._early = []
+            return None
 
     def take(self) -> Any:
         """A process, which may still be starting."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -95,6 +95,10 @@ class SlotActor:
         self._state: ProcessState | None = None
         self._memory = MemoryWatch()
         self._leaked: tuple[str, ...] = ()
+
+    def help_out(self, work: Callable[[Any, Any], Any], value: Any, shared: Any) -> Any:
+        """Do other work before the search begins: the learners are loaded here already."""
+        return work(value, shared)
 
     def prepare(self, context: SlotContext) -> Ready:
         """Take hold of the rows.
