@@ -12,9 +12,11 @@ import pandas as pd
 import yaml
 
 from raysweep.config import load_config
+from raysweep.launch import run
 from raysweep.records.manifest import JOURNAL_FOLDER
+from raysweep.request import SweepRequest
 from raysweep.space import shipped_spaces
-from raysweep.sweep import Sweep, SweepRequest, run
+from raysweep.sweep import Sweep
 
 RANDOM_ONE_SLOT: Mapping[str, Any] = {"algorithm": "random", "concurrency": 1, "scheduler": "none"}
 

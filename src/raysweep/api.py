@@ -227,7 +227,8 @@ def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing tha
         StorageFailed: the bundle cannot be put.
         RayUnavailable: Ray does not start, or was lost.
     """
-    from raysweep.sweep import SweepRequest, run
+    from raysweep.launch import run
+    from raysweep.request import SweepRequest
 
     config, table = _request(sweep, data, target, overrides, search)
     return _result(run(SweepRequest(config, table, run_id, listener, interrupted or (lambda: False))))
@@ -264,9 +265,9 @@ def resume(  # noqa: PLR0913 - a front door too
         RunTakenOver: another driver goes on with the run.
         NoTrialFinished, StorageFailed, RayUnavailable: as `run_sweep`.
     """
+    from raysweep.launch import run as carry_out
+    from raysweep.request import SweepRequest
     from raysweep.run_place import plan_resume
-    from raysweep.sweep import SweepRequest
-    from raysweep.sweep import run as carry_out
 
     plan = plan_resume(run, overrides, run_id, _s3(s3))
     _check_data(plan.config, data, run)
@@ -295,7 +296,6 @@ def analyze(
         RequestInvalid: something that was asked for is wrong.
         DataUnsuitable: the files cannot be read as one table. Bad values are findings, no exception.
     """
-    from raysweep.examine import examine
     from raysweep.runtime.ray_session import ray_session
     from raysweep.stages.validate.thresholds import resolve_thresholds
     from raysweep.stages.validate.user_schema import read_user_schema
@@ -305,7 +305,9 @@ def analyze(
     config, table = _request(sweep, data, target, overrides, {})
     resolve_thresholds(config.checks)
     schema = read_user_schema(config)
-    with ray_session(config.cluster.address):
+    with ray_session(config.cluster.address, loading="raysweep.examine"):
+        from raysweep.examine import examine
+
         found = examine(config, table, listener, schema)
     name = _name_of(str(data)) if sweep is None and isinstance(data, str | Path) else config.name
     prepare = config.data.prepare

@@ -1,70 +1,44 @@
-"""A sweep: the seven stages in order. Start reading here."""
+"""A sweep: the seven stages in order. Start reading here; `launch.py` is what comes before them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from raysweep.config import SweepConfig, require_target
+from raysweep.config import SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
-from raysweep.events import DataChecked, Listener, Said, Stage
+from raysweep.events import DataChecked, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
 from raysweep.history import History, check_same_rows, check_same_split, split_record
-from raysweep.records.aims import Aims, check_aims, ranked
+from raysweep.records.aims import Aims, ranked
 from raysweep.records.manifest import Outcome
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
 from raysweep.records.trial import SearchOutcome, Trial
 from raysweep.records.usage import Capacity, Usage
 from raysweep.report.view import ReportInput
-from raysweep.run_place import Earlier, begin, cleared, reserve
+from raysweep.request import Ready, SweepRequest
+from raysweep.run_place import begin
 from raysweep.runtime.ray_failures import ray_errors_translated
-from raysweep.runtime.ray_session import ray_session
-from raysweep.runtime.run_folder import RunFolder, make_run_folder, new_run_id
-from raysweep.space import SearchSpace, load_space
+from raysweep.runtime.ray_session import RaySession
+from raysweep.runtime.run_folder import RunFolder
+from raysweep.space import SearchSpace
 from raysweep.stages.confirm.ray_confirm import Confirmed, confirm_winner
 from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.profile.document import profile_document
-from raysweep.stages.search.grid import check_grid
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
-from raysweep.stages.source.ray_source import locate
 from raysweep.stages.split.ray_split import cut_table, plan_assignment
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
-from raysweep.stages.validate.user_schema import read_user_schema
 from raysweep.storage.run_journal import RunJournal
 from raysweep.storage.store import Store
-from raysweep.training.families import check_space, fitting_space, possible_spaces
-
-
-@dataclass(frozen=True, slots=True)
-class SweepRequest:
-    """What a sweep is asked for.
-
-    Attributes:
-        config: the resolved sweep.
-        data: a table in memory instead of `data.source`, or None.
-        run_id: the name of the run's folder; None makes one.
-        tell: gets the events.
-        interrupted: whether the user has asked to finish with what there is.
-        answer_repeats: a candidate that is proposed again gets its known score, not another trial.
-        earlier: the run that this one goes on with; None for a new one, or one that `run_id` finds in its place.
-    """
-
-    config: SweepConfig
-    data: object
-    run_id: str | None
-    tell: Listener
-    interrupted: Callable[[], bool]
-    answer_repeats: bool = True
-    earlier: Earlier | None = None
+from raysweep.training.families import fitting_space
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,48 +91,24 @@ class Out:
         self.journal.check_ours()
 
 
-def run(request: SweepRequest) -> Sweep:
+def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Sweep:
     """Source, profile, validate, split, search, confirm, export.
 
     Raises:
-        RequestInvalid, NotFound: the request is wrong; found out before anything is read.
-        DataUnsuitable: the data gate says no; the findings are published. Or the data of a run that goes on have
-            changed; nothing is published.
-        RunTakenOver: another driver goes on with the run.
-        NoTrialFinished: every candidate failed; the trials are published.
-        StorageFailed: the bundle could not be put; its files stay on this machine.
+        DataUnsuitable, RunTakenOver, NoTrialFinished, StorageFailed: as `raysweep.launch.run`.
     """
-    started = time.perf_counter()
-    config = request.config
-    require_target(config)
-    check_aims(config.search)
-    space = load_space(config.search.space, base=Path())
-    check_space(space)
-    if config.search.algorithm == "grid":
-        check_grid(possible_spaces(space, config.data.task))
-    resolve_thresholds(config.checks)
-    schema = read_user_schema(config)
-    if request.data is None:
-        locate(config)
-    run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
-    place = reserve(config, run_id, request.earlier)
-    folder = make_run_folder(run_id)
-    with cleared(folder), ray_session(config.cluster.address) as session:
-        request.tell(
-            Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
-        )
-        slots = count_slots(config.search)
-        processes = Processes(space.families, config.search.trial)
-        if session.is_ours and not config.search.trial.gpus:
-            processes.start_early(slots)
-        examined = examine(config, request.data, request.tell, schema, processes.help_out)
-        check_same_rows(place.history, examined.profile)
-        journal, history = begin(place, config, folder, request.tell)
-        with journal:
-            capacity = Capacity(session.cpus, session.gpus, config.cluster.price_per_hour)
-            out = Out(folder, place.store, journal, space, processes, capacity, started)
-            sweep = _carry_out(request, Sweep(run_id, examined, history), out)
-    return replace(sweep, seconds=time.perf_counter() - started)
+    config, place, folder = request.config, ready.place, ready.folder
+    slots = count_slots(config.search)
+    processes = Processes(ready.space.families, config.search.trial)
+    if session.is_ours and not config.search.trial.gpus:
+        processes.start_early(slots)
+    examined = examine(config, request.data, request.tell, ready.schema, processes.help_out)
+    check_same_rows(place.history, examined.profile)
+    journal, history = begin(place, config, folder, request.tell)
+    with journal:
+        capacity = Capacity(session.cpus, session.gpus, config.cluster.price_per_hour)
+        out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started)
+        return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
 
 def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Thread
 
 # Read by Ray when it is imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+import ray.data  # here, since `ray.init` loads some of the same modules
 import ray.exceptions
 
 from raysweep.errors import RayUnavailable
@@ -41,18 +44,20 @@ class RaySession:
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[RaySession]:
+def ray_session(address: str | None, loading: str = "") -> Iterator[RaySession]:
     """Ray for the length of a `with` block; one that was running before is used and left running.
 
     Args:
         address: None starts Ray on this machine; `auto` or an address joins a cluster.
+        loading: a module that the block will import, loaded while Ray starts.
 
     Raises:
         RayUnavailable: Ray does not start, or does not answer at the address.
     """
     started_here = not ray.is_initialized()
     if started_here:
-        _start(address)
+        with _loaded_meanwhile(loading):
+            _start(address)
     quieted = _quiet()
     try:
         yield _describe(is_ours=started_here and address is None)
@@ -61,6 +66,25 @@ def ray_session(address: str | None) -> Iterator[RaySession]:
             logger.setLevel(level)
         if started_here:
             ray.shutdown()
+
+
+@contextmanager
+def _loaded_meanwhile(module: str) -> Iterator[None]:
+    """Load a module in a thread beside what the block does, which is mostly waiting for other processes."""
+
+    def load() -> None:
+        with suppress(Exception):  # whoever imports it after this will hear of it
+            importlib.import_module(module)
+
+    if not module:
+        yield
+        return
+    thread = Thread(target=load)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 def _start(address: str | None) -> None:

@@ -1,0 +1,68 @@
+"""Before the stages of a sweep: what is asked is checked, the run gets its place, and Ray starts.
+
+The code of the stages takes as long to load as Ray takes to start, so it is loaded meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep.config import require_target
+from raysweep.events import Said
+from raysweep.records.aims import check_aims
+from raysweep.request import Ready, SweepRequest
+from raysweep.run_place import cleared, reserve
+from raysweep.runtime.ray_session import ray_session
+from raysweep.runtime.run_folder import make_run_folder, new_run_id
+from raysweep.space import load_space
+from raysweep.stages.search.grid import check_grid
+from raysweep.stages.source.ray_source import locate
+from raysweep.stages.validate.thresholds import resolve_thresholds
+from raysweep.stages.validate.user_schema import read_user_schema
+from raysweep.training.families import check_space, possible_spaces
+
+if TYPE_CHECKING:
+    from raysweep.sweep import Sweep
+
+
+def run(request: SweepRequest) -> Sweep:
+    """A whole sweep.
+
+    Raises:
+        RequestInvalid, NotFound: the request is wrong; found out before anything is read.
+        DataUnsuitable: the data gate says no; the findings are published. Or the data of a run that goes on have
+            changed; nothing is published.
+        RunTakenOver: another driver goes on with the run.
+        NoTrialFinished: every candidate failed; the trials are published.
+        StorageFailed: the bundle could not be put; its files stay on this machine.
+    """
+    ready = _check(request)
+    with cleared(ready.folder), ray_session(request.config.cluster.address, loading="raysweep.sweep") as session:
+        from raysweep.sweep import run_stages
+
+        request.tell(
+            Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
+        )
+        sweep = run_stages(request, ready, session)
+    return replace(sweep, seconds=time.perf_counter() - ready.started)
+
+
+def _check(request: SweepRequest) -> Ready:
+    started, config = time.perf_counter(), request.config
+    require_target(config)
+    check_aims(config.search)
+    space = load_space(config.search.space, base=Path())
+    check_space(space)
+    if config.search.algorithm == "grid":
+        check_grid(possible_spaces(space, config.data.task))
+    resolve_thresholds(config.checks)
+    schema = read_user_schema(config)
+    if request.data is None:
+        locate(config)
+    run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
+    place = reserve(config, run_id, request.earlier)
+    return Ready(space, schema, place, make_run_folder(run_id), started)
