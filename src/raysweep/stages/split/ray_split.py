@@ -120,10 +120,10 @@ def cut_table(
     training, testing, validation = (parts[part] for part in PARTS)
     wanted = 1 if kind == "time" else config.split.folds
     folds = count_folds(wanted, training.block.rows + testing.block.rows)
-    folds = min(folds, len(np.unique(np.concatenate([training.keys, testing.keys]))))  # a fold needs a key
+    folds = min(folds, _count_distinct(training.keys, testing.keys))  # a fold needs a key
     search = SearchRows(training.block, testing.block, _folds(training, testing, task, folds, config.split.seed), folds)
-    shared = _count_shared(parts)
-    keys = sum(len(np.unique(cut.keys)) for cut in parts.values())
+    keys = sum(_count_distinct(cut.keys) for cut in parts.values())
+    shared = keys - _count_distinct(*(cut.keys for cut in parts.values()))  # 0, or the split is broken
     repeat = keys < sum(cut.block.rows for cut in parts.values()) / 2
     compared = PartRows(kind, {part: cut.block for part, cut in parts.items()}, shared, time, repeat)
     return Split(
@@ -227,10 +227,10 @@ def _summary(cut: _Cut, task: LearningTask) -> PartSummary:
     return PartSummary(cut.block.rows, digest_of(cut.keys), tuple(counts))
 
 
-def _count_shared(parts: Mapping[Part, _Cut]) -> int:
-    """Keys that stand in more than one part: 0, or the split is broken."""
-    distinct = [np.unique(cut.keys) for cut in parts.values()]
-    return int(sum(map(len, distinct)) - len(np.unique(np.concatenate(distinct))))
+def _count_distinct(*keys: Hashes) -> int:
+    """How many there are; by sorting, which takes a fraction of what `np.unique` does."""
+    ordered = np.sort(np.concatenate(keys))
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + min(1, len(ordered))
 
 
 def _seal(validation: _Cut, work_folder: Path) -> str:

@@ -128,7 +128,7 @@ def measure(
     if strong and len(strong) < len(task.features):
         asked.append(("without_strong", signal_without_strong))
     if rows.groups:
-        asked.append(("groups", group_flattery))
+        asked.insert(0, ("groups", group_flattery))  # takes longest, so that it comes first
     if rows.times is not None:
         asked.append(("time", time_flattery))
     found = dict(zip((name for name, _ in asked), carry_out(rows, [one for _, one in asked]), strict=True))
