@@ -29,7 +29,7 @@ test: $(STAMP)  ## run every test
 	$(BIN)/pytest
 
 test-unit: $(STAMP)  ## run the quick tests, without Ray
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit -n 2
 
 test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and try it there
 	set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
