@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import warnings
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_a_change_of_the_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     with np.errstate(all="raise"):
         assert before.changed() == ("environment variables", "the working folder", "numpy's error handling")
+
+
+def test_settings_and_threads_that_stay_are_named():
+    import sklearn
+
+    before, stop = ProcessState(), threading.Event()
+    with sklearn.config_context(transform_output="pandas"):
+        assert before.changed() == ("the settings of scikit-learn",)
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    assert before.changed() == ("threads that still run",)
+    stop.set()
+    thread.join()
+    assert before.changed() == ()
 
 
 def test_a_candidate_draws_the_same_numbers_whatever_ran_before():

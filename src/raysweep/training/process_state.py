@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import warnings
 from typing import Any, Final
 
@@ -42,6 +43,9 @@ class ProcessState:
             "the number of threads": tuple(one["num_threads"] for one in self._libraries.info()),
             "standard output": (sys.stdout, sys.stderr),
             "the recursion limit": sys.getrecursionlimit(),
+            "threads that still run": threading.active_count(),
+            "the cores that it may use": _cores(),
+            "the settings of scikit-learn": sys.modules["sklearn"].get_config() if "sklearn" in sys.modules else {},
         }
 
 
@@ -51,6 +55,10 @@ def begin_anew(seed: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - what a candidate's own code may draw from
     warnings.resetwarnings()
     warnings.simplefilter("ignore")  # learners warn a lot about candidates that are merely bad
+
+
+def _cores() -> frozenset[int]:
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def _working_folder() -> str:
