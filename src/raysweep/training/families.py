@@ -130,8 +130,12 @@ def families() -> Mapping[str, Family]:
 
 def added_families() -> tuple[Family, ...]:
     """Those that are not shipped; another process has to be told of them."""
-    shipped = {family.name for family in _SHIPPED}
-    return tuple(family for name, family in families().items() if name not in shipped)
+    return tuple(family for name, family in families().items() if not is_shipped(name))
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a family comes with raysweep."""
+    return any(family.name == name for family in _SHIPPED)
 
 
 def register(family: Family) -> None:
@@ -140,7 +144,7 @@ def register(family: Family) -> None:
     Raises:
         RequestInvalid: a shipped family or one of an installed package has that name.
     """
-    if any(shipped.name == family.name for shipped in _SHIPPED):
+    if is_shipped(family.name):
         raise RequestInvalid(f"{family.name!r} is a family that comes with raysweep; choose another name")
     for point in entry_points(group=ENTRY_POINTS, name=family.name):
         raise RequestInvalid(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
-from raysweep.training.families import families
+from raysweep.training.families import families, is_shipped
 from raysweep.training.learner import Floats, Matrix
 from raysweep.training.preparation import FittedPreparation
 from raysweep.training.preprocess import Preprocessor
@@ -101,7 +101,10 @@ class PreparedRows:
                 self._encoded.pop(next(iter(self._encoded)))
             fitting, scoring = self._cut(cut)
             self._encoded[key] = encode(self.task, fitting, scoring, encoding, scaled=family.scaled, seed=self.seed)
-        return self._encoded[key]
+        encoded = self._encoded[key]
+        # An estimator of somebody else's may work in place: what it changed, others would be scored on. (The shipped
+        # ones do not, and some of them refuse arrays that cannot be written to.)
+        return encoded if is_shipped(family.name) else encoded.copied()
 
     def scored_features(self, cut: int) -> pa.Table:
         """The rows of the cut that are scored on, before any preparation."""
@@ -124,6 +127,10 @@ class Encoded:
     preparation: FittedPreparation
     preprocessor: Preprocessor
 
+    def copied(self) -> Encoded:
+        """The same with values of its own; what learners have prepared of them is shared."""
+        return replace(self, fit=_copied(self.fit), scored=_copied(self.scored))
+
 
 def encode(
     task: LearningTask, fitting: RowBlock, scoring: RowBlock | None, encoding: str, *, scaled: bool, seed: int
@@ -138,3 +145,8 @@ def encode(
     values = preprocessor.transform(preparation.apply(scoring.features))
     scored = Matrix(values, scoring.y, scoring.weight, preprocessor.categorical, {})
     return Encoded(fit, scored, preparation, preprocessor)
+
+
+def _copied(matrix: Matrix) -> Matrix:
+    weight = None if matrix.weight is None else matrix.weight.copy()
+    return replace(matrix, values=matrix.values.copy(), y=matrix.y.copy(), weight=weight)
