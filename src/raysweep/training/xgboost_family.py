@@ -30,6 +30,7 @@ _DEFAULT_METRIC: Final = {
     TaskKind.MULTICLASS: "mlogloss",
     TaskKind.REGRESSION: "rmse",
 }
+_MAX_BINNED: Final = 4
 _GROWING_METRICS: Final = frozenset({"auc", "aucpr"})
 _OBJECTIVE: Final = {
     TaskKind.BINARY: "binary:logistic",
@@ -132,6 +133,9 @@ class XGBoostLearner:
         """The binned form of a matrix, kept beside it: building it costs as much as several rounds."""
         key = ("binned", self._native, self._max_bin, reference is None)
         if key not in matrix.cache:
+            kept = [other for other in matrix.cache if other[0] == "binned"]
+            if len(kept) >= _MAX_BINNED:  # where max_bin is searched
+                del matrix.cache[kept[0]]
             matrix.cache[key] = xgb.QuantileDMatrix(
                 matrix.values,
                 matrix.y,
