@@ -1,19 +1,24 @@
 """What the winner is compared with: a default that was stopped early is run to its end first."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import misbehaving
 from builders import arrow_of, clean_table
 from raysweep.config import TaskKind
 from raysweep.records.metric import metric_for
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, Trial, TrialState
 from raysweep.runtime.ray_carry import carry
-from raysweep.stages.confirm.ray_confirm import BOTH, TRAINING, _carry_out, _Fit, _rounds_for, _Setting
+from raysweep.stages.confirm.ray_confirm import BOTH, TRAINING, _carry_out, _default_of, _Fit, _rounds_for, _Setting
+from raysweep.training import families as registry
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
+from raysweep.training.metrics import score
+from raysweep.training.process_state import begin_anew
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 
 RULES = TrialRules((0.1, 1.0), threads=1)
@@ -55,3 +60,32 @@ def test_more_rows_carry_more_rounds(search):
     with warnings.catch_warnings():
         fitted = _carry_out(_Fit(trial, BOTH), rows, _Setting(task, RULES, 0, carry(())))
     assert (fitted.rows, fitted.learner.learner.rounds) == (300, 6)
+
+
+def test_defaults_that_failed_or_take_too_long_are_not_tried_again(search):
+    task, rows = search
+    default = replace(pruned_default(task, rows), slot_seconds=5.0)
+    winner = replace(default, candidate=replace(default.candidate, number=7, origin="tpe"))
+    assert _default_of(winner, (default, winner), None) is default
+    assert _default_of(winner, (default, winner), 6.0) is default
+    assert _default_of(winner, (default, winner), 5.0) is None
+    assert _default_of(winner, (replace(default, state=TrialState.FAILED), winner), None) is None
+    assert _default_of(winner, (replace(default, rungs=()), winner), None) is None
+
+
+def test_what_ships_draws_the_numbers_that_the_search_drew(search, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register(misbehaving.SENSITIVE)
+    task, rows = search
+    features = tuple(column for column in task.features if column.name in {"amount", "age", "visits"})
+    task = replace(task, features=features)
+    candidate = Candidate(0, "sensitive", dict(misbehaving.SENSITIVE.defaults), "d", "tpe", seed=5)
+    state = np.random.get_state()  # noqa: NPY002 - the global one is the point
+    with warnings.catch_warnings():
+        begin_anew(candidate.seed)
+        trial = Trial(candidate, TrialState.COMPLETE, tuple(evaluate(candidate, PreparedRows(task, rows, 0), RULES)))
+        np.random.rand(3)  # noqa: NPY002
+        fitted = _carry_out(_Fit(trial, TRAINING), rows, _Setting(task, RULES, 0, carry(())))
+    np.random.set_state(state)  # noqa: NPY002
+    predicted = fitted.learner.predict(rows.testing.features)
+    assert score("roc_auc", rows.testing.y, predicted, None) == trial.score

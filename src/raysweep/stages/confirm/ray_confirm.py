@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from raysweep.training.dummy import dummy_predictions
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import added_families, take_up
 from raysweep.training.pipeline import Pipeline
+from raysweep.training.process_state import begin_anew
 from raysweep.training.refit import fit_pipeline
 from raysweep.training.row_file import read_rows
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
@@ -83,9 +83,10 @@ def confirm_winner(
         config: the whole sweep.
     """
     winner = ranking[0]
-    default = _default_of(winner, trials)
-    best = [f"best {rank}" for rank in range(1, min(len(ranking), config.export.top) + 1)]
-    fits = {name: _Fit(trial, TRAINING) for name, trial in zip(best, ranking, strict=False)}
+    default = _default_of(winner, trials, config.search.trial.seconds)
+    finalists = [trial for trial in ranking if trial is winner or trial.rungs[-1].is_whole][: config.export.top]
+    best = [f"best {rank}" for rank in range(1, len(finalists) + 1)]
+    fits = {name: _Fit(trial, TRAINING) for name, trial in zip(best, finalists, strict=True)}
     if config.confirm.refit == BOTH:
         fits["shipped"] = _Fit(winner, BOTH)
     if default is not None and default is not winner:
@@ -105,10 +106,13 @@ def confirm_winner(
     return Confirmed(check, shipped, tuple(fitted[name] for name in best), rows.training)
 
 
-def _default_of(winner: Trial, trials: tuple[Trial, ...]) -> Trial | None:
+def _default_of(winner: Trial, trials: tuple[Trial, ...], longest_seconds: float | None) -> Trial | None:
+    """The winner's family with its default parameters; None where they failed, or take longer than a trial may."""
     for trial in trials:
         if trial.candidate.origin == "default" and trial.candidate.family == winner.candidate.family:
-            return trial if trial.rungs else None
+            has_failed = not trial.rungs or trial.state is TrialState.FAILED
+            is_overdue = longest_seconds is not None and trial.slot_seconds >= longest_seconds
+            return None if has_failed or is_overdue else trial
     return None
 
 
@@ -127,14 +131,15 @@ def _fit_all(fits: dict[str, _Fit], task: LearningTask, split: Split, config: Sw
 
 
 def _carry_out(fit: _Fit, rows: SearchRows, setting: _Setting) -> FittedModel:
-    warnings.simplefilter("ignore")  # a worker process of ours: learners warn about what is merely unusual
     take_up(setting.added.unpack())
     task, rules, seed = setting.task, setting.rules, setting.seed
     started = time.perf_counter()
     block = rows.training if fit.on == TRAINING else rows.training.joined(rows.testing)
     trial = fit.trial
+    begin_anew(trial.candidate.seed)
     if fit.to_its_end and trial.state is not TrialState.COMPLETE:
         trial = replace(trial, rungs=tuple(evaluate(trial.candidate, PreparedRows(task, rows, seed), rules)))
+        begin_anew(trial.candidate.seed)
     rounds = _rounds_for(trial, block.rows, rows)
     pipeline = fit_pipeline(trial.candidate, task, block, rules, rounds=rounds, seed=seed)
     seconds = time.perf_counter() - started
