@@ -7,8 +7,10 @@ import ctypes
 import os
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
+import sklearn
 
 from raysweep.config import TaskKind
 from raysweep.training.families import Family
@@ -48,6 +50,7 @@ class Wild(Sensitive):
 
     def grow(self, training, share, watched=None):
         super().grow(training, share, watched)
+        self._training = training
         getattr(self, f"_{self._params['deed']}")()
 
     def _segfault(self):
@@ -60,6 +63,14 @@ class Wild(Sensitive):
         kept = []
         while True:
             kept.append(np.zeros(GIB // 8))
+
+    def _hoard(self):
+        """As `allocate`, down to the last bit, and it stays: even telling of it wants for memory."""
+        for size in (GIB // 8, GIB // 4096, 100):
+            with suppress(MemoryError):
+                while True:
+                    LEFT.append(np.zeros(size))
+        raise MemoryError
 
     def _error(self):
         raise ValueError("this candidate is not to be had")
@@ -80,18 +91,24 @@ class Wild(Sensitive):
     def _mute(self):
         raise Mute
 
-    def _exit_at_once(self):
-        os._exit(4)
+    def _blank(self):
+        raise ValueError("this ends in nothing" + "\n" * 9_000)
+
+    def _surrogate(self):
+        raise OSError("no file \udcff.csv")
 
     def _random(self):
         np.random.seed(1)
         np.random.rand(17)
 
-    def _environment(self):
+    def _bend(self):
         os.environ[BENT] = "bent"
-
-    def _folder(self):
         os.chdir("/")
+        sklearn.set_config(transform_output="pandas")
+
+    def _in_place(self):
+        self._training.values[:] = 0.0
+        self._training.y[:] = 1.0
 
     def _leak(self):
         """Leave a good part of the machine's memory behind; the score tells how often that was done in this process."""
@@ -100,8 +117,8 @@ class Wild(Sensitive):
 
 
 DEEDS = (
-    *("segfault", "hang", "allocate", "error", "nan", "stdout"),
-    *("exit", "interrupt", "mute", "exit_at_once", "random", "environment", "folder"),
+    *("segfault", "hang", "allocate", "hoard", "error", "nan", "stdout", "blank", "surrogate"),
+    *("exit", "interrupt", "mute", "random", "bend", "in_place"),
 )
 _BINARY = frozenset({TaskKind.BINARY})
 SENSITIVE = Family("sensitive", _BINARY, {"x": 0.0, "encoding": "ordinal"}, "misbehaving:Sensitive")

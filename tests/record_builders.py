@@ -25,7 +25,7 @@ from raysweep.records.table import (
     Suitability,
     Table,
 )
-from raysweep.records.trial import Candidate, RungReport, SearchOutcome, Trial, TrialState
+from raysweep.records.trial import Candidate, Capacity, Period, RungReport, SearchOutcome, Trial, TrialState
 from raysweep.report.view import ReportInput
 
 HOSTILE = ("<script>alert(1)</script>", "[red]x[/red]", "a|b", "`c` *d*", '"><img src=x onerror=alert(2)>')
@@ -123,7 +123,9 @@ def make_view(names: tuple[str, ...] = ("age", "city"), **changes: Any) -> Repor
         "table": Table(f"{strange}.csv", "csv", columns, (), scan=OPAQUE),
         "check": DataCheck(Suitability.WITH_WARNINGS, findings, task, {strange: f"{strange} is constant"}),
         "split": Split("stratified", 0, names, parts, 1, 0, 3, search_data=OPAQUE, sealed=OPAQUE),
-        "search": SearchOutcome(trials, "testing", "search.trials: all 3 were tried", 12.5, 2),
+        "search": SearchOutcome(
+            trials, "testing", "search.trials: all 3 were tried", (Period(Capacity(2), 1.0, 12.5),), 2
+        ),
         "ranking": (trials[1], trials[0]),
         "final_check": make_final_check(),
         "outcome": "adequate",

@@ -61,6 +61,8 @@ class SearchPlanned:
         part: what scores are measured on, in words.
         higher_is_better: the direction of `metric`.
         objectives, constraints: what counts beside the metric, by name.
+        spent_seconds: what drivers before this one have searched.
+        known: the trials of theirs.
     """
 
     trials: int
@@ -72,6 +74,8 @@ class SearchPlanned:
     higher_is_better: bool
     objectives: tuple[str, ...] = ()
     constraints: Mapping[str, float] = field(default_factory=dict)
+    spent_seconds: float = 0.0
+    known: tuple[Trial, ...] = ()
 
     @property
     def aims(self) -> Aims:

@@ -19,6 +19,7 @@ from raysweep.run_place import cleared, reserve
 from raysweep.runtime.ray_session import ray_session
 from raysweep.runtime.run_folder import make_run_folder, new_run_id
 from raysweep.space import load_space
+from raysweep.stages.search.earlier import check_goes_on
 from raysweep.stages.search.grid import check_grid
 from raysweep.stages.source.ray_source import locate
 from raysweep.stages.validate.thresholds import resolve_thresholds
@@ -65,4 +66,5 @@ def _check(request: SweepRequest) -> Ready:
         locate(config)
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     place = reserve(config, run_id, request.earlier)
+    check_goes_on(place.history.records, space)
     return Ready(space, schema, place, make_run_folder(run_id), started)

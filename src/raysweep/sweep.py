@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from raysweep.config import SweepConfig
+from raysweep.config import PriceConfig, SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
 from raysweep.events import DataChecked, Said, Stage
@@ -16,8 +16,8 @@ from raysweep.history import History, check_same_rows, check_same_split, split_r
 from raysweep.records.aims import Aims, ranked
 from raysweep.records.manifest import Outcome
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
-from raysweep.records.trial import SearchOutcome, Trial
-from raysweep.records.usage import Capacity, Usage
+from raysweep.records.trial import Capacity, Period, SearchOutcome, Trial
+from raysweep.records.usage import Usage
 from raysweep.report.view import ReportInput
 from raysweep.request import Ready, SweepRequest
 from raysweep.run_place import begin
@@ -46,7 +46,7 @@ class Sweep:
     """What a sweep has found so far; what it did not come to is None.
 
     Attributes:
-        searching: when the search began and ended, by `time.perf_counter`.
+        searched_at: when the search ended, by `time.perf_counter`.
         usage: of the cluster, until the bundle was written.
     """
 
@@ -57,7 +57,7 @@ class Sweep:
     search: SearchOutcome | None = None
     ranking: tuple[Trial, ...] = ()
     confirmed: Confirmed | None = None
-    searching: tuple[float, float] | None = None
+    searched_at: float | None = None
     usage: Usage | None = None
     bundle_url: str = ""
     seconds: float = 0.0
@@ -106,7 +106,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     check_same_rows(place.history, examined.profile)
     journal, history = begin(place, config, folder, request.tell)
     with journal:
-        capacity = Capacity(session.cpus, session.gpus, config.cluster.price_per_hour)
+        capacity = Capacity(session.cpus, session.gpus)
         out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started)
         return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
@@ -171,7 +171,6 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
     fitting, left_out = fitting_space(out.space, task.kind)
     if left_out:
         request.tell(Said(f"left out of the search, since they cannot learn a {task.kind} task: {', '.join(left_out)}"))
-    began = time.perf_counter()
     with stage_told(request.tell, Stage.SEARCH) as done:
         asked = SearchRequest(
             task=task,
@@ -184,6 +183,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             earlier=tuple(sweep.history.records),
             price=request.config.cluster.price_per_hour,
             processes=out.processes,
+            prepared_seconds=time.perf_counter() - out.started,
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)
@@ -191,7 +191,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
         if ranking and task.aims.broken(ranking[0].rungs[-1].metrics):  # the best one: those that keep all come first
             request.tell(Said(_none_keeps(ranking[0], task.aims)))
         done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
-    return replace(sweep, search=outcome, ranking=ranking, searching=(began, time.perf_counter()))
+    return replace(sweep, search=outcome, ranking=ranking, searched_at=time.perf_counter())
 
 
 def _none_keeps(nearest: Trial, aims: Aims) -> str:
@@ -200,11 +200,14 @@ def _none_keeps(nearest: Trial, aims: Aims) -> str:
     return f"no candidate keeps search.constraints; the nearest is trial {nearest.candidate.number}: {bounds}"
 
 
-def _used(sweep: Sweep, out: Out) -> Usage:
+def _used(sweep: Sweep, out: Out, price: PriceConfig | None) -> Usage:
     """What the cluster was used for until now."""
     now = time.perf_counter()
-    began, ended = sweep.searching or (now, now)
-    return Usage.of(out.capacity, began - out.started, sweep.search, now - ended)
+    if sweep.search is None or sweep.searched_at is None:
+        return Usage.of((Period(out.capacity, now - out.started),), (), price)
+    *before, last = sweep.search.periods
+    periods = (*before, replace(last, after=now - sweep.searched_at))
+    return Usage.of(periods, sweep.search.trials, price)
 
 
 def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
@@ -221,7 +224,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
 
 def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     with stage_told(request.tell, Stage.EXPORT) as done:
-        sweep = replace(sweep, usage=_used(sweep, out))
+        sweep = replace(sweep, usage=_used(sweep, out, request.config.cluster.price_per_hour))
         contents = _contents(request.config, sweep, out.space)
         url = export_bundle(contents, out.folder.outgoing, out.store, out.check_ours)
         out.folder.remove()

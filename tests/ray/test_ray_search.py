@@ -15,12 +15,13 @@ import pytest
 import misbehaving
 from builders import arrow_of, clean_table
 from raysweep.config import SearchConfig, TaskKind
+from raysweep.documents import canonical_json, plain_record
 from raysweep.records.metric import METRICS
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import TrialState
 from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest, run_search
-from raysweep.stages.search.ray_slots import Slots
+from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.training import families as registry
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.process_state import begin_anew
@@ -85,21 +86,24 @@ def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_sc
         "segfault": (TrialState.FAILED, "its process died", 2),
         "hang": (TrialState.FAILED, "search.trial.seconds", 1),
         "allocate": (TrialState.FAILED, "out of memory", 2),
+        "hoard": (TrialState.FAILED, "out of memory", 2),
         "error": (TrialState.FAILED, "ValueError: this candidate is not to be had", 1),
         "nan": (TrialState.FAILED, "not numbers", 1),
         "stdout": (TrialState.COMPLETE, "ran to its end", 1),
         "exit": (TrialState.FAILED, "SystemExit: 3", 1),
         "interrupt": (TrialState.FAILED, "KeyboardInterrupt", 1),
         "mute": (TrialState.FAILED, "Mute: <exception str() failed>", 1),
-        "exit_at_once": (TrialState.FAILED, "its process died", 2),
+        "blank": (TrialState.FAILED, "ValueError: this ends in nothing", 1),
+        "surrogate": (TrialState.FAILED, "OSError: no file \\udcff.csv", 1),
         "random": (TrialState.COMPLETE, "ran to its end", 1),
-        "environment": (TrialState.COMPLETE, "ran to its end", 1),
-        "folder": (TrialState.COMPLETE, "ran to its end", 1),
+        "bend": (TrialState.COMPLETE, "ran to its end", 1),
+        "in_place": (TrialState.COMPLETE, "ran to its end", 1),
     }
     for deed, (state, reason, attempts) in expected.items():
         trial = wild[deed]
         assert (trial.state, trial.attempts) == (state, attempts), (deed, trial.reason)
         assert reason in trial.reason, deed
+    canonical_json(plain_record(outcome.trials))
     sensitive = [trial for trial in outcome.trials if trial.candidate.family == "sensitive"]
     assert len(sensitive) >= 10
     for trial in sensitive:
@@ -131,7 +135,7 @@ def test_a_slot_that_is_killed_costs_no_trial(ray_session: None):
     space = {"version": 1, "families": {"random_forest": {"params": {"min_samples_leaf": {"int": [1, 200]}}}}}
     outcome = search(space, records, algorithm="random", scheduler="none", trials=25, interrupted=kill_one)
     assert len(killed) == 3
-    assert {trial.state for trial in outcome.trials} == {TrialState.COMPLETE}
+    assert {(trial.state, trial.reason) for trial in outcome.trials} == {(TrialState.COMPLETE, "ran to its end")}
     assert sum(trial.attempts - 1 for trial in outcome.trials) == sum(one["event"] == "lost" for one in records) >= 1
     ended = [one["candidate"] for one in records if one["event"] == "ended"]
     assert len(ended) == len(set(ended)) == 25
@@ -147,16 +151,28 @@ def test_the_search_ends_in_time_though_a_trial_hangs(ray_session: None):
     assert {trial.state for trial in outcome.trials} <= {TrialState.STOPPED, TrialState.COMPLETE}
 
 
+def test_a_driver_that_was_busy_when_a_trial_was_late_hears_of_both(ray_session: None):
+    space = {"version": 1, "families": {"sensitive": {"params": {"x": {"float": [0.0, 3.0]}}}}}
+
+    def busy() -> bool:
+        time.sleep(0.2)
+        return False
+
+    outcome = search(space, trials=4, trial={"seconds": 0.1}, scheduler="asha", interrupted=busy)
+    assert len(outcome.trials) == 4
+    assert all(trial.state is not TrialState.FAILED for trial in outcome.trials), "the rungs that came in time count"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux only")
 def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, monkeypatch: pytest.MonkeyPatch):
     replaced: list[tuple[str, ...]] = []
-    replace = Slots._replace
+    replace = SlotProcesses._replace
 
     def watched(slots, slot) -> None:
         replaced.append(slot.spoiled)
         replace(slots, slot)
 
-    monkeypatch.setattr(Slots, "_replace", watched)
+    monkeypatch.setattr(SlotProcesses, "_replace", watched)
     wild = {"fixed": {"deed": "leak"}, "params": {"x": {"float": [0.0, 3.0]}}}
     space = {"version": 1, "families": {"wild": wild}}
     outcome = search(space, algorithm="random", scheduler="none", trials=3, concurrency=1)
@@ -168,7 +184,7 @@ def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, mon
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_candidates_that_behave_share_a_process(ray_session: None, monkeypatch: pytest.MonkeyPatch, cpus: int):
     replaced: list[object] = []
-    monkeypatch.setattr(Slots, "_replace", lambda _, slot: replaced.append(slot.spoiled))
+    monkeypatch.setattr(SlotProcesses, "_replace", lambda _, slot: replaced.append(slot.spoiled))
     space = {
         "version": 1,
         "families": {

@@ -169,6 +169,17 @@ def test_no_time_is_left_once_every_planned_trial_is_done() -> None:
         assert state.time(10.0) == expected
 
 
+def test_a_search_that_goes_on_begins_where_it_stood() -> None:
+    known = (make_trial(0, 0.7), make_trial(1, 0.9, TrialState.PRUNED), make_trial(2, 0.99, TrialState.FAILED))
+    state = SearchState(make_plan(spent_seconds=25.0, known=known), 100.0)
+    assert state.counts().startswith("3 of 100 done, 0 running")
+    assert state.time(105.0) == "0:30 left"
+    assert state.share_done(105.0) == 0.5
+    assert "best roc_auc 0.9 on testing (" in state.score_text()
+    assert not any(state.update(event) for event in lived(make_trial(3, 0.8)))
+    assert any(state.update(event) for event in lived(make_trial(4, 0.95)))
+
+
 def test_hours_are_written_as_hours() -> None:
     assert clock_text(7_265) == "2:01:05"
 

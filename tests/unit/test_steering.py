@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from raysweep.config import StopConfig
+from raysweep.config import PriceConfig, SearchConfig, StopConfig
 from raysweep.documents import canonical_json, plain_record
 from raysweep.records.aims import Aims
 from raysweep.records.metric import METRICS
-from raysweep.records.trial import RungReport, TrialState
+from raysweep.records.trial import Capacity, Period, RungReport, SlotSize, TrialState
 from raysweep.space import load_space
 from raysweep.stages.search import proposals
+from raysweep.stages.search.earlier import (
+    Driver,
+    Slots,
+    drivers_before,
+    limits_document,
+    space_digest,
+    why_over,
+)
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.steering import Steering, SteeringRules
-from raysweep.stages.search.trial_log import Limits, TrialLog, seconds_spent, why_over
+from raysweep.stages.search.trial_log import Limits, Loss, TrialLog
 from raysweep.training.families import families
 
 SPACE = {
@@ -45,7 +54,9 @@ class Halving:
         known = self.seen.setdefault(report.rung, {})
         others = [score for other, score in known.items() if other != number]
         known[number] = report.score
-        return not report.is_last and (not others or report.score >= sum(others) / len(others))
+        if report.is_last:
+            return "the last rung"
+        return "" if not others or report.score >= sum(others) / len(others) else "below the mean"
 
     def end(self, number):
         self.running.discard(number)
@@ -66,20 +77,29 @@ class Search:
             aims=aims,
             seed=seed,
         )
-        limits = Limits(trials, StopConfig(), 0.0)
+        limits = Limits(trials, StopConfig(), time.time())
         self.log = TrialLog(aims, "testing", limits, lambda _: None, self._write)
-        self.steering = Steering(proposer, self.decider, self.log, SteeringRules(trials, aims, batch))
+        rules = SteeringRules(trials, aims, batch, space=space_digest(loaded))
+        self.steering = Steering(proposer, self.decider, self.log, rules)
         self.steering.replay(list(earlier))
-        self.log.begin({})
+        driver = Driver(Period(Capacity(2), 0.0), Slots(2, SlotSize()))
+        self.log.begin(driver.slots.size, {**driver.document, "space": rules.space})
 
     def _write(self, record):
         self.records.append(json.loads(canonical_json(plain_record(record))))
+
+    def take(self):
+        """Begin what comes next; None where nothing can."""
+        attempt = self.steering.next()
+        if attempt is not None:
+            self.steering.begin(attempt)
+        return attempt
 
     def run(self, slots=1, order=0, stop_after=None):
         """Run to the end, or until so many steps are done; every attempt that was begun, by candidate."""
         rng, running, steps, begun = random.Random(order), [], 0, []
         while not self.steering.is_over:
-            while len(running) < slots and (attempt := self.steering.next()) is not None:
+            while len(running) < slots and (attempt := self.take()) is not None:
                 running.append((attempt.candidate, 1))
                 begun.append(attempt.candidate.number)
             steps += 1
@@ -229,11 +249,11 @@ def test_what_ran_and_lies_outside_of_the_space_now_is_dropped_with_its_reason(b
 
 def test_a_trial_that_loses_its_process_is_tried_once_more():
     search = Search(trials=1)
-    attempt = search.steering.next()
-    search.steering.lost(0, "its process died")
-    second = search.steering.next()
+    attempt = search.take()
+    search.steering.lost(0, Loss("its process died"))
+    second = search.take()
     assert (second.candidate, second.number) == (attempt.candidate, 2)
-    search.steering.lost(0, "its process died")
+    search.steering.lost(0, Loss("its process died"))
     assert search.steering.is_over
     (trial,) = search.log.trials
     assert (trial.state, trial.attempts, trial.reason) == (TrialState.FAILED, 2, "its process died (2 attempts)")
@@ -243,8 +263,8 @@ def test_a_trial_that_loses_its_process_is_tried_once_more():
 def test_a_lost_node_is_no_fault_of_the_trial():
     search = Search(trials=1)
     for number in range(1, 6):
-        assert search.steering.next().number == number
-        search.steering.lost(0, "its node is gone", counts=False)
+        assert search.take().number == number
+        search.steering.lost(0, Loss("its node is gone", counts=False))
     resumed = Search(trials=1, earlier=search.records)
     resumed.run()
     assert [trial.state for trial in resumed.log.trials] == [TrialState.COMPLETE]
@@ -252,22 +272,22 @@ def test_a_lost_node_is_no_fault_of_the_trial():
 
 def test_a_trial_that_needs_the_memory_of_all_is_tried_alone():
     search = Search(trials=2)
-    search.steering.next()
-    search.steering.lost(0, "out of memory", alone=True)
-    assert search.steering.next().alone
+    search.take()
+    search.steering.lost(0, Loss("out of memory", alone=True))
+    assert search.take().alone
 
 
 def test_a_trial_that_is_to_run_alone_does_so_also_after_its_node_or_the_driver_was_lost():
     search = Search(trials=1)
-    search.steering.next()
-    search.steering.lost(0, "out of memory", alone=True)
+    search.take()
+    search.steering.lost(0, Loss("out of memory", alone=True))
     assert Search(trials=1, earlier=search.records).steering.next().alone
-    search.steering.next()
-    search.steering.lost(0, "its node is gone", counts=False)
-    assert search.steering.next().alone
+    search.take()
+    search.steering.lost(0, Loss("its node is gone", counts=False))
+    assert search.take().alone
     resumed = Search(trials=1, earlier=search.records)
-    assert resumed.steering.next().alone
-    resumed.steering.lost(0, "out of memory", alone=True)
+    assert resumed.take().alone
+    resumed.steering.lost(0, Loss("out of memory", alone=True))
     assert [trial.state for trial in resumed.log.trials] == [TrialState.FAILED], "it has had its two attempts"
 
 
@@ -275,30 +295,30 @@ def test_drivers_that_die_are_no_fault_of_what_they_ran():
     records = []
     for _ in range(4):
         search = Search(trials=1, earlier=records)
-        search.steering.next()
+        search.take()
         records += [*search.records, {"event": "resumed"}]
     last = Search(trials=1, earlier=records)
-    last.steering.next()
-    last.steering.lost(0, "its process died")
-    assert last.steering.next().number == 6, "one more, as for any other"
-    last.steering.lost(0, "its process died")
+    last.take()
+    last.steering.lost(0, Loss("its process died"))
+    assert last.take().number == 6, "one more, as for any other"
+    last.steering.lost(0, Loss("its process died"))
     assert last.steering.is_over
 
 
 def test_a_process_that_was_lost_before_the_driver_counts_once():
     search = Search(trials=1)
-    search.steering.next()
-    search.steering.lost(0, "its process died")
+    search.take()
+    search.steering.lost(0, Loss("its process died"))
     resumed = Search(trials=1, earlier=search.records)
-    resumed.steering.next()
-    resumed.steering.lost(0, "its process died")
+    resumed.take()
+    resumed.steering.lost(0, Loss("its process died"))
     assert resumed.steering.is_over
 
 
 @pytest.mark.parametrize("batch", [None, 8])
 def test_the_time_without_a_driver_is_nobodys(batch):
     search = Search(batch=batch)
-    concluded, running = search.steering.next(), search.steering.next()
+    concluded, running = search.take(), search.take()
     for rung in range(1, RUNGS + 1):
         search.steering.reached(concluded.candidate.number, report_of(concluded.candidate, rung), "node")
     killed = [one for one in search.records if one["event"] != "ended"]
@@ -309,14 +329,14 @@ def test_the_time_without_a_driver_is_nobodys(batch):
     assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.STOPPED)
     assert max(first.slot_seconds, second.slot_seconds) < 60
     journal = [*day_before, {"event": "resumed"}, *resumed.records]
-    assert seconds_spent(journal) < 60
+    assert searched(journal) < 60
     again = Search(batch=batch, earlier=[*journal, {"event": "resumed"}])
     assert max(trial.slot_seconds for trial in again.log.trials) < 60
 
 
 def test_an_overlong_trial_keeps_its_rungs_and_one_without_has_failed():
     search = Search(trials=2)
-    first, second = search.steering.next(), search.steering.next()
+    first, second = search.take(), search.take()
     search.steering.reached(0, report_of(first.candidate, 1), "node")
     search.steering.overdue(0, "too long")
     search.steering.overdue(second.candidate.number, "too long")
@@ -326,7 +346,7 @@ def test_an_overlong_trial_keeps_its_rungs_and_one_without_has_failed():
 def test_what_runs_when_the_search_stops_keeps_its_rungs():
     for batch in (None, 8):
         search = Search(batch=batch)
-        running = [search.steering.next() for _ in range(3)]
+        running = [search.take() for _ in range(3)]
         search.steering.reached(0, report_of(running[0].candidate, 1), "node")
         search.steering.stop("time is over")
         assert [trial.state for trial in search.log.trials] == [TrialState.STOPPED] * 3
@@ -345,26 +365,125 @@ def test_a_candidate_that_is_proposed_again_is_answered_from_the_log():
     assert Search(space=tiny, algorithm="random", earlier=search.records).log.trials == search.log.trials
 
 
+def searched(records):
+    """Seconds of all drivers."""
+    return sum(one.period.searching for one in drivers_before(records))
+
+
+def begun_at(moment, **said):
+    driver = Driver(Period(Capacity(4), 2.5), Slots(2, SlotSize(2)))
+    return {"event": "search", "at": moment, "slot": {"cpus": 2, "gpus": 0.0}, **driver.document, **said}
+
+
 def test_the_time_that_was_spent_adds_up_over_drivers():
     def at(event, *moments):
         return [{"event": event, "at": moment} for moment in moments]
 
-    records = [*at("search", 100.0), *at("rung", 103.0, 110.0), {"event": "resumed"}, *at("search", 500.0)]
-    assert seconds_spent([]) == 0
-    assert seconds_spent(records) == 10
-    assert seconds_spent([*records, *at("ended", 507.5)]) == 17.5
+    records = [begun_at(100.0), *at("rung", 103.0, 110.0), {"event": "resumed"}, begun_at(500.0)]
+    assert drivers_before([]) == ()
+    assert searched(records) == 10
+    assert searched([*records, *at("ended", 507.5)]) == 17.5
+    first, second = drivers_before(records)
+    assert first == Driver(Period(Capacity(4), 2.5, 10.0), Slots(2, SlotSize(2)))
+    assert second.period.searching == 0
+    assert first.slots.cost_per_second(PriceConfig(cpu=0.9)) == pytest.approx(0.001)
+
+
+def limits_of(space=None, **search):
+    loaded = load_space({"version": 1, "families": space or SPACE}, base=Path())
+    return limits_document(SearchConfig(**search), None, loaded)
 
 
 def test_a_search_that_is_over_stays_so_until_its_limits_change():
     search = Search(trials=3)
     search.run()
-    limits = Limits(3, StopConfig(), 0.0)
+    limits = limits_of(trials=3)
     assert why_over(search.records, limits) is None, "the driver died before it said so"
-    search.log.finish("search.trials: all 3 were tried")
+    search.log.finish("search.trials: all 3 were tried", {"limits": limits, "interrupted": False})
     assert why_over(search.records, limits) == "search.trials: all 3 were tried"
-    assert why_over(search.records, Limits(4, StopConfig(), 0.0)) is None
-    assert why_over(search.records, Limits(3, StopConfig(seconds=9), 0.0)) is None
-    assert why_over([*search.records, {"event": "search", "at": 0.0}], limits) is None
+    assert why_over(search.records, limits_of(trials=4)) is None
+    assert why_over(search.records, limits_of(trials=3, stop={"seconds": 9})) is None
+    assert why_over(search.records, limits_of({"ridge": SPACE["ridge"]}, trials=3)) is None
+    assert why_over([*search.records, begun_at(0.0)], limits) is None
+    assert why_over([*search.records, {"event": "sweep"}], limits) is not None
+
+
+def test_a_search_that_the_user_ended_goes_on_when_the_run_is_asked_for_again():
+    search, limits = Search(trials=3), limits_of(trials=3)
+    search.log.finish("interrupted by the user", {"limits": limits, "interrupted": True})
+    assert why_over(search.records, limits) == "interrupted by the user"
+    assert why_over([*search.records, {"event": "sweep"}], limits) is None
+
+
+def test_a_space_that_was_used_up_and_is_wider_now_is_searched_on():
+    narrow = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}}}}
+    wide = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}, "n_neighbors": {"int": [1, 9]}}}}
+    first = Search(space=narrow, algorithm="random")
+    first.run()
+    assert first.steering.exhausted
+    assert Search(space=narrow, algorithm="random", earlier=first.records).run() == []
+    more = Search(space=wide, algorithm="random", earlier=first.records, trials=8)
+    assert len(more.run()) == 6
+
+
+@pytest.mark.parametrize("batch", [None, 4])
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_space_with_few_candidates_ends_alike_wherever_it_is_cut_off(batch, seed):
+    space = {
+        "k_neighbors": {
+            "params": {"n_neighbors": {"int": [1, 6]}, "weights": {"choice": ["uniform", "distance"]}},
+            "start": [{"n_neighbors": 5, "weights": "uniform"}, {"n_neighbors": 2, "weights": "uniform"}],
+        },
+        "ridge": {"params": {"alpha": {"choice": [1.0, 2.0, 3.0]}}, "start": [{"alpha": 1.0}, {"alpha": 3.0}]},
+    }
+    options = {"batch": batch, "seed": seed, "algorithm": "random", "space": space}
+    whole = Search(**options)
+    whole.run()
+    assert whole.steering.exhausted
+    for cut in range(0, len(whole.records), 17):
+        resumed = Search(**options, earlier=whole.records[:cut])
+        resumed.run()
+        assert resumed.outcome == whole.outcome, cut
+
+
+def test_a_candidate_that_runs_is_not_run_beside_itself():
+    tiny = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}}}}
+    search = Search(space=tiny, algorithm="random")
+    begun = search.run(slots=8)
+    assert len(begun) == len({trial.candidate.digest for trial in search.log.trials}) == 2
+    told = search.steering._proposer.told()
+    assert set(told) == {"COMPLETE"} or set(told) == {"COMPLETE", "PRUNED"}
+    assert sum(told.values()) == 2 + sum(one["event"] == "answered" for one in search.records)
+
+
+def test_a_candidate_that_has_failed_is_not_tried_again():
+    tiny = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}}}}
+    search = Search(space=tiny, algorithm="random")
+    while (attempt := search.take()) is not None:
+        search.steering.failed(attempt.candidate.number, "ValueError: no")
+    assert len(search.log.trials) == 2
+    assert search.steering.is_over
+
+
+def test_a_candidate_that_waits_for_room_has_not_begun():
+    search = Search(trials=2)
+    waiting = search.steering.next()
+    search.take()
+    assert [trial.candidate.number for trial in search.log.trials] == [1]
+    search.steering.stop("time is over")
+    assert [one["event"] for one in search.records].count("started") == 1
+    assert waiting.number == 1
+
+
+def test_a_second_attempt_may_end_earlier_than_the_first_had_come():
+    search = Search(trials=1)
+    candidate = search.take().candidate
+    assert search.steering.reached(0, report_of(candidate, 1), "node")
+    search.steering.lost(0, Loss("its process died"))
+    search.take()
+    assert not search.steering.reached(0, replace(report_of(candidate, 1), is_last=True), "node")
+    assert [trial.state for trial in search.log.trials] == [TrialState.COMPLETE]
+    assert search.steering.is_over
 
 
 @pytest.mark.parametrize("batch", [None, 4])
@@ -394,7 +513,7 @@ def test_what_costs_too_much_is_stopped_and_is_no_measure_for_others(batch):
 
     aims = Aims.named("r2", (), {"size_bytes": 150})
     search = Search(space={"ridge": SPACE["ridge"]}, aims=aims, batch=batch, trials=20)
-    while (attempt := search.steering.next()) is not None:
+    while (attempt := search.take()) is not None:
         rung = 1
         while search.steering.reached(attempt.candidate.number, sized(attempt.candidate, rung), "node"):
             rung += 1
@@ -403,12 +522,10 @@ def test_what_costs_too_much_is_stopped_and_is_no_measure_for_others(batch):
     for one in over:
         words = f"breaks search.constraints: size_bytes {one.rungs[-1].metrics['size_bytes']:,.6g} (at most 150)"
         last = one.rungs[-1]
-        how = (
-            (TrialState.COMPLETE, "ran to its end")
-            if last.is_last
-            else (TrialState.PRUNED, f"stopped at rung {last.rung}")
-        )
-        assert (one.state, one.reason) == (how[0], f"{how[1]}; {words}")
+        if last.is_last:
+            assert (one.state, one.reason) == (TrialState.COMPLETE, f"ran to its end; {words}")
+        else:
+            assert (one.state, one.reason) == (TrialState.PRUNED, f"stopped at rung {last.rung}: {words}")
         assert all(one.candidate.number not in search.decider.seen.get(rung, {}) for rung in (last.rung,))
     assert not search.decider.running
     resumed = Search(space={"ridge": SPACE["ridge"]}, aims=aims, batch=batch, trials=20, earlier=search.records)

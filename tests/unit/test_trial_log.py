@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from raysweep.config import PriceConfig, SearchConfig, StopConfig
-from raysweep.documents import canonical_json
+from raysweep.documents import canonical_json, plain_record
 from raysweep.events import RungReached, TrialEnded, TrialStarted
 from raysweep.records.aims import Aims, ranked
-from raysweep.records.trial import Candidate, RungReport, SearchOutcome, Trial, TrialState
-from raysweep.records.usage import Capacity, Usage
+from raysweep.records.trial import Candidate, Capacity, Period, RungReport, SlotSize, Trial, TrialState
+from raysweep.records.usage import Seconds, Usage
 from raysweep.report.wording import usage_line
-from raysweep.stages.search.plan import Rates, plan_sentence
-from raysweep.stages.search.rungs import effort_units, efforts_for, max_units
-from raysweep.stages.search.trial_log import Limits, TrialLog
+from raysweep.stages.search.earlier import Slots
+from raysweep.stages.search.plan import Plan
+from raysweep.stages.search.rungs import efforts_for, max_units
+from raysweep.stages.search.trial_log import Limits, Loss, TrialLog
 
 AUC, RMSE = Aims.named("roc_auc"), Aims.named("rmse")
 
@@ -121,9 +122,10 @@ def trial(number, score, *, state=TrialState.COMPLETE, effort=1.0):
 
 
 def test_cost():
-    log = TrialLog(AUC, "testing", Limits(9, StopConfig(cost=0.5), 1_000.0, 0.01), lambda _: None, lambda _: None)
-    assert log.why_stop(1_049.9) is None
-    assert log.why_stop(1_050.1) == "search.stop.cost: 0.5 is spent"
+    limits = Limits(9, StopConfig(cost=0.5), 1_000.0, 100.0, 0.2, 0.01)
+    log = TrialLog(AUC, "testing", limits, lambda _: None, lambda _: None)
+    assert log.why_stop(1_029.9) is None
+    assert log.why_stop(1_030.1) == "search.stop.cost: 0.5 is spent"
 
 
 def test_the_plan_is_told_by_trials_that_ran_to_their_end():
@@ -131,44 +133,84 @@ def test_the_plan_is_told_by_trials_that_ran_to_their_end():
         return replace(trial(number, 0.5, state=state), slot_seconds=seconds)
 
     config = SearchConfig(trials=100)
-    rates = Rates.of(config, 4, PriceConfig(cpu=0.9))
-    assert rates.per_second == pytest.approx(0.001)
-    assert plan_sentence([tried(0, 1.0, TrialState.PRUNED)], config, rates) is None
-    said = plan_sentence([tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)], config, rates)
+    slots, price, told = Slots(4, SlotSize()), PriceConfig(cpu=0.9), []
+    plan = Plan(config, slots, price, told.append)
+    plan.tell_once([tried(0, 1.0, TrialState.PRUNED)])
+    assert told == []
+    for _ in range(2):
+        plan.tell_once([tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)])
+    (said,) = told
     assert "about 4 s" in said
     assert "100 of them at most 100 s" in said
     assert "about 0.10 by cluster.price_per_hour" in said
-    short = SearchConfig(trials=100, stop=StopConfig(seconds=20))
-    assert "20 or more fit into 20 s" in plan_sentence([tried(0, 4.0)], short, Rates.of(short, 4, None))
+    short = Plan(SearchConfig(trials=100, stop=StopConfig(seconds=20)), slots, None, told.append)
+    assert "20 or more of 100 fit into 20 s" in short.sentence([tried(0, 4.0)])
+    cheap = Plan(SearchConfig(trials=100, stop=StopConfig(cost=0.05)), slots, price, told.append)
+    said = cheap.sentence([tried(0, 4.0)])
+    assert "50 or more of 100 fit into 50 s" in said
+    assert "about 0.05 by" in said
 
 
-def test_the_time_in_a_slot_adds_up_over_attempts():
+def test_a_failed_trial_is_no_gain():
+    watched = Watched(patience=3, score=0.85)
+    watched.run(0, 0.5)
+    watched.run(1, 0.9, state=TrialState.FAILED)
+    for number, score in ((2, 0.6), (3, 0.7), (4, 0.8)):
+        watched.run(number, score)
+        assert watched.log.why_stop(0) is None
+    for number in (5, 6, 7):
+        watched.run(number, 0.1)
+    assert "no gain in 3 trials" in str(watched.log.why_stop(0))
+
+
+def test_what_a_trial_holds_adds_up_over_attempts_and_slots_of_any_size():
     log = Watched().log
-    for begin, attempt in ((10.0, 1), (20.0, 2)):
+    for begin, attempt, slot in ((10.0, 1, SlotSize(1)), (20.0, 2, SlotSize(2, 0.5))):
+        log.take_up_driver({"slot": {"cpus": slot.cpus, "gpus": slot.gpus}})
         with log.replaying(begin):
             log.start(candidate(0), attempt)
         with log.replaying(begin + 2.5):
             if attempt == 1:
-                log.lost(0, 1, "its node is gone", counts=False)
+                log.lost(0, 1, Loss("its node is gone", counts=False))
             else:
                 log.end(0, TrialState.FAILED, "why")
     (found,) = log.trials
     assert (found.slot_seconds, found.started, found.attempts) == (5.0, 10.0, 2)
-    outcome = SearchOutcome(
-        (found, replace(trial(1, 0.5), slot_seconds=3.0)), "testing", "why", seconds=10.0, slots=2, cpus=2
+    assert (found.core_seconds, found.gpu_seconds) == (7.5, 1.25)
+
+
+def test_a_trial_holds_its_slot_until_its_process_died():
+    watched = Watched()
+    with watched.log.replaying(10.0):
+        watched.log.start(candidate(0), 1)
+    watched.log.lost(0, 1, Loss("its node is gone", counts=False, at=12.0))
+    assert watched.log.trial(0).slot_seconds == 2.0
+    assert watched.records[-1]["at"] == 12.0
+
+
+def test_what_a_sweep_used_adds_up_over_its_drivers():
+    trials = (
+        replace(trial(0, None, state=TrialState.FAILED), core_seconds=10.0),
+        replace(trial(1, 0.5), core_seconds=96.0, gpu_seconds=6.0),
     )
-    usage = Usage.of(Capacity(5, 1, PriceConfig(cpu=0.72, gpu=3.6)), 3.0, outcome, 7.0)
-    parts = (usage.preparation, usage.trials, usage.failed, usage.idle, usage.final_check)
-    assert parts == (15, 6, 10, 34, 35)
-    assert sum(parts) == usage.core_seconds == 100
-    assert (usage.fitting, usage.gpu_seconds, usage.cost) == (0.5, 20, pytest.approx(0.04))
+    before = Period(Capacity(16), 1.0, 10.0)
+    last = Period(Capacity(5, 1), 3.0, 10.0, 7.0)
+    usage = Usage.of((before, last), trials, PriceConfig(cpu=0.72, gpu=3.6))
+    assert usage.core_seconds == Seconds(276, preparation=31, trials=96, failed=10, idle=104, final_check=35)
+    assert usage.gpu_seconds == Seconds(20, preparation=3, trials=6, failed=0, idle=4, final_check=7)
+    for seconds in (usage.core_seconds, usage.gpu_seconds):
+        assert sum(getattr(seconds, field.name) for field in fields(seconds)) == 2 * seconds.total
+    assert (usage.fitting, usage.cost) == (0.5, pytest.approx(0.0752))
+    assert Usage.read(plain_record(usage)) == usage
     said = usage_line(usage)
     assert said.startswith(
-        "100 core-seconds: 15 % preparation, 6 % trials (0.5 % in fit and predict), 10 % failed trials"
+        "276 core-seconds: 11.2 % preparation, 34.8 % trials (0.2 % in fit and predict), 3.6 % failed"
     )
-    assert said.endswith("35 % final check; 20 GPU-seconds; 0.04 by cluster.price_per_hour")
-    early = Usage.of(Capacity(2), 3.0, None, 1.0)
-    assert (early.core_seconds, early.preparation, early.final_check, early.cost) == (8, 6, 2, None)
+    assert "; 20 GPU-seconds: 15 % preparation, 30 % trials, 20 % idle while the search ran, 35 % final check;" in said
+    assert said.endswith("; 0.0752 by cluster.price_per_hour")
+    early = Usage.of((Period(Capacity(2), 3.0, after=1.0),), ())
+    assert early.core_seconds == Seconds(8, preparation=6, trials=0, failed=0, idle=0, final_check=2)
+    assert early.cost is None
 
 
 def test_the_leaderboard():
@@ -190,7 +232,5 @@ def test_the_leaderboard():
 
 def test_rungs():
     assert efforts_for(1) == pytest.approx((1 / 27, 1 / 9, 1 / 3, 1.0))
-    assert [effort_units(effort, 1) for effort in efforts_for(1)] == [1, 3, 9, 27]
     assert efforts_for(5) == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0))
-    assert [effort_units(effort, 5) for effort in efforts_for(5)] == [1, 2, 3, 4, 5]
     assert (max_units(1), max_units(5)) == (27, 5)

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysweep.config import PriceConfig
-from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
-from raysweep.stages.export.trials_table import Slot, write_trials
+from raysweep.records.trial import Candidate, RungReport, SlotSize, Trial, TrialState
+from raysweep.stages.export.trials_table import write_trials
 
 
 def candidate(number: int) -> Candidate:
@@ -21,13 +21,21 @@ def report(rung: int, *, last: bool = False) -> RungReport:
 
 
 TRIALS = (
-    Trial(candidate(0), TrialState.COMPLETE, (report(1), report(2, last=True)), attempts=2, slot_seconds=5.0),
-    Trial(candidate(1), TrialState.FAILED, slot_seconds=3.0),
+    Trial(
+        candidate(0),
+        TrialState.COMPLETE,
+        (report(1), report(2, last=True)),
+        attempts=2,
+        slot=SlotSize(2, 0.5),
+        core_seconds=10.0,
+        gpu_seconds=2.5,
+    ),
+    Trial(candidate(1), TrialState.FAILED, core_seconds=6.0, gpu_seconds=1.5),
 )
 
 
 def rows(folder: Path, price: PriceConfig | None) -> list[dict]:
-    write_trials(folder / "trials.parquet", TRIALS, metric="r2", part="testing", slot=Slot(2, 0.5, price))
+    write_trials(folder / "trials.parquet", TRIALS, metric="r2", part="testing", price=price)
     return pq.read_table(folder / "trials.parquet").to_pylist()
 
 

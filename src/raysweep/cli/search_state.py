@@ -15,9 +15,9 @@ class SearchState:
     def __init__(self, plan: SearchPlanned, now: float) -> None:
         self.plan = plan
         self._aims = plan.aims
-        self._started = now
-        self._trials: dict[int, Trial] = {}
-        self._best: Trial | None = None
+        self._started = now - plan.spent_seconds
+        self._trials: dict[int, Trial] = {trial.candidate.number: trial for trial in plan.known}
+        self._best: Trial | None = next(iter(self.leaders(1)), None)
 
     def update(self, event: Event) -> bool:
         """Take in an event; True where it brought a new best score."""

@@ -60,7 +60,7 @@ def _print(view: RunView, top: int) -> None:
     if view.final_check is not None:
         console.print(verdict_panel(read_final_check(view.final_check)))
     if view.manifest.get("usage"):
-        console.print(Text(usage_line(Usage(**view.manifest["usage"])), style="dim"))
+        console.print(Text(usage_line(Usage.read(view.manifest["usage"])), style="dim"))
     without_model = str(view.manifest.get("without_model", ""))
     steps = next_steps(
         view.url, has_model=view.final_check is not None, finished=view.finished, without_model=without_model

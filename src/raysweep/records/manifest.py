@@ -131,17 +131,23 @@ class SearchRecord(Document):
     trials_sha256: str
 
 
-class UsageRecord(Document):
-    """Core-seconds of the whole cluster, by what they were for; see `raysweep.records.usage.Usage`."""
+class SecondsRecord(Document):
+    """Seconds of all cores or GPUs of the cluster, by what they were for; see `raysweep.records.usage.Seconds`."""
 
-    core_seconds: float
+    total: float
     preparation: float
     trials: float
     failed: float
     idle: float
     final_check: float
+
+
+class UsageRecord(Document):
+    """What the sweep took of its cluster; see `raysweep.records.usage.Usage`."""
+
+    core_seconds: SecondsRecord
+    gpu_seconds: SecondsRecord
     fitting: float
-    gpu_seconds: float
     cost: float | None
 
 

@@ -80,6 +80,14 @@ class RungReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotSize:
+    """What a trial holds while it runs: cores and GPUs, of which it may have a share."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A candidate being tried, or tried.
 
@@ -87,7 +95,9 @@ class Trial:
         reason: why it has ended, in words.
         started: when it was first tried, seconds since the epoch.
         attempts: how often it was begun; more than once where its process or its driver died.
-        slot_seconds: for how long it has held a slot, over all attempts.
+        slot: that of the last attempt.
+        slot_seconds: for how long it has held one, over all attempts.
+        core_seconds, gpu_seconds: what it has held meanwhile.
     """
 
     candidate: Candidate
@@ -98,18 +108,15 @@ class Trial:
     started: float = 0.0
     node: str = ""
     attempts: int = 1
+    slot: SlotSize = SlotSize()
     slot_seconds: float = 0.0
+    core_seconds: float = 0.0
+    gpu_seconds: float = 0.0
 
     @property
     def score(self) -> float | None:
         """The score of the last rung."""
         return self.rungs[-1].score if self.rungs else None
-
-    @property
-    def whole_score(self) -> float | None:
-        """The score of the last rung where it is whole and the trial has not failed."""
-        counts = self.rungs and self.rungs[-1].is_whole and self.state is not TrialState.FAILED
-        return self.rungs[-1].score if counts else None
 
     @property
     def seconds(self) -> float:
@@ -118,25 +125,57 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the cluster has while a sweep runs on it: the cores and GPUs of all nodes."""
+
+    cores: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The time of one driver, in wall seconds.
+
+    Attributes:
+        before: from the command's start to the search.
+        searching: of the search.
+        after: since the search; of a driver that died it is not known, and counts as nothing.
+    """
+
+    capacity: Capacity
+    before: float
+    searching: float = 0.0
+    after: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.before + self.searching + self.after
+
+
+@dataclass(frozen=True, slots=True)
 class SearchOutcome:
     """What the search leaves behind.
 
     Attributes:
         trials: in the order of proposals.
-        part: what the scores were measured on, in words, such as `testing` or `testing (5 folds)`.
+        part: what the scores were measured on, in words, such as `testing`.
         stopped_by: why the search ended, in words.
-        seconds: wall time of the search.
+        periods: of each driver so far, this one last; of this one what came after the search is not known yet.
         slots: how many trials could run at a time.
-        cpus: of each slot.
     """
 
     trials: tuple[Trial, ...]
     part: str
     stopped_by: str
-    seconds: float
+    periods: tuple[Period, ...]
     slots: int
     interrupted: bool = False
-    cpus: int = 1
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the search, over all drivers."""
+        return sum(period.searching for period in self.periods)
 
 
 @dataclass(frozen=True, slots=True)

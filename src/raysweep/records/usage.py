@@ -1,83 +1,92 @@
-"""Where the core-seconds of a sweep have gone, and what they cost."""
+"""Where the core-seconds and GPU-seconds of a sweep have gone, and what they cost."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raysweep.config import PriceConfig
-from raysweep.records.trial import SearchOutcome
+from raysweep.records.trial import Period, Trial
 
 _HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Capacity:
-    """What the cluster has while a sweep runs on it.
+class Seconds:
+    """Seconds of all cores, or of all GPUs, of the cluster, by what they were for: the others add up to `total`.
 
     Attributes:
-        cores, gpus: of all nodes.
-        price: of an hour of one of each; None where it is not known.
-    """
-
-    cores: float
-    gpus: float = 0.0
-    price: PriceConfig | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Core-seconds of a whole cluster, by what they were for; but for `fitting` they add up to `core_seconds`.
-
-    Attributes:
-        core_seconds: of all cores, from the moment that Ray runs until the bundle is written.
-        preparation: before the search: reading, profile, data checks, split.
+        preparation: before the search: Ray starts, and the table is read, profiled, checked and split.
         trials: held by trials with a score.
         failed: held by trials without one.
         idle: held by no trial while the search ran: processes that start, wait for a candidate, or for the slowest of a
             batch, and cores that are too few for another trial.
-        final_check: after the search.
-        fitting: CPU seconds measured in the trials, in fit and predict; a part of `trials`.
-        gpu_seconds: of all GPUs.
-        cost: by `cluster.price_per_hour`; None where that is not known.
+        final_check: after the search, until the bundle is written.
     """
 
-    core_seconds: float
+    total: float
     preparation: float
     trials: float
     failed: float
     idle: float
     final_check: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a sweep took of its cluster, with all drivers that it has had.
+
+    Attributes:
+        core_seconds, gpu_seconds: by what they were for.
+        fitting: CPU seconds measured in the trials, in fit and predict; a part of `core_seconds.trials`.
+        cost: by `cluster.price_per_hour`; None where that is not known.
+    """
+
+    core_seconds: Seconds
+    gpu_seconds: Seconds
     fitting: float
-    gpu_seconds: float = 0.0
     cost: float | None = None
 
     @classmethod
-    def of(cls, capacity: Capacity, before: float, search: SearchOutcome | None, after: float) -> Usage:
+    def of(cls, periods: Sequence[Period], trials: Sequence[Trial], price: PriceConfig | None = None) -> Usage:
         """What was used.
 
         Args:
-            capacity: of the cluster.
-            before: wall seconds until the search.
-            search: what came of it, with what earlier drivers spent on it; None where it did not come to that.
-            after: wall seconds since the search.
+            periods: of each driver, on the cluster that it ran on.
+            trials: all of the search; none where it did not come to that.
+            price: of an hour of a core and of a GPU.
         """
-        seconds = before + after + (search.seconds if search is not None else 0.0)
-        trials = failed = idle = fitting = 0.0
-        if search is not None:
-            trials = search.cpus * sum(trial.slot_seconds for trial in search.trials if trial.rungs)
-            failed = search.cpus * sum(trial.slot_seconds for trial in search.trials if not trial.rungs)
-            idle = max(0.0, search.seconds * capacity.cores - trials - failed)
-            fitting = sum(trial.rungs[-1].cpu_seconds for trial in search.trials if trial.rungs)
-        price = capacity.price
-        hourly = None if price is None else capacity.cores * price.cpu + capacity.gpus * price.gpu
-        return cls(
-            core_seconds=seconds * capacity.cores,
-            preparation=before * capacity.cores,
-            trials=trials,
-            failed=failed,
-            idle=idle,
-            final_check=after * capacity.cores,
-            fitting=fitting,
-            gpu_seconds=seconds * capacity.gpus,
-            cost=None if hourly is None else hourly * seconds / _HOUR,
-        )
+        cpu_held = _held((bool(trial.rungs), trial.core_seconds) for trial in trials)
+        gpu_held = _held((bool(trial.rungs), trial.gpu_seconds) for trial in trials)
+        cores = _add_up(periods, [one.capacity.cores for one in periods], cpu_held)
+        gpus = _add_up(periods, [one.capacity.gpus for one in periods], gpu_held)
+        cost = None if price is None else (cores.total * price.cpu + gpus.total * price.gpu) / _HOUR
+        fitting = sum(trial.rungs[-1].cpu_seconds for trial in trials if trial.rungs)
+        return cls(cores, gpus, fitting, cost)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Usage:
+        """From the document in a manifest."""
+        cores, gpus = (Seconds(**document[name]) for name in ("core_seconds", "gpu_seconds"))
+        return cls(cores, gpus, float(document["fitting"]), document["cost"])
+
+
+def _add_up(periods: Sequence[Period], units: Sequence[float], held: tuple[float, float]) -> Seconds:
+    """The seconds of so many units in each period, of which trials with and without a score have held so many."""
+    trials, failed = held
+    searching = sum(period.searching * count for period, count in zip(periods, units, strict=True))
+    return Seconds(
+        total=sum(period.seconds * count for period, count in zip(periods, units, strict=True)),
+        preparation=sum(period.before * count for period, count in zip(periods, units, strict=True)),
+        trials=trials,
+        failed=failed,
+        idle=max(0.0, searching - trials - failed),
+        final_check=sum(period.after * count for period, count in zip(periods, units, strict=True)),
+    )
+
+
+def _held(seconds: Iterable[tuple[bool, float]]) -> tuple[float, float]:
+    """The seconds of trials with a score, and of those without."""
+    known = list(seconds)
+    return sum(one for scored, one in known if scored), sum(one for scored, one in known if not scored)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
 from raysweep.records.metric import COSTS
 from raysweep.records.table import LearningTask, Part
-from raysweep.records.usage import Usage
+from raysweep.records.usage import Seconds, Usage
 
 TESTING, VALIDATION = Part.TESTING.value, Part.VALIDATION.value
 MARKS = {
@@ -53,18 +53,23 @@ def cost_text(name: str, value: float | None) -> str:
 
 def usage_line(usage: Usage) -> str:
     """`96 core-seconds: 30.1 % preparation, 52 % trials (49 % in fit and predict), ...`; and what they cost."""
-    total = usage.core_seconds or 1.0
+    cores, gpus = usage.core_seconds, usage.gpu_seconds
+    fitting = f" ({share_text(usage.fitting / (cores.total or 1.0))} in fit and predict)"
+    said = f"{cores.total:,.0f} core-seconds: {_parts(cores, fitting)}"
+    if gpus.total:
+        said += f"; {gpus.total:,.0f} GPU-seconds: {_parts(gpus)}"
+    return said if usage.cost is None else f"{said}; {usage.cost:.4g} by cluster.price_per_hour"
+
+
+def _parts(seconds: Seconds, fitting: str = "") -> str:
     parts = (
-        ("preparation", usage.preparation),
-        (f"trials ({share_text(usage.fitting / total)} in fit and predict)", usage.trials),
-        ("failed trials", usage.failed),
-        ("idle while the search ran", usage.idle),
-        ("final check", usage.final_check),
+        ("preparation", seconds.preparation),
+        (f"trials{fitting}", seconds.trials),
+        ("failed trials", seconds.failed),
+        ("idle while the search ran", seconds.idle),
+        ("final check", seconds.final_check),
     )
-    said = ", ".join(f"{share_text(seconds / total)} {name}" for name, seconds in parts if seconds)
-    gpus = f"; {usage.gpu_seconds:,.0f} GPU-seconds" if usage.gpu_seconds else ""
-    cost = "" if usage.cost is None else f"; {usage.cost:.4g} by cluster.price_per_hour"
-    return f"{usage.core_seconds:,.0f} core-seconds: {said}{gpus}{cost}"
+    return ", ".join(f"{share_text(part / (seconds.total or 1.0))} {name}" for name, part in parts if part)
 
 
 def interval_text(estimate: Estimate) -> str:

@@ -212,6 +212,12 @@ def possible_spaces(space: SearchSpace, task: TaskKind | None) -> list[SearchSpa
     return [fitting_space(space, kind)[0] for kind in ([task] if task else tasks)]
 
 
+def full_rounds(family: str, space: SearchSpace) -> int | None:
+    """Full effort of a family in a space, in rounds; None for one that does not grow in rounds."""
+    own = families()[family].rounds
+    return None if own is None else space.families[family].effort.rounds or own
+
+
 def check_space(space: SearchSpace) -> None:
     """Refuse families, parameters and encodings that do not exist.
 

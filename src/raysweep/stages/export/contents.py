@@ -18,7 +18,7 @@ from raysweep.report.model_card import model_card
 from raysweep.report.view import ReportInput
 from raysweep.stages.export.environment import CodeState, environment
 from raysweep.stages.export.golden import write_golden
-from raysweep.stages.export.trials_table import Slot, write_trials
+from raysweep.stages.export.trials_table import write_trials
 from raysweep.training.own_export import why_no_model
 from raysweep.training.pipeline import Pipeline
 from raysweep.training.trial_data import RowBlock
@@ -68,7 +68,7 @@ def write_contents(contents: BundleContents, folder: Path) -> None:
             view.search.trials,
             metric=view.task.metric.name,
             part=view.search.part,
-            slot=Slot(config.search.trial.cpus, config.search.trial.gpus, config.cluster.price_per_hour),
+            price=config.cluster.price_per_hour,
         )
     if view.final_check is not None:
         document = {"schema_version": 1, "part": Part.VALIDATION.value, **plain_record(view.final_check)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -46,34 +45,30 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What a trial holds while it runs.
-
-    Attributes:
-        price: of an hour of a core and of a GPU; None where it is not known.
-    """
-
-    cpus: int
-    gpus: float
-    price: PriceConfig | None
-
-
-def write_trials(path: Path, trials: Sequence[Trial], *, metric: str, part: str, slot: Slot) -> None:
+def write_trials(path: Path, trials: Sequence[Trial], *, metric: str, part: str, price: PriceConfig | None) -> None:
     """Write every trial and every rung that it reported; a trial without a rung has one row without scores.
 
     Core-seconds, GPU-seconds and cost are those until the rung; in a trial's last row all that it took, with attempts
     that came to nothing, so that the last rows add up to what all trials took.
+
+    Args:
+        path: of the file.
+        trials: all of them.
+        metric: the name of what the scores are.
+        part: what they were measured on.
+        price: of an hour of a core and of a GPU; None where it is not known.
     """
     rows = [
-        _row(trial, report, metric=metric, part=part, slot=slot)
+        _row(trial, report, metric=metric, part=part, price=price)
         for trial in trials
         for report in (trial.rungs or (None,))
     ]
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
 
 
-def _row(trial: Trial, report: RungReport | None, *, metric: str, part: str, slot: Slot) -> dict[str, Any]:
+def _row(
+    trial: Trial, report: RungReport | None, *, metric: str, part: str, price: PriceConfig | None
+) -> dict[str, Any]:
     candidate = trial.candidate
     row: dict[str, Any] = {
         "trial": candidate.number,
@@ -92,9 +87,11 @@ def _row(trial: Trial, report: RungReport | None, *, metric: str, part: str, slo
         "error": trial.error,
     }
     if report is None:
-        return row | _used(trial.slot_seconds, slot)
-    is_last = report is trial.rungs[-1]
-    row |= _used(trial.slot_seconds if is_last else report.seconds, slot)
+        return row | _used(trial.core_seconds, trial.gpu_seconds, price)
+    if report is trial.rungs[-1]:
+        row |= _used(trial.core_seconds, trial.gpu_seconds, price)
+    else:
+        row |= _used(report.seconds * trial.slot.cpus, report.seconds * trial.slot.gpus, price)
     return row | {
         "rung": report.rung,
         "effort": report.effort,
@@ -107,12 +104,6 @@ def _row(trial: Trial, report: RungReport | None, *, metric: str, part: str, slo
     }
 
 
-def _used(seconds: float, slot: Slot) -> dict[str, float | None]:
-    """What a slot takes in so many seconds."""
-    price = slot.price
-    per_hour = None if price is None else slot.cpus * price.cpu + slot.gpus * price.gpu
-    return {
-        "core_seconds": seconds * slot.cpus,
-        "gpu_seconds": seconds * slot.gpus,
-        "cost": None if per_hour is None else seconds * per_hour / 3600,
-    }
+def _used(core_seconds: float, gpu_seconds: float, price: PriceConfig | None) -> dict[str, float | None]:
+    cost = None if price is None else (core_seconds * price.cpu + gpu_seconds * price.gpu) / 3600
+    return {"core_seconds": core_seconds, "gpu_seconds": gpu_seconds, "cost": cost}

@@ -130,8 +130,10 @@ class Proposer:
         """
         self._proposed = max(self._proposed, candidate.number + 1)
         self._seen.add(candidate.digest)
-        waiting = [(point, candidate_digest(point[0], self._complete(point[0], point[2]))) for point in self._first]
-        self._first = deque(point for point, identity in waiting if identity != candidate.digest)
+        for point in self._first:
+            if candidate_digest(point[0], self._complete(point[0], point[2])) == candidate.digest:
+                self._first.remove(point)  # it alone: the same point may stand there twice, and is proposed twice
+                break
         section = self._space.families.get(candidate.family)
         if section is None or self._grid is not None:
             return

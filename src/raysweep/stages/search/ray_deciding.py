@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,21 +42,48 @@ class TuneDecider:
             self._running.add(number)
             self._scheduler.on_trial_add(None, _Trial(str(number)))
 
-    def decide(self, number: int, report: RungReport) -> bool:
-        """Whether it goes on from this rung; it does not from its last one."""
+    def decide(self, number: int, report: RungReport) -> str:
+        """Why it does not go on from this rung, in words; "" where it does."""
         trial = _Trial(str(number))
         result = {"effort_units": round(report.effort * self._units), "score": report.score}
         if report.is_last:
             self._scheduler.on_trial_complete(None, trial, result)
             self._running.discard(number)
-            return False
-        return bool(self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE)
+            return "it was the last one"
+        if self._scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE:
+            return ""
+        return f"{report.score:.6g} is {_short_of(self._scheduler, trial, result)}"
 
     def end(self, number: int) -> None:
         """It is over."""
         if number in self._running:
             self._running.discard(number)
             self._scheduler.on_trial_remove(None, _Trial(str(number)))
+
+
+def _short_of(scheduler: TrialScheduler, trial: _Trial, result: Mapping[str, float]) -> str:
+    """What a score did not reach, in words."""
+    if not isinstance(scheduler, ASHAScheduler):
+        return "worse than the median of the others so far"
+    bracket = scheduler._trial_info[trial.trial_id]  # noqa: SLF001 - no public view
+    seen = next(known for units, known in bracket._rungs if result["effort_units"] >= units)  # noqa: SLF001
+    others = [score for identity, score in seen.items() if identity != trial.trial_id]
+    cutoff = scheduler._metric_op * np.percentile(others, 100 - 100 / REDUCTION)  # noqa: SLF001 - Tune negates what is minimized
+    return f"not among the best third of {len(seen)} there (from {cutoff:.6g} on)"
+
+
+class LastingMedian(MedianStoppingRule):  # type: ignore[misc]
+    """The median rule, which also hears of trials that went on though it would have stopped them.
+
+    In a batch trials are decided about by what was known before it, and count for those after it.
+    """
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Any) -> str:
+        """Whether it goes on; called by Tune."""
+        if trial in self._stopped_trials:
+            self._results[trial].append(result)
+            return str(TrialScheduler.STOP)
+        return str(super().on_trial_result(tune_controller, trial, result))
 
 
 class SeededBrackets(ASHAScheduler):  # type: ignore[misc]
@@ -98,7 +126,7 @@ def make_scheduler(name: str, mode: str, max_units: int, seed: int) -> TrialSche
         brackets = min(_BRACKETS, int(np.log(max_units) / np.log(REDUCTION)) + 1)
         return SeededBrackets(seed, brackets=brackets, **halving)
     if name == "median":
-        return MedianStoppingRule(
+        return LastingMedian(
             **_OPTIONS,
             mode=mode,
             grace_period=1,

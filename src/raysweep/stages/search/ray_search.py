@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import ray
 
-from raysweep.config import PriceConfig, SearchConfig
+from raysweep.config import PriceConfig, SearchConfig, TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.events import Listener, Said, SearchPlanned
 from raysweep.records.table import LearningTask, Split
-from raysweep.records.trial import SearchOutcome
+from raysweep.records.trial import Capacity, Period, SearchOutcome, SlotSize
 from raysweep.space import SearchSpace
-from raysweep.stages.search.plan import Rates, plan_sentence
+from raysweep.stages.search.earlier import Driver, Slots, drivers_before, limits_document, space_digest, why_over
+from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import SlotContext
-from raysweep.stages.search.ray_slots import Slots
+from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.stages.search.rungs import efforts_for, max_units
-from raysweep.stages.search.slot_events import Broke, Happened, Lost, Overdue, Reached
+from raysweep.stages.search.slot_events import Broke, Gone, Happened, Overdue, Reached
 from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
-from raysweep.stages.search.trial_log import Limits, Record, TrialLog, seconds_spent, why_over
+from raysweep.stages.search.trial_log import Limits, Loss, Record, TrialLog
 from raysweep.training.evaluate import TrialRules
-from raysweep.training.families import families
+from raysweep.training.families import families, full_rounds
 
 # Proposed and decided about together where the search is to be the same for any number of slots up to this one.
 BATCH: Final = 8
@@ -44,6 +45,7 @@ class SearchRequest:
         interrupted: whether the user has asked to finish with what there is.
         earlier: what the run's journal holds of drivers before this one.
         price: of cores and GPUs, where it is known.
+        prepared_seconds: from the command's start until now.
         processes: for the slots, where some were started before.
     """
 
@@ -56,6 +58,7 @@ class SearchRequest:
     answer_repeats: bool = True
     earlier: tuple[Mapping[str, Any], ...] = ()
     price: PriceConfig | None = None
+    prepared_seconds: float = 0.0
     processes: Processes | None = None
 
 
@@ -66,69 +69,78 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         RayUnavailable: the cluster cannot give one trial what it asks for.
     """
     began = time.time()
-    spent = seconds_spent(request.earlier)
-    slots = count_slots(config)
-    aims = request.task.aims
+    capacity = cluster_capacity()
+    slots = Slots(count_slots(config), SlotSize(config.trial.cpus, config.trial.gpus))
     part = part_name(request.split.folds)
-    rates = Rates.of(config, slots, request.price)
-    limits = Limits(config.trials, config.stop, began - spent, rates.per_second or 0.0)
-    log = TrialLog(aims, part, limits, request.tell, request.record)
-    request.tell(
-        SearchPlanned(
-            trials=config.trials,
-            seconds=config.stop.seconds,
-            slots=slots,
-            cpus_per_trial=config.trial.cpus,
-            metric=aims.metric.name,
-            part=part,
-            higher_is_better=aims.metric.sign > 0,
-            objectives=tuple(one.name for one in aims.objectives),
-            constraints=aims.constraints,
-        )
-    )
+    earlier = drivers_before(request.earlier)
+    limits = _limits(request, config, slots, earlier, began)
+    log = TrialLog(request.task.aims, part, limits, request.tell, request.record)
     steering = _make_steering(request, config, log)
     steering.replay(request.earlier)
+    request.tell(_planned(request, config, slots, log, limits))
     if log.trials:
-        request.tell(Said(_going_on(log, spent, steering.outside)))
-    stopped_by = why_over(request.earlier, limits)
+        request.tell(Said(_going_on(log, limits.spent_seconds, steering.outside)))
+    asked = {"limits": limits_document(config, request.price, request.space)}
+    stopped_by = why_over(request.earlier, asked["limits"])
+    this = Driver(Period(capacity, request.prepared_seconds), slots)
     if stopped_by is None:
-        log.begin({"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed, "slots": slots})
-        stopped_by = _search(request, config, steering, log, rates)
+        kinds = {"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed}
+        log.begin(slots.size, {**kinds, **this.document, "space": space_digest(request.space)})
+        stopped_by = _search(request, config, steering, log, slots)
         steering.stop(stopped_by)
-        log.finish(stopped_by)
-    seconds = time.time() - began + spent
-    return SearchOutcome(
-        log.trials, part, stopped_by, seconds, slots, interrupted=request.interrupted(), cpus=config.trial.cpus
+        log.finish(stopped_by, {**asked, "interrupted": request.interrupted()})
+    periods = [one.period for one in earlier] + [replace(this.period, searching=time.time() - began)]
+    return SearchOutcome(log.trials, part, stopped_by, tuple(periods), slots.count, interrupted=request.interrupted())
+
+
+def _limits(
+    request: SearchRequest, config: SearchConfig, slots: Slots, earlier: Sequence[Driver], began: float
+) -> Limits:
+    """What is left of the limits after what drivers before this one have used up."""
+    return Limits(
+        trials=config.trials,
+        stop=config.stop,
+        began=began,
+        spent_seconds=sum(one.period.searching for one in earlier),
+        spent_cost=sum(one.period.searching * one.slots.cost_per_second(request.price) for one in earlier),
+        cost_per_second=slots.cost_per_second(request.price),
     )
 
 
-def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, rates: Rates) -> str:
+def _planned(
+    request: SearchRequest, config: SearchConfig, slots: Slots, log: TrialLog, limits: Limits
+) -> SearchPlanned:
+    aims = request.task.aims
+    return SearchPlanned(
+        trials=config.trials,
+        seconds=config.stop.seconds,
+        slots=slots.count,
+        cpus_per_trial=config.trial.cpus,
+        metric=aims.metric.name,
+        part=part_name(request.split.folds),
+        higher_is_better=aims.metric.sign > 0,
+        objectives=tuple(one.name for one in aims.objectives),
+        constraints=aims.constraints,
+        spent_seconds=limits.spent_seconds,
+        known=log.trials,
+    )
+
+
+def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, slots: Slots) -> str:
     """Run trials until a limit is met, or nothing is left to be tried; returns which."""
 
     def must_stop() -> str | None:
         return "interrupted by the user" if request.interrupted() else log.why_stop(time.time())
 
-    context = SlotContext(
-        request.task,
-        request.split.search_data,
-        config.seed,
-        _rules(request, config),
-    )
-    processes = request.processes or Processes(request.space.families, config.trial)
-    is_planned = bool(log.trials)
-
     def say(sentence: str) -> None:
         request.tell(Said(sentence))
 
-    def plan() -> None:
-        nonlocal is_planned
-        sentence = None if is_planned else plan_sentence(log.trials, config, rates)
-        if sentence is not None:
-            is_planned = True
-            say(sentence)
-
-    with Slots(processes, context, rates.slots, config.trial, say) as running:
-        why = _run_trials(steering, running, must_stop, plan)
+    context = SlotContext(request.task, request.split.search_data, config.seed, _rules(request, config))
+    processes = request.processes or Processes(request.space.families, config.trial)
+    plan = Plan(config, slots, request.price, say)
+    plan.tell_once(log.trials)
+    with SlotProcesses(processes, context, slots.count, config.trial, say) as running:
+        why = _run_trials(steering, running, must_stop, lambda: plan.tell_once(log.trials))
     if why is not None:
         return why
     if steering.exhausted:
@@ -141,36 +153,46 @@ def part_name(folds: int) -> str:
     return "testing" if folds == 1 else f"training+testing, cross-validated in {folds} folds"
 
 
+def cluster_capacity() -> Capacity:
+    """The cores and GPUs of all nodes."""
+    resources = ray.cluster_resources()
+    return Capacity(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+
+
 def count_slots(config: SearchConfig) -> int:
-    """How many trials can run at a time on this cluster.
+    """How many trials can run at a time on this cluster, each on one node.
 
     Raises:
         RayUnavailable: not even one.
     """
-    resources = ray.cluster_resources()
-    cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    slots = int(cpus // config.trial.cpus)
-    if config.trial.gpus:
-        slots = min(slots, int(gpus / config.trial.gpus + 1e-9))
+    trial = config.trial
+    nodes = [Capacity(*_of_node(node["Resources"])) for node in ray.nodes() if node["Alive"]]
+    slots = sum(_slots_on(node, trial) for node in nodes)
     if slots < 1:
+        largest = max((node.cores for node in nodes), default=0.0), max((node.gpus for node in nodes), default=0.0)
         raise RayUnavailable(
-            f"one trial asks for {config.trial.cpus} CPUs and {config.trial.gpus:g} GPUs, but the cluster has {cpus:g} "
-            f"CPUs and {gpus:g} GPUs; lower search.trial.cpus or search.trial.gpus, or use a larger cluster"
+            f"one trial asks for {trial.cpus} CPUs and {trial.gpus:g} GPUs, but of {len(nodes)} nodes none has both; "
+            f"the most on one are {largest[0]:g} CPUs and {largest[1]:g} GPUs. Lower search.trial.cpus or "
+            "search.trial.gpus, or use larger nodes"
         )
     return slots if config.concurrency == "auto" else min(slots, config.concurrency)
 
 
+def _of_node(resources: Mapping[str, float]) -> tuple[float, float]:
+    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+
+
+def _slots_on(node: Capacity, trial: TrialConfig) -> int:
+    slots = int(node.cores // trial.cpus)
+    return min(slots, int(node.gpus / trial.gpus + 1e-9)) if trial.gpus else slots
+
+
 def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:
     known = families()
-
-    def rounds(family: str) -> int | None:
-        own = known[family].rounds
-        return None if own is None else request.space.families[family].effort.rounds or own
-
     return Proposer(
         request.space,
         lambda family: known[family].defaults,
-        rounds,
+        lambda family: full_rounds(family, request.space),
         algorithm=config.algorithm,
         aims=request.task.aims,
         seed=config.seed,
@@ -182,7 +204,13 @@ def _make_steering(request: SearchRequest, config: SearchConfig, log: TrialLog) 
     units = max_units(request.split.folds)
     decider = TuneDecider(make_scheduler(config.pruning, mode, units, config.seed), units)
     batch = BATCH if config.deterministic else None
-    rules = SteeringRules(config.trials, request.task.aims, batch, answer_repeats=request.answer_repeats)
+    rules = SteeringRules(
+        config.trials,
+        request.task.aims,
+        batch,
+        answer_repeats=request.answer_repeats,
+        space=space_digest(request.space),
+    )
     return Steering(_make_proposer(request, config), decider, log, rules)
 
 
@@ -203,7 +231,7 @@ def _going_on(log: TrialLog, spent: float, outside: int) -> str:
 
 
 def _run_trials(
-    steering: Steering, slots: Slots, must_stop: Callable[[], str | None], after: Callable[[], None]
+    steering: Steering, slots: SlotProcesses, must_stop: Callable[[], str | None], after: Callable[[], None]
 ) -> str | None:
     """Run trials until nothing is left, and `after` whenever one has reported.
 
@@ -215,12 +243,12 @@ def _run_trials(
         why = must_stop()
         if why is not None:
             return why
-        while slots.has_idle:
-            attempt = held or steering.next()
-            held = attempt if attempt is not None and not slots.can_begin(attempt) else None
-            if attempt is None or held is not None:
-                break
+        attempt = (held or steering.next()) if slots.has_idle else None
+        held = attempt if attempt is not None and not slots.can_begin(attempt) else None
+        if attempt is not None and held is None:
+            steering.begin(attempt)
             slots.begin(attempt)
+            continue
         if steering.is_over:
             return None
         for one in slots.wait(_POLL_SECONDS):
@@ -228,7 +256,7 @@ def _run_trials(
             after()
 
 
-def _take_in(happened: Happened, steering: Steering, slots: Slots) -> None:
+def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses) -> None:
     number = happened.attempt.candidate.number
     match happened:
         case Reached(attempt, report, node):
@@ -238,10 +266,10 @@ def _take_in(happened: Happened, steering: Steering, slots: Slots) -> None:
                 slots.finish(attempt)
         case Broke(attempt, reason, error, memory):
             if memory and not attempt.alone:
-                steering.lost(number, reason, alone=True)
+                steering.lost(number, Loss(reason, alone=True))
             else:
                 steering.failed(number, reason, error)
         case Overdue(_, reason):
             steering.overdue(number, reason)
-        case Lost(_, reason, counts, memory):
-            steering.lost(number, reason, counts=counts, alone=memory)
+        case Gone(_, loss):
+            steering.lost(number, loss)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import ray
 
+from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
@@ -21,6 +22,7 @@ from raysweep.training.process_state import ProcessState, begin_anew
 from raysweep.training.trial_data import PreparedRows
 
 _MAX_ERROR_CHARACTERS: Final = 4_000
+_MAX_REASON_CHARACTERS: Final = 300
 _LEAK_SHARE: Final = 0.05
 _LEAK_BYTES: Final = 512 * 1024**2
 
@@ -59,6 +61,7 @@ class Answer:
 
     Attributes:
         failed: the error with its traceback, or "".
+        reason: what the error says of itself, on one line.
         memory: the candidate asked for more memory than it may have.
         spoiled: what this candidate has changed in its process, or the ones before it have left there, in words; no
             other may run there.
@@ -67,6 +70,7 @@ class Answer:
     report: RungReport | None
     node: str
     failed: str = ""
+    reason: str = ""
     memory: bool = False
     spoiled: tuple[str, ...] = ()
 
@@ -124,8 +128,8 @@ class SlotActor:
             candidate: what to fit.
             allowed: how much memory it may take beyond what the process has, in bytes; None: as much as it likes.
         """
-        begin_anew(candidate.seed)
         self._reports = evaluate(candidate, self._prepared, self._rules)  # lets go of the one before it
+        begin_anew(candidate.seed)
         leaked = self._leak.leaked_bytes(self._prepared.kept)
         self._leaked = (f"its memory ({leaked:,} bytes more)",) if leaked else ()
         limit_growth(allowed)
@@ -134,16 +138,35 @@ class SlotActor:
 
     def go_on(self) -> Answer:
         """Work up to the next rung. A candidate that fails is a result too: its error is told, not raised."""
-        report, failed, memory = None, "", False
+        report, failed, reason, memory = None, "", "", False
         try:
             report = replace(next(self._reports), memory_bytes=self._memory.peak_bytes())
         except BaseException as error:  # noqa: BLE001 - a failed trial is data, whatever its code raises
-            failed = _describe(error)
-            memory = isinstance(error, MemoryError) or "std::bad_alloc" in failed
+            limit_growth(None)  # telling of it takes memory too
+            failed, reason, memory = _describe(error), reason_of(error), is_memory_error(error)
         spoiled = self._state.changed() if self._state is not None else ()
-        return Answer(report, self._node, failed, memory, (*spoiled, *self._leaked))
+        return Answer(report, self._node, failed, reason, memory, (*spoiled, *self._leaked))
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether it was raised for want of memory, in Python or in native code."""
+    return isinstance(error, MemoryError) or "std::bad_alloc" in _text_of(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """`ValueError: what it says`, on one line."""
+    first = next((line.strip() for line in _text_of(error).splitlines() if line.strip()), type(error).__name__)
+    return shorten(first, _MAX_REASON_CHARACTERS)
+
+
+def _text_of(error: BaseException) -> str:
+    return _printable("".join(traceback.format_exception_only(error)))
 
 
 def _describe(error: BaseException) -> str:
-    text = "".join(traceback.format_exception(error))
-    return text[-_MAX_ERROR_CHARACTERS:]
+    return _printable("".join(traceback.format_exception(error)))[-_MAX_ERROR_CHARACTERS:]
+
+
+def _printable(text: str) -> str:
+    """The text with what is no character, such as bytes of a file's name, written out: the journal is UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

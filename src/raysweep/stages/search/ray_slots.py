@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,14 +15,18 @@ from raysweep.config import TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.stages.search.memory_plan import MemoryPlan
 from raysweep.stages.search.ray_processes import Processes, answers, ask, is_alive
-from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotContext
-from raysweep.stages.search.slot_events import Broke, Happened, Lost, Overdue, Reached
+from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotContext, is_memory_error, reason_of
+from raysweep.stages.search.slot_events import Broke, Gone, Happened, Overdue, Reached
 from raysweep.stages.search.steering import Attempt
+from raysweep.stages.search.trial_log import Loss
 
 _MAX_FAILED_STARTS: Final = 3
 _ROOM_SHARE: Final = 0.9
 _DOUBT_SECONDS: Final = 60.0  # Ray notices within half a minute that a node does not answer
 _SAID_TO_WAIT_SECONDS: Final = 30.0
+_NEED_MARGIN: Final = 1.2  # a candidate may take more than its family has so far
+# Which of these it was cannot be seen from outside: the kernel kills for want of memory without a word.
+_CRASH: Final = Loss("its process died (a crash in native code, out of memory, or killed)", alone=True)
 _DEATHS: Final = (
     ray.exceptions.RayActorError,
     ray.exceptions.OutOfMemoryError,
@@ -38,12 +42,14 @@ class _Doubt:
     Attributes:
         sign: of life, pending.
         until: when a node that has not answered counts as gone.
+        died_at: seconds since the epoch.
     """
 
     attempt: Attempt
     node: str
     sign: Any
     until: float
+    died_at: float
 
 
 @dataclass(slots=True)
@@ -53,14 +59,15 @@ class _Slot:
     node: str = ""
     attempt: Attempt | None = None
     deadline: float = float("inf")
-    spoiled: tuple[str, ...] = field(default=())
+    spoiled: tuple[str, ...] = ()
+    failed_starts: int = 0
 
     @property
     def is_idle(self) -> bool:
         return self.pending is None and self.attempt is None
 
 
-class Slots:
+class SlotProcesses:
     """So many processes, each with what a trial gets of the cluster.
 
     Args:
@@ -83,7 +90,7 @@ class Slots:
         self._config = config
         self._say = say
         self._context = ray.put(context)
-        self._failed_starts = 0
+        self._here = str(ray.get_runtime_context().get_node_id())
         self._memory = MemoryPlan()
         self._rooms: dict[str, int | None] = {}
         self._doubts: list[_Doubt] = []
@@ -98,11 +105,6 @@ class Slots:
     ) -> None:
         for slot in self._slots:
             ray.kill(slot.actor)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a trial runs."""
-        return any(slot.attempt is not None for slot in self._slots)
 
     @property
     def has_idle(self) -> bool:
@@ -154,8 +156,11 @@ class Slots:
                 ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
         else:
             ready = []
+            time.sleep(max(0.0, min(seconds, nearest)))
         happened = [self._take(slots[pending]) for pending in slots if pending in set(ready)]
-        happened += [self._overdue(slot) for slot in self._slots if slot.deadline <= time.monotonic()]
+        # One that has just reported is not pending any more: it is held to its time when it goes on.
+        late = [slot for slot in self._slots if slot.pending is not None and slot.deadline <= time.monotonic()]
+        happened += [self._overdue(slot) for slot in late]
         happened += self._resolved()
         self._say_if_waiting()
         return [one for one in happened if one is not None]
@@ -165,12 +170,15 @@ class Slots:
         slot.pending = None
         try:
             answer = ray.get(pending)
-        except (
-            ray.exceptions.RayActorError,
-            ray.exceptions.OutOfMemoryError,
-            ray.exceptions.WorkerCrashedError,
-        ) as error:
+        except _DEATHS as error:
             return self._died(slot, error)
+        except (
+            ray.exceptions.RayTaskError
+        ) as error:  # raised by what surrounds the candidate, such as for want of memory
+            if attempt is None:
+                raise
+            self._replace(slot)
+            return Broke(attempt, reason_of(error.cause), str(error), is_memory_error(error.cause))
         if attempt is None:
             self._started(slot, answer)
             return None
@@ -180,38 +188,34 @@ class Slots:
         slot.node = answer.node
         room = None if answer.room is None else int(answer.room * _ROOM_SHARE)
         self._rooms.setdefault(answer.node, room)
-        self._failed_starts = 0
-        self._waits_since = None
+        slot.failed_starts = 0
 
     def _answered(self, slot: _Slot, attempt: Attempt, answer: Answer) -> Happened:
         slot.spoiled = answer.spoiled
         if answer.report is None:
-            reason = answer.failed.strip().splitlines()[-1]
-            reason = f"out of memory: {reason}" if answer.memory else reason
             self.finish(attempt)
+            reason = f"out of memory: {answer.reason}" if answer.memory else answer.reason
             return Broke(attempt, reason, answer.failed, answer.memory)
         self._memory.learn(attempt.candidate.family, answer.report.memory_bytes)
         return Reached(attempt, answer.report, answer.node)
 
     def _died(self, slot: _Slot, error: Exception) -> Happened | None:
-        attempt, node = slot.attempt, slot.node
-        is_memory = isinstance(error, ray.exceptions.OutOfMemoryError)
-        if attempt is None:
-            self._failed_starts += 1
-            if self._failed_starts >= _MAX_FAILED_STARTS:
-                raise RayUnavailable(
-                    f"a trial's process died {self._failed_starts} times before it could start: {_first_line(error)}; "
-                    "see Ray's logs"
-                ) from error
+        attempt, node, starts = slot.attempt, slot.node, slot.failed_starts + 1
+        if attempt is None and starts >= _MAX_FAILED_STARTS:
+            raise RayUnavailable(
+                f"a trial's process died {starts} times before it could start: {_first_line(error)}; see Ray's logs"
+            ) from error
         self._replace(slot)
         if attempt is None:
+            slot.failed_starts = starts
             return None
-        if is_memory:
-            return Lost(attempt, "its process was killed: the node ran out of memory", counts=True, memory=True)
-        if len(self._rooms) > 1:  # with one node, it is the driver's own, and lives
-            self._doubts.append(_Doubt(attempt, node, ask(node), time.monotonic() + _DOUBT_SECONDS))
+        if isinstance(error, ray.exceptions.OutOfMemoryError):
+            return Gone(attempt, Loss("its process was killed: the node ran out of memory", alone=True))
+        if node != self._here:  # the driver's own lives
+            until = time.monotonic() + _DOUBT_SECONDS
+            self._doubts.append(_Doubt(attempt, node, ask(node), until, time.time()))
             return None
-        return _crashed(attempt)
+        return Gone(attempt, _CRASH)
 
     def _resolved(self) -> list[Happened]:
         """Deaths of which it is known by now whose fault they are."""
@@ -221,10 +225,9 @@ class Slots:
             lives = answers(doubt.sign)
             if lives is None and is_alive(doubt.node) and time.monotonic() < doubt.until:
                 self._doubts.append(doubt)
-            elif lives:
-                found.append(_crashed(doubt.attempt))
-            else:
-                found.append(Lost(doubt.attempt, "its node is gone", counts=False))
+                continue
+            loss = _CRASH if lives else Loss("its node is gone", counts=False)
+            found.append(Gone(doubt.attempt, replace(loss, at=doubt.died_at)))
         return found
 
     def _overdue(self, slot: _Slot) -> Happened | None:
@@ -245,42 +248,44 @@ class Slots:
 
     def _slot_for(self, attempt: Attempt) -> _Slot | None:
         """An idle slot where the attempt may run now."""
-        busy = [slot.attempt for slot in self._slots if slot.attempt is not None]
-        if busy and (attempt.alone or any(other.alone for other in busy)):
-            return None
-        idle = (slot for slot in self._slots if slot.is_idle)
-        return next((slot for slot in idle if self._fits(slot, attempt)), None)
+        return next((slot for slot in self._slots if slot.is_idle and self._fits(slot, attempt)), None)
 
     def _fits(self, slot: _Slot, attempt: Attempt) -> bool:
-        running = [
-            other.attempt.candidate.family
-            for other in self._slots
-            if other.attempt is not None and other.node == slot.node
-        ]
+        """Whether the attempt may run beside what runs on the same node."""
+        beside = [other.attempt for other in self._slots if other.attempt is not None and other.node == slot.node]
+        if beside and (attempt.alone or any(other.alone for other in beside)):
+            return False
+        running = [other.candidate.family for other in beside]
         return self._memory.fits(attempt.candidate.family, running, self._rooms.get(slot.node))
 
     def _allowed(self, slot: _Slot, attempt: Attempt) -> int | None:
-        """How much memory a trial may take: its share of the node, or all of it where nothing runs beside it."""
+        """How much memory a trial may take: its share of the node, or more where its family is known to need more.
+
+        One that runs alone may take all of it.
+        """
         room = self._rooms.get(slot.node)
         if room is None or self._config.gpus:  # a GPU's driver maps more than there is
             return None
         if attempt.alone:
             return room
-        return room // sum(other.node == slot.node for other in self._slots)
+        share = room // sum(other.node in {slot.node, ""} for other in self._slots)  # those that start may come here
+        return min(room, max(share, int(_NEED_MARGIN * self._memory.need(attempt.candidate.family))))
 
     def _slot_of(self, attempt: Attempt) -> _Slot:
         return next(slot for slot in self._slots if slot.attempt is attempt)
 
     def _say_if_waiting(self) -> None:
-        if self._waits_since is not None and time.monotonic() - self._waits_since > _SAID_TO_WAIT_SECONDS:
+        if any(slot.node for slot in self._slots):
+            self._waits_since = None
+            return
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+        elif now - self._waits_since > _SAID_TO_WAIT_SECONDS:
             self._waits_since = None
             self._say(
                 f"still waiting for the cluster to give a trial {self._config.cpus} CPUs and {self._config.gpus:g} GPUs"
             )
-
-
-def _crashed(attempt: Attempt) -> Lost:
-    return Lost(attempt, "its process died (a crash in native code, or killed)", counts=True)
 
 
 def _first_line(error: Exception) -> str:

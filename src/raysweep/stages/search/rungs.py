@@ -20,11 +20,6 @@ def efforts_for(folds: int) -> tuple[float, ...]:
     return tuple((fold + 1) / folds for fold in range(folds))
 
 
-def effort_units(effort: float, folds: int) -> int:
-    """The effort as a whole number that grows by `REDUCTION` from rung to rung; with folds, their number."""
-    return round(effort * max_units(folds))
-
-
 def max_units(folds: int) -> int:
-    """`effort_units` of the full effort."""
+    """The full effort as a whole number, of which each rung is `REDUCTION` times the one before; with folds, theirs."""
     return int(REDUCTION ** (LEVELS - 1)) if folds == 1 else folds

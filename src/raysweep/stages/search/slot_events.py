@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from raysweep.records.trial import RungReport
 from raysweep.stages.search.steering import Attempt
+from raysweep.stages.search.trial_log import Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Broke:
     """A trial has raised an error.
 
     Attributes:
-        reason: its last line.
+        reason: what it says of itself, on one line.
         error: the traceback.
         memory: it asked for more memory than it may have.
     """
@@ -42,17 +43,11 @@ class Overdue:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """A trial has lost its process.
-
-    Attributes:
-        counts: whether that may be its own fault; not when a whole node has gone.
-    """
+class Gone:
+    """A trial has lost its process."""
 
     attempt: Attempt
-    reason: str
-    counts: bool
-    memory: bool = False
+    loss: Loss
 
 
-Happened = Reached | Broke | Overdue | Lost
+Happened = Reached | Broke | Overdue | Gone

@@ -12,13 +12,14 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from raysweep.records.aims import Aims
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
+from raysweep.stages.search.earlier import NEW_DRIVER
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
-from raysweep.stages.search.trial_log import NEW_DRIVER, TrialLog
+from raysweep.stages.search.trial_log import Loss, TrialLog
 
 MAX_ATTEMPTS: Final = 2
 MAX_MOVES: Final = 20
@@ -30,8 +31,8 @@ class Decider(Protocol):
     def begin(self, number: int) -> None:
         """A trial begins."""
 
-    def decide(self, number: int, report: RungReport) -> bool:
-        """Whether it goes on from this rung; it does not from its last one."""
+    def decide(self, number: int, report: RungReport) -> str:
+        """Why it does not go on from this rung, in words; "" where it does."""
 
     def end(self, number: int) -> None:
         """It is over."""
@@ -58,27 +59,35 @@ class SteeringRules:
     Attributes:
         trials: how many candidates may be tried.
         batch: how many are proposed and decided about together; None: each as soon as it can be.
-        answer_repeats: a candidate that ran to its end, or was pruned, is answered with that, not with another trial.
         aims: with the bounds beyond which no trial goes on.
+        answer_repeats: a candidate that was tried, or runs, is answered with what comes of that, not tried again.
+        space: identifies the search space: in another one candidates that were used up may be new again.
     """
 
     trials: int
     aims: Aims
     batch: int | None = None
     answer_repeats: bool = True
+    space: str = ""
 
 
 @dataclass(slots=True)
 class _Tried:
-    """A candidate that was proposed and is not settled yet."""
+    """A candidate that was proposed and is not settled yet.
+
+    Attributes:
+        stops: why it does not go on from its last rung; "" where it does.
+        echoes: the same candidate, proposed again meanwhile.
+    """
 
     candidate: Candidate
     attempts: int = 0
     moves: int = 0
     alone: bool = False
     reports: list[RungReport] = field(default_factory=list)
-    goes_on: bool = True
+    stops: str = ""
     ended: Trial | None = None
+    echoes: list[Candidate] = field(default_factory=list)
 
 
 class Steering:
@@ -100,21 +109,21 @@ class Steering:
         self._done: dict[str, Trial] = {}
         self._proposed = 0
         self._batch = 0
+        self._repeats = 0  # proposed again, one after the other
         self.exhausted = False
         self.outside = 0
 
     def next(self) -> Attempt | None:
-        """What to run now; None where nothing can be run before something that runs has ended, or at all."""
+        """What to run next; None where nothing can be run before something that runs has ended, or at all."""
         if not self._waiting and not (self._rules.batch and self._open):
             self._propose(self._rules.batch or 1)
-        if not self._waiting:
-            return None
-        attempt = self._waiting.popleft()
-        tried = self._open[attempt.candidate.number]
-        tried.attempts = attempt.number
+        return self._waiting.popleft() if self._waiting else None
+
+    def begin(self, attempt: Attempt) -> None:
+        """It runs from now on."""
+        self._open[attempt.candidate.number].attempts = attempt.number
         self._log.start(attempt.candidate, attempt.number)
         self._begin(attempt.candidate.number)
-        return attempt
 
     @property
     def is_over(self) -> bool:
@@ -124,12 +133,14 @@ class Steering:
     def reached(self, number: int, report: RungReport, node: str) -> bool:
         """A trial has reached a rung: whether it goes on."""
         if not self._log.is_new(number, report):  # it is tried again, and went on from this rung
-            return True
-        goes_on = self._decide(number, report)
-        self._log.report(number, report, node, goes_on=goes_on)
-        if not goes_on:
+            if report.is_last:
+                self._conclude(number, report)
+            return not report.is_last
+        stops = self._decide(number, report)
+        self._log.report(number, report, node, goes_on=not stops)
+        if stops:
             self._conclude(number, report)
-        return goes_on
+        return not stops
 
     def failed(self, number: int, reason: str, error: str = "") -> None:
         """A trial has raised an error."""
@@ -140,22 +151,15 @@ class Steering:
         state = TrialState.STOPPED if self._open[number].reports else TrialState.FAILED
         self._end(number, state, reason)
 
-    def lost(self, number: int, reason: str, *, counts: bool = True, alone: bool = False) -> None:
-        """A trial has lost its process: it is tried again, but not for ever.
-
-        Args:
-            number: of the candidate.
-            reason: what became of the process, in words.
-            counts: whether that may be the candidate's own fault.
-            alone: try it again with nothing else beside it.
-        """
+    def lost(self, number: int, loss: Loss) -> None:
+        """A trial has lost its process: it is tried again, but not for ever."""
         tried = self._open[number]
-        tried.moves += 0 if counts else 1
+        tried.moves += 0 if loss.counts else 1
         if tried.attempts - tried.moves >= MAX_ATTEMPTS or tried.moves > MAX_MOVES:
-            self._end(number, TrialState.FAILED, f"{reason} ({tried.attempts} attempts)")
+            self._end(number, TrialState.FAILED, f"{loss.reason} ({tried.attempts} attempts)")
             return
-        tried.alone = tried.alone or alone
-        self._log.lost(number, tried.attempts, reason, counts=counts, alone=tried.alone)
+        tried.alone = tried.alone or loss.alone
+        self._log.lost(number, tried.attempts, replace(loss, alone=tried.alone))
         self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
 
     def stop(self, reason: str) -> None:
@@ -176,16 +180,21 @@ class Steering:
             "lost": self._replay_lost,
             "ended": self._replay_ended,
         }
-        last = 0.0
+        last, space = 0.0, self._rules.space
         for record in records:
             event = str(record.get("event"))
             if event in NEW_DRIVER:
                 self._cut_off(last)
+            if event == "search":
+                self._log.take_up_driver(record)
+                space = str(record.get("space", space))
             if event in known:
                 with self._log.replaying(float(record["at"])):
                     known[event](record)
             last = float(record.get("at", last))
         self._cut_off(last)
+        if space != self._rules.space:
+            self._repeats, self.exhausted = 0, False
         self.outside = sum(not self._proposer.fits(trial.candidate) for trial in self._log.trials)
         for number in sorted(self._open):
             if number in self._open:  # it is not where the one before was the last of its batch
@@ -198,7 +207,7 @@ class Steering:
         tried = self._open[number]
         if tried.ended is not None:
             return
-        if tried.reports and not tried.goes_on:
+        if tried.stops:
             self._conclude(number, tried.reports[-1])
             return
         if not self._proposer.fits(tried.candidate):
@@ -213,26 +222,43 @@ class Steering:
             self._open[number].moves += 1
 
     def _propose(self, count: int) -> None:
-        repeats = 0
         while len(self._waiting) < count and self._proposed < self._rules.trials and not self.exhausted:
             candidate = self._proposer.propose()
             if candidate is None:
                 self.exhausted = True
                 return
-            known = self._done.get(candidate.digest) if self._rules.answer_repeats else None
+            known = self._tried_before(candidate) if self._rules.answer_repeats else None
             if known is None:
                 self._log.propose(candidate, self._batch)
                 self._add(candidate)
                 self._waiting.append(Attempt(candidate))
-                continue
-            self._log.answer(candidate, known.candidate.number)
-            self._proposer.tell(candidate, known.state, known.rungs)
-            repeats += 1
-            self.exhausted = repeats >= MAX_REPEATS
+            else:
+                self._log.answer(candidate, known)
+                self._answer(candidate, known)
 
     def _add(self, candidate: Candidate) -> None:
         self._open[candidate.number] = _Tried(candidate)
         self._proposed += 1
+        self._repeats = 0
+
+    def _tried_before(self, candidate: Candidate) -> int | None:
+        """The number under which the same candidate has ended, or is on its way."""
+        known = self._done.get(candidate.digest)
+        if known is not None:
+            return known.candidate.number
+        running = (number for number, tried in self._open.items() if tried.candidate.digest == candidate.digest)
+        return next(running, None)
+
+    def _answer(self, candidate: Candidate, by: int) -> None:
+        """Tell the proposer of a candidate what is known of the same one; where that still runs, when it has ended."""
+        self._repeats += 1
+        self.exhausted = self._repeats >= MAX_REPEATS
+        tried = self._open.get(by)
+        if tried is not None:
+            tried.echoes.append(candidate)
+            return
+        known = self._log.trial(by)
+        self._proposer.tell(candidate, known.state, known.rungs)
 
     def _begin(self, number: int) -> None:
         if self._rules.batch is None:
@@ -241,28 +267,31 @@ class Steering:
             self._apart[number] = copy.deepcopy(self._decider)
             self._apart[number].begin(number)
 
-    def _decide(self, number: int, report: RungReport) -> bool:
+    def _decide(self, number: int, report: RungReport) -> str:
         tried = self._open[number]
         tried.reports.append(report)
-        tried.goes_on = self._ask(self._apart.get(number, self._decider), number, report)
-        return tried.goes_on
+        tried.stops = self._ask(self._apart.get(number, self._decider), number, report)
+        return tried.stops
 
-    def _ask(self, decider: Decider, number: int, report: RungReport) -> bool:
-        """Whether the trial goes on. One that costs too much is no measure for others: the decider is not told."""
-        return not self._rules.aims.outgrown(report) and decider.decide(number, report)
+    def _ask(self, decider: Decider, number: int, report: RungReport) -> str:
+        """Why the trial does not go on. One that costs too much is no measure for others: the decider is not told."""
+        aims = self._rules.aims
+        outgrown = aims.outgrown(report)
+        if outgrown:
+            return (
+                f"breaks search.constraints: {', '.join(aims.bound_text(one, report.metrics[one]) for one in outgrown)}"
+            )
+        return decider.decide(number, report)
 
     def _conclude(self, number: int, report: RungReport) -> None:
         """End a trial that does not go on from this rung."""
+        if not report.is_last:
+            self._end(number, TrialState.PRUNED, f"stopped at rung {report.rung}: {self._open[number].stops}")
+            return
         aims = self._rules.aims
-        broken = aims.broken(report.metrics) if report.is_last else aims.outgrown(report)
-        bounds = ", ".join(aims.bound_text(name, report.metrics[name]) for name in broken)
-        said = f"; breaks search.constraints: {bounds}" if broken else ""
-        if report.is_last:
-            self._end(number, TrialState.COMPLETE, f"ran to its end{said}")
-        elif broken:
-            self._end(number, TrialState.PRUNED, f"stopped at rung {report.rung}{said}")
-        else:
-            self._end(number, TrialState.PRUNED, f"stopped by the scheduler at rung {report.rung}")
+        broken = ", ".join(aims.bound_text(name, report.metrics[name]) for name in aims.broken(report.metrics))
+        said = f"; breaks search.constraints: {broken}" if broken else ""
+        self._end(number, TrialState.COMPLETE, f"ran to its end{said}")
 
     def _end(self, number: int, state: TrialState, reason: str, error: str = "") -> None:
         tried = self._open[number]
@@ -278,8 +307,9 @@ class Steering:
         tried = self._open.pop(number)
         if tried.ended is None:
             return
-        self._proposer.tell(tried.candidate, tried.ended.state, tried.ended.rungs)
-        if tried.ended.state in {TrialState.COMPLETE, TrialState.PRUNED}:
+        for candidate in (tried.candidate, *tried.echoes):
+            self._proposer.tell(candidate, tried.ended.state, tried.ended.rungs)
+        if tried.ended.state is not TrialState.STOPPED:
             self._done[tried.candidate.digest] = tried.ended
 
     def _settle_batch(self) -> None:
@@ -301,9 +331,8 @@ class Steering:
 
     def _replay_answered(self, record: Mapping[str, Any]) -> None:
         candidate = Candidate(**record["candidate"])
-        known = self._log.trial(int(record["by"]))
         self._proposer.readopt(candidate)
-        self._proposer.tell(candidate, known.state, known.rungs)
+        self._answer(candidate, int(record["by"]))
 
     def _replay_started(self, record: Mapping[str, Any]) -> None:
         number = int(record["candidate"])
@@ -314,16 +343,17 @@ class Steering:
 
     def _replay_rung(self, record: Mapping[str, Any]) -> None:
         number, report = int(record["candidate"]), RungReport(**record["report"])
-        self._decide(number, report)
-        self._open[number].goes_on = bool(record["goes_on"])
-        self._log.report(number, report, str(record["node"]), goes_on=self._open[number].goes_on)
+        stops, tried = self._decide(number, report), self._open[number]
+        tried.stops = "" if record["goes_on"] else stops or "stopped"
+        self._log.report(number, report, str(record["node"]), goes_on=not tried.stops)
 
     def _replay_lost(self, record: Mapping[str, Any]) -> None:
-        number, counts = int(record["candidate"]), bool(record["counts"])
+        number = int(record["candidate"])
+        loss = Loss(str(record["reason"]), counts=bool(record["counts"]), alone=bool(record.get("alone")))
         tried = self._open[number]
-        tried.moves += 0 if counts else 1
-        tried.alone = bool(record.get("alone"))
-        self._log.lost(number, int(record["attempt"]), str(record["reason"]), counts=counts, alone=tried.alone)
+        tried.moves += 0 if loss.counts else 1
+        tried.alone = loss.alone
+        self._log.lost(number, int(record["attempt"]), loss)
 
     def _replay_ended(self, record: Mapping[str, Any]) -> None:
         self._end(int(record["candidate"]), TrialState(record["state"]), str(record["reason"]), str(record["error"]))

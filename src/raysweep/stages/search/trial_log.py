@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from raysweep.config import StopConfig
 from raysweep.events import Event, Listener, RungReached, TrialEnded, TrialStarted
-from raysweep.records.aims import Aims, Standing
-from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
-
-# What the first records of a driver are: the journal's own, and that of the search; the driver before has died by then.
-NEW_DRIVER: Final = frozenset({"resumed", "search"})
+from raysweep.records.aims import Aims, Standing, standings_of
+from raysweep.records.trial import Candidate, RungReport, SlotSize, Trial, TrialState
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -25,46 +22,44 @@ class Limits:
 
     Attributes:
         trials: how many candidates may be tried.
-        started: when the search began, seconds since the epoch; earlier by what it had spent before it was resumed.
-        cost_per_second: of all slots.
+        began: when this driver began to search, seconds since the epoch.
+        spent_seconds: what drivers before it have searched.
+        spent_cost: what that has cost.
+        cost_per_second: of all slots of this one.
     """
 
     trials: int
     stop: StopConfig
-    started: float
+    began: float
+    spent_seconds: float = 0.0
+    spent_cost: float = 0.0
     cost_per_second: float = 0.0
 
     @property
     def deadline(self) -> float:
         """When time is up, seconds since the epoch; infinity for no limit."""
-        return self.started + self.stop.seconds if self.stop.seconds is not None else float("inf")
+        return float("inf") if self.stop.seconds is None else self.began - self.spent_seconds + self.stop.seconds
 
-    @property
-    def document(self) -> dict[str, Any]:
-        """The limits as JSON values."""
-        return {"trials": self.trials, **self.stop.model_dump(mode="json")}
-
-
-def seconds_spent(records: Iterable[Mapping[str, Any]]) -> float:
-    """How long the search has run already, by its journal: from each beginning to what that driver wrote last."""
-    spent, began, last = 0.0, None, 0.0
-    for record in records:
-        if record.get("event") in NEW_DRIVER:
-            spent += 0.0 if began is None else last - began
-            began = float(record["at"]) if record["event"] == "search" else None
-            last = began or last
-        elif began is not None and "at" in record:
-            last = float(record["at"])
-    return spent + (0.0 if began is None else last - began)
+    def cost(self, now: float) -> float:
+        """What the search has cost until now."""
+        return self.spent_cost + (now - self.began) * self.cost_per_second
 
 
-def why_over(records: Iterable[Mapping[str, Any]], limits: Limits) -> str | None:
-    """Why the search that these records tell of is over with these limits; None where it is not, or has others."""
-    last: Mapping[str, Any] = {}
-    for record in records:
-        if record.get("event") in {"search", "searched"}:
-            last = record
-    return str(last["stopped_by"]) if last.get("limits") == limits.document else None
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A trial has lost its process.
+
+    Attributes:
+        reason: what became of the process, in words.
+        counts: it may have been the candidate's own fault.
+        alone: nothing else may run beside it when it is tried again.
+        at: when the process was seen to be gone, seconds since the epoch; None: now.
+    """
+
+    reason: str
+    counts: bool = True
+    alone: bool = False
+    at: float | None = None
 
 
 class TrialLog:
@@ -77,6 +72,7 @@ class TrialLog:
         self._listener = tell
         self._journal = record
         self._replayed_at: float | None = None
+        self._slot = SlotSize()
         self._began: dict[int, float] = {}
         self._trials: dict[int, Trial] = {}
         self._front: list[Standing] = []  # what no later trial has matched; with the metric alone, the best one
@@ -101,16 +97,21 @@ class TrialLog:
         finally:
             self._replayed_at = None
 
-    def begin(self, said: Mapping[str, Any]) -> None:
-        """The search begins, or goes on."""
+    def begin(self, slot: SlotSize, said: Mapping[str, Any]) -> None:
+        """The search begins, or goes on, with slots of that size."""
+        self._slot = slot
         aims = self._aims
         objectives, constraints = [one.name for one in aims.objectives], dict(aims.constraints)
         asked: dict[str, Any] = {"metric": aims.metric.name, "objectives": objectives, "constraints": constraints}
-        self._record("search", None, part=self._part, **asked, **said)
+        self._record("search", self._limits.began, part=self._part, slot=asdict(slot), **asked, **said)
 
-    def finish(self, stopped_by: str) -> None:
-        """The search is over, by limits that would stop it again at once."""
-        self._record("searched", stopped_by=stopped_by, limits=self._limits.document)
+    def take_up_driver(self, record: Mapping[str, Any]) -> None:
+        """Another driver had begun to search: what follows was tried in slots of its size."""
+        self._slot = SlotSize(**record["slot"])
+
+    def finish(self, stopped_by: str, said: Mapping[str, Any]) -> None:
+        """The search is over."""
+        self._record("searched", stopped_by=stopped_by, **said)
 
     def propose(self, candidate: Candidate, batch: int) -> None:
         """A candidate was proposed."""
@@ -124,7 +125,7 @@ class TrialLog:
         """A candidate is tried, or tried again: it keeps the rungs that it has reached."""
         at = self._now()
         before = self._trials.get(candidate.number, Trial(candidate, TrialState.RUNNING, started=at))
-        trial = replace(before, attempts=attempt)
+        trial = replace(before, attempts=attempt, slot=self._slot)
         self._trials[candidate.number] = trial
         self._began[candidate.number] = at
         self._record("started", at, candidate=candidate.number, attempt=attempt)
@@ -139,19 +140,12 @@ class TrialLog:
         self._note_gain(trial)
         self._tell(RungReached(trial, report))
 
-    def lost(self, number: int, attempt: int, reason: str, *, counts: bool, alone: bool = False) -> None:
-        """A trial has lost its process and will be tried again.
-
-        Args:
-            number: of the candidate.
-            attempt: the one that was lost.
-            reason: what became of the process, in words.
-            counts: it may have been its own fault.
-            alone: nothing else may run beside the next attempt.
-        """
-        at = self._now()
+    def lost(self, number: int, attempt: int, loss: Loss) -> None:
+        """A trial has lost its process in this attempt, and will be tried again."""
+        at = self._now() if loss.at is None else loss.at
         self._trials[number] = self._held(number, at)
-        self._record("lost", at, candidate=number, attempt=attempt, reason=reason, counts=counts, alone=alone)
+        said = {"reason": loss.reason, "counts": loss.counts, "alone": loss.alone}
+        self._record("lost", at, candidate=number, attempt=attempt, **said)
 
     def cut_off(self, at: float) -> tuple[int, ...]:
         """The driver has died, last heard of then: what ran has held its slot until then; gives the candidates."""
@@ -166,7 +160,9 @@ class TrialLog:
         trial = replace(self._held(number, at), state=state, reason=reason, error=error)
         self._trials[number] = trial
         self._ended += 1
-        if self._front and self._front[-1].number == number:
+        if state is TrialState.FAILED:
+            self._forget_gain(number)
+        elif self._front and self._front[-1].number == number:
             self._gained_at = self._ended
         self._record("ended", at, candidate=number, state=state, reason=reason, error=error)
         self._tell(TrialEnded(trial))
@@ -185,7 +181,7 @@ class TrialLog:
         stop = self._limits.stop
         if now >= self._limits.deadline:
             return f"search.stop.seconds: {stop.seconds:g} s are over"
-        if stop.cost is not None and (now - self._limits.started) * self._limits.cost_per_second >= stop.cost:
+        if stop.cost is not None and self._limits.cost(now) >= stop.cost:
             return f"search.stop.cost: {stop.cost:g} is spent"
         metric = self._aims.metric
         scores = [one.score for one in self._front] if stop.score is not None else []
@@ -199,7 +195,13 @@ class TrialLog:
     def _held(self, number: int, until: float) -> Trial:
         """The trial with the time for which this attempt has held its slot."""
         trial = self._trials[number]
-        return replace(trial, slot_seconds=trial.slot_seconds + until - self._began.pop(number, until))
+        seconds = max(0.0, until - self._began.pop(number, until))
+        return replace(
+            trial,
+            slot_seconds=trial.slot_seconds + seconds,
+            core_seconds=trial.core_seconds + seconds * trial.slot.cpus,
+            gpu_seconds=trial.gpu_seconds + seconds * trial.slot.gpus,
+        )
 
     def _now(self) -> float:
         return time.time() if self._replayed_at is None else self._replayed_at
@@ -220,3 +222,12 @@ class TrialLog:
         others = (other for other in self._front if other.number != standing.number)
         self._front = [*(other for other in others if self._aims.advances(other, [standing])), standing]
         self._gained_at = self._ended
+
+    def _forget_gain(self, number: int) -> None:
+        """What a trial has shown that failed in the end is no gain: the others stand as if it had not been."""
+        if all(one.number != number for one in self._front):
+            return
+        known = standings_of(self._trials.values())
+        best = self._aims.front(known)
+        self._front = [one for one in known if one.number in best]
+        self._gained_at = self._ended  # when the others gained is not known any more: patience begins anew
