@@ -135,20 +135,28 @@ def test_the_plan_is_told_by_trials_that_ran_to_their_end():
     config = SearchConfig(trials=100)
     slots, price, told = Slots(4, SlotSize()), PriceConfig(cpu=0.9), []
     plan = Plan(config, slots, price, told.append)
-    plan.tell_once([tried(0, 1.0, TrialState.PRUNED)])
-    assert told == []
+    plan.tell([trial(0, None, state=TrialState.RUNNING)], 60.0)
+    plan.tell([trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 2.0)
+    assert told == [], "too early"
     for _ in range(2):
-        plan.tell_once([tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)])
+        plan.tell([trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 9.0)
     (said,) = told
-    assert "about 4 s" in said
-    assert "100 of them at most 100 s" in said
-    assert "about 0.10 by cluster.price_per_hour" in said
+    assert said.startswith("plan: a trial at full effort takes about 10 s, 100 of them 4 min, 0.0 GiB of memory each")
+    assert said.endswith("at most so far, about 0.25 by cluster.price_per_hour (1 tried)")
+    for _ in range(2):
+        plan.tell([tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)], 10.0)
+    said = told[1]
+    assert len(told) == 2
+    assert "about 4 s, 100 of them 100 s" in said
+    assert "about 0.10 by cluster.price_per_hour (2 tried)" in said
     short = Plan(SearchConfig(trials=100, stop=StopConfig(seconds=20)), slots, None, told.append)
-    assert "20 or more of 100 fit into 20 s" in short.sentence([tried(0, 4.0)])
+    assert "20 or more of 100 fit into 20 s" in short.sentence(4.0, [tried(0, 4.0)])
     cheap = Plan(SearchConfig(trials=100, stop=StopConfig(cost=0.05)), slots, price, told.append)
-    said = cheap.sentence([tried(0, 4.0)])
+    said = cheap.sentence(4.0, [tried(0, 4.0)])
     assert "50 or more of 100 fit into 50 s" in said
     assert "about 0.05 by" in said
+    short.tell([tried(0, 4.0)], 0.0)
+    assert len(told) == 3, "a search that goes on knows at once"
 
 
 def test_a_failed_trial_is_no_gain():

@@ -11,19 +11,20 @@ from raysweep.records.trial import Trial, TrialState
 from raysweep.stages.search.earlier import Slots
 
 _GIB: Final = 1024**3
+_SOON_SECONDS: Final = 5.0
 
 
 class Plan:
-    """Tells what is to be expected, once the first trials have run to their end.
+    """Tells what is to be expected: when a trial has run to its end, or before that, where it takes long, by its rungs.
 
-    The first ones are the families' defaults with full effort, which have to be tried anyway: no time goes into probes
-    that do not count. What a scheduler stops takes less.
+    The first trials are the families' defaults, which have to be tried anyway: no time goes into probes that do not
+    count. What a scheduler stops takes less than a whole trial.
 
     Args:
         config: the limits.
         slots: how many trials run at a time.
         price: of cores and GPUs, where it is known.
-        say: gets the sentence.
+        say: gets a sentence.
     """
 
     def __init__(
@@ -33,34 +34,39 @@ class Plan:
         self._slots = slots
         self._per_second = None if price is None else slots.cost_per_second(price)
         self._say = say
-        self._is_told = False
+        self._is_estimated = False
+        self._is_measured = False
 
-    def tell_once(self, trials: Sequence[Trial]) -> None:
-        """Say what these trials tell, unless it was said before, or none of them has run to its end."""
-        if self._is_told:
-            return
-        sentence = self.sentence(trials)
-        if sentence is not None:
-            self._is_told = True
-            self._say(sentence)
+    def tell(self, trials: Sequence[Trial], gone_seconds: float) -> None:
+        """Say what these trials tell, unless that was said before.
 
-    def sentence(self, trials: Sequence[Trial]) -> str | None:
-        """What is to be expected of the whole search; None before a trial has run to its end."""
+        Args:
+            trials: all so far.
+            gone_seconds: since the search began.
+        """
         whole = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-        if not whole:
-            return None
+        begun = [trial for trial in trials if trial.rungs]
+        if whole and not self._is_measured:
+            self._is_measured = self._is_estimated = True
+            self._say(self.sentence(sum(trial.slot_seconds for trial in whole) / len(whole), whole))
+        elif begun and gone_seconds > _SOON_SECONDS and not self._is_estimated:
+            self._is_estimated = True
+            shares = [trial.rungs[-1].seconds / trial.rungs[-1].effort for trial in begun]
+            self._say(self.sentence(sum(shares) / len(shares), begun))
+
+    def sentence(self, each: float, trials: Sequence[Trial]) -> str:
+        """What is to be expected of the whole search, where these trials take so many seconds each at full effort."""
         count = self._config.trials
-        each = sum(trial.slot_seconds for trial in whole) / len(whole)
         needed, limit = count * each / self._slots.count, self._seconds
-        said = [f"a trial takes about {_duration(each)}", f"{count:,} of them at most {_duration(needed)}"]
+        said = [f"a trial at full effort takes about {_duration(each)}", f"{count:,} of them {_duration(needed)}"]
         if limit < needed:
             fit = math.floor(limit * self._slots.count / each)
             said[1] = f"{fit:,} or more of {count:,} fit into {_duration(limit)}"
-        most = max(trial.rungs[-1].memory_bytes for trial in whole)
+        most = max(trial.rungs[-1].memory_bytes for trial in trials)
         said.append(f"{most / _GIB:.1f} GiB of memory each at most so far")
         if self._per_second is not None:
             said.append(f"about {min(needed, limit) * self._per_second:.2f} by cluster.price_per_hour")
-        return f"plan: {', '.join(said)} ({len(whole)} tried)"
+        return f"plan: {', '.join(said)} ({len(trials)} tried)"
 
     @property
     def _seconds(self) -> float:

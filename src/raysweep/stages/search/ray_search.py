@@ -137,10 +137,10 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
 
     context = SlotContext(request.task, request.split.search_data, config.seed, _rules(request, config))
     processes = request.processes or Processes(request.space.families, config.trial)
-    plan = Plan(config, slots, request.price, say)
-    plan.tell_once(log.trials)
+    plan, began = Plan(config, slots, request.price, say), time.monotonic()
+    plan.tell(log.trials, 0.0)
     with SlotProcesses(processes, context, slots.count, config.trial, say) as running:
-        why = _run_trials(steering, running, must_stop, lambda: plan.tell_once(log.trials))
+        why = _run_trials(steering, running, must_stop, lambda: plan.tell(log.trials, time.monotonic() - began))
     if why is not None:
         return why
     if steering.exhausted:
