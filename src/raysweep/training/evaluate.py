@@ -128,7 +128,7 @@ def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
         learner.grow(encoded.fit, 1.0, encoded.scored)
         grown.append((learner, encoded.scored))
         if learner.curve:
-            rounds = agreed_rounds([one.curve for one, _ in grown])
+            rounds = agreed_rounds([one.curve for one, _ in grown], learner.look_every)
             for one, _ in grown:
                 one.rounds = rounds
             seen = [_scores(one, prepared, rows) for one, rows in grown]

@@ -61,12 +61,15 @@ class Learner(Protocol):
     Attributes:
         rounds: how many rounds `predict` uses; None for a family that does not grow in rounds. `grow` sets it to the
             best number on the watched rows so far, or to all where nothing is watched or more rounds never harm.
-        curve: the score on the watched rows after 1, 2, ... rounds, more is better; empty where rounds are not chosen.
+        curve: the score on the watched rows after `look_every`, twice as many, ... rounds, more is better; empty where
+            rounds are not chosen.
+        look_every: rounds from one score of `curve` to the next.
         finished: more effort would not help.
     """
 
     rounds: int | None
     curve: Sequence[float]
+    look_every: int
     finished: bool
 
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None: ...

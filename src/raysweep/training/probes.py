@@ -106,6 +106,12 @@ def predict(task: LearningTask, fitting: RowBlock, asked: RowBlock, candidate: C
     return learner.predict(Matrix(preprocessor.transform(asked.features), asked.y, None, preprocessor.categorical, {}))
 
 
+def probe_value(task: LearningTask, y: Floats, predicted: Floats) -> float:
+    """The score of predictions; NaN where it is not defined."""
+    name, y, (predicted,) = _scored(task, y, predicted)
+    return score(name, y, predicted)
+
+
 def probe_score(task: LearningTask, y: Floats, predicted: Floats) -> ProbeScore:
     """The score of predictions and its interval; NaN where it is not defined."""
     name, y, (predicted,) = _scored(task, y, predicted)

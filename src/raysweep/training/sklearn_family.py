@@ -23,12 +23,12 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
-from raysweep.training.rounds import best_rounds, has_stalled
+from raysweep.training.rounds import PATIENCE_ROUNDS, best_rounds, has_stalled
 from raysweep.training.trusted import load_trusted, write_skops
 
 MODEL_FILE: Final = "estimator.skops"
 MIN_ROWS: Final = 500
-CHUNK_ROUNDS: Final = 25
+CHUNK_ROUNDS: Final = PATIENCE_ROUNDS  # each chunk bins the rows anew, and fewer rounds cannot stall
 CHUNK_GROWTH: Final = 1.6
 SMALLEST: Final = float(np.finfo(np.float64).eps)
 
@@ -55,6 +55,7 @@ class SklearnLearner:
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None:
         self.rounds: int | None = 0 if self.growing else None
         self.curve: list[float] = []
+        self.look_every = 1
         self.finished = False
         self._grown = 0
         self._setting = setting

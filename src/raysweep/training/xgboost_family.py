@@ -12,7 +12,7 @@ import xgboost as xgb
 from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
-from raysweep.training.rounds import best_rounds, has_stalled
+from raysweep.training.rounds import best_rounds, has_stalled, look_every
 
 MODEL_FILE: Final = "model.ubj"
 
@@ -49,6 +49,7 @@ class XGBoostLearner:
         self._booster: xgb.Booster | None = None
         self._grown = 0
         self.curve: list[float] = []
+        self.look_every = look_every(setting.rounds)
         self._native = params.get("encoding") == "native"
         self._max_bin = int(params.get("max_bin") or 256)
         own = {name: value for name, value in params.items() if name not in {"encoding", "max_cat_to_onehot"}}
@@ -77,7 +78,7 @@ class XGBoostLearner:
             self._grown += 1
             if test is None:
                 self.rounds = self._grown
-            else:
+            elif self._grown % self.look_every == 0:
                 self._watch(test)
         if self._grown >= self._setting.rounds:
             self.finished = True
@@ -126,8 +127,8 @@ class XGBoostLearner:
         text = str(self._booster.eval_set([(test, "testing")], self._grown - 1))
         value = float(text.rsplit(":", 1)[1])
         self.curve.append(value if self._params["eval_metric"] in _GROWING_METRICS else -value)
-        self.rounds = best_rounds(self.curve)
-        self.finished = has_stalled(self.curve)
+        self.rounds = best_rounds(self.curve, self.look_every)
+        self.finished = has_stalled(self.curve, self.look_every)
 
     def _prepare(self, matrix: Matrix, reference: xgb.DMatrix | None = None) -> xgb.DMatrix:
         """The binned form of a matrix, kept beside it: building it costs as much as several rounds."""

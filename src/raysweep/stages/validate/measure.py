@@ -26,6 +26,7 @@ from raysweep.training.probes import (
     predict,
     probe_gain,
     probe_score,
+    probe_value,
     stretches,
     trees,
 )
@@ -215,8 +216,8 @@ def _flattery(rows: ProbeRows, column: str, scored: Integers, flattered: Any, ho
     y = rows.block.y[scored]
     return Flattery(
         column=column,
-        random=probe_score(rows.task, y, flattered).value,
-        honest=probe_score(rows.task, y, honest).value,
+        random=probe_value(rows.task, y, flattered),
+        honest=probe_value(rows.task, y, honest),
         gain=probe_gain(rows.task, y, flattered, honest),
     )
 
