@@ -16,6 +16,7 @@ MAY_CHANGE: Final = (
     *("search.trials", "search.stop", "search.space", "search.concurrency", "search.trial"),
     *("cluster", "confirm", "export.top"),
 )
+PUBLISHING: Final = "publishing"
 WHERE_IT_LIES: Final = ("export.to", "export.s3")
 _MAX_SHOWN: Final = 5
 _WHY_NOT: Final = {
@@ -53,6 +54,11 @@ class History:
     def lineage(self) -> tuple[str, ...]:
         """The published runs that this one goes on from, oldest first, each as `<run id>@sha256:<of its manifest>`."""
         return tuple(str(record["of"]) for record in self._newest("lineage"))  # the newest stands first of all
+
+    @property
+    def announced(self) -> frozenset[str]:
+        """The files that its drivers were about to put beside the journal."""
+        return frozenset(str(key) for record in self._newest(PUBLISHING) for key in record["files"])
 
     def config(self) -> SweepConfig | None:
         """What was asked, with the defaults of this version for what it could not know."""
@@ -92,6 +98,11 @@ def split_record(split: Split, profile: Profile, task: LearningTask) -> dict[str
 def lineage_record(run_id: str, manifest_sha256: str) -> dict[str, Any]:
     """The journal's record of the published run whose records follow."""
     return {"event": "lineage", "of": f"{run_id}@sha256:{manifest_sha256}"}
+
+
+def publishing_record(files: Iterable[str]) -> dict[str, Any]:
+    """The journal's record of the files that are about to be put beside it."""
+    return {"event": PUBLISHING, "files": list(files)}
 
 
 def check_same_request(before: SweepConfig, now: SweepConfig, run_id: str) -> None:

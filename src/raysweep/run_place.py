@@ -14,6 +14,7 @@ from raysweep.config import S3Config, SweepConfig, load_config
 from raysweep.errors import NotFound, RaysweepError, RequestInvalid, RunTakenOver, StorageFailed
 from raysweep.events import Listener, Said
 from raysweep.history import (
+    PUBLISHING,
     History,
     check_changes,
     check_same_request,
@@ -150,8 +151,8 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
     """
     store, epochs = place.store, place.history.epochs
     if place.lineage:
-        records = ({"event": "lineage", "of": place.lineage}, *place.history.records)
-        put_history(store, this_driver(place.run_id, 1), records)
+        records = (record for record in place.history.records if record.get("event") != PUBLISHING)
+        put_history(store, this_driver(place.run_id, 1), ({"event": "lineage", "of": place.lineage}, *records))
         epochs = 1
 
     def say(sentence: str) -> None:

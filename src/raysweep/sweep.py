@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
 from raysweep.events import DataChecked, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
-from raysweep.history import History, check_same_rows, check_same_split, split_record
+from raysweep.history import History, check_same_rows, check_same_split, publishing_record, split_record
 from raysweep.records.aims import Aims, ranked
 from raysweep.records.manifest import Outcome
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
@@ -29,6 +30,7 @@ from raysweep.stages.confirm.ray_confirm import Confirmed, confirm_winner
 from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
+from raysweep.stages.export.publish import Claim
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
@@ -85,10 +87,17 @@ class Out:
     capacity: Capacity
     started: float
 
-    def check_ours(self) -> None:
-        """Return if this driver may publish: the whole journal is put, and nobody has taken the run over."""
-        self.journal.flush()
-        self.journal.check_ours()
+    def claim(self, leftovers: Collection[str]) -> Claim:
+        """By which this driver publishes: the whole journal is put, and nobody has taken the run over."""
+
+        def check_ours() -> None:
+            self.journal.flush()
+            self.journal.check_ours()
+
+        def announce(files: Collection[str]) -> None:
+            self.journal.append(publishing_record(files))
+
+        return Claim(check_ours, announce, leftovers)
 
 
 def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Sweep:
@@ -226,7 +235,7 @@ def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     with stage_told(request.tell, Stage.EXPORT) as done:
         sweep = replace(sweep, usage=_used(sweep, out, request.config.cluster.price_per_hour))
         contents = _contents(request.config, sweep, out.space)
-        url = export_bundle(contents, out.folder.outgoing, out.store, out.check_ours)
+        url = export_bundle(contents, out.folder.outgoing, out.store, out.claim(sweep.history.announced))
         out.folder.remove()
         done(url)
     return replace(sweep, bundle_url=url)

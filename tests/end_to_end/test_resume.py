@@ -17,8 +17,9 @@ from raysweep.config import S3Config
 from raysweep.errors import DataUnsuitable, RunTakenOver, StorageFailed
 from raysweep.events import Event, Stage, StageStarted, TrialEnded
 from raysweep.storage.epochs import this_driver
+from raysweep.storage.local import LocalStore
 from raysweep.storage.open_store import open_store
-from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
+from raysweep.storage.run_journal import begin_epoch, read_run_journal
 from raysweep.storage.store import Store
 from sweep_builders import RANDOM_ONE_SLOT, bundle_files, quick_space, sweep_keys
 
@@ -199,25 +200,23 @@ def test_a_driver_that_is_overtaken_in_its_final_check_publishes_nothing(tmp_pat
 def test_a_bundle_that_cannot_be_put_is_kept_and_the_run_goes_on(
     tmp_path: Path, frame: pd.DataFrame, whole: raysweep.SweepResult
 ):
-    flush, stages = RunJournal.flush, []
+    put_if_absent = LocalStore.put_if_absent
 
-    def refuse(journal: RunJournal) -> None:
-        if Stage.EXPORT in stages:
+    def refuse(store: LocalStore, key: str, source: bytes | Path, *, writer: str | None = None) -> bool:
+        if key == "manifest.json":
             raise StorageFailed("the bucket is away")
-        flush(journal)
-
-    def follow(event: Event) -> None:
-        if isinstance(event, StageStarted):
-            stages.append(event.stage)
+        return put_if_absent(store, key, source, writer=writer)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RunJournal, "flush", refuse)
-        with pytest.raises(StorageFailed, match=r"the bucket is away. The finished bundle is kept in .*:") as failed:
-            raysweep.run_sweep(sweep_of("memory:", tmp_path / "runs"), data=frame, run_id=RUN, listener=follow)
+        patch.setattr(LocalStore, "put_if_absent", refuse)
+        with pytest.raises(StorageFailed, match=r"the bucket is away.*The finished bundle is kept in .*:") as failed:
+            raysweep.run_sweep(sweep_of("memory:", tmp_path / "runs"), data=frame, run_id=RUN)
     kept = Path(str(failed.value).partition("kept in ")[2].partition(": ")[0])
     assert raysweep.verify(kept).ok
-    result = raysweep.resume(tmp_path / "runs" / RUN, data=frame)
+    assert place(tmp_path / "runs").exists("best/02/params.json")
+    result = raysweep.resume(tmp_path / "runs" / RUN, data=frame, overrides=["export.top=1"])
     assert scores(result) == scores(whole)
+    assert raysweep.verify(result.bundle_url).problems == ()
     assert not kept.exists()
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from raysweep.config import S3Config
-from raysweep.errors import RaysweepError, RequestInvalid
-from raysweep.stages.export.publish import _refuse_secrets, list_artifacts, publish
+from raysweep.errors import RaysweepError, RunTakenOver
+from raysweep.stages.export.publish import Claim, _refuse_secrets, list_artifacts, publish
 from raysweep.storage.open_store import open_store
 
 
@@ -45,9 +45,71 @@ def test_a_published_run_is_left_as_it_is(bundle, tmp_path):
     store = Recording(open_store(str(tmp_path / "runs"), S3Config()))
     publish(bundle, store)
     store.order.clear()
-    with pytest.raises(RequestInvalid, match="is there already"):
+    with pytest.raises(RunTakenOver, match=r"is there already.*raysweep verify"):
         publish(bundle, store)
     assert store.order == []
+
+
+class Interrupted(Recording):
+    """A store in which something happens right before a key is put for the first time."""
+
+    def __init__(self, inner, key, happens):
+        super().__init__(inner)
+        self.key, self.happens = key, happens
+
+    def put_if_absent(self, key, source):
+        if key == self.key and key not in self.order:
+            self.happens()
+        return super().put_if_absent(key, source)
+
+
+def other_bundle(folder):
+    folder.mkdir()
+    for name in ("best.json", "report.html", "SHA256SUMS", "manifest.json"):
+        (folder / name).write_text(f"the other's {name}")
+    return folder
+
+
+@pytest.mark.parametrize("key", ["data/profile.json", "report.html", "SHA256SUMS", "manifest.json"])
+def test_a_slow_driver_that_was_taken_over_changes_nothing_of_a_bundle(bundle, tmp_path, key):
+    store, owners = open_store(str(tmp_path / "runs"), S3Config()), ["slow"]
+
+    def check_ours():
+        if owners[-1] != "slow":
+            raise RunTakenOver("taken over")
+
+    def be_overtaken():
+        owners.append("other")
+        publish(other_bundle(tmp_path / "other"), store)
+
+    with pytest.raises(RunTakenOver):
+        publish(bundle, Interrupted(store, key, be_overtaken), Claim(check_ours))
+    for path in (tmp_path / "other").iterdir():
+        assert store.get(path.name) == path.read_bytes()
+
+
+@pytest.mark.parametrize("key", ["report.html", "SHA256SUMS", "manifest.json"])
+def test_what_a_driver_before_had_under_way_is_replaced(bundle, tmp_path, key):
+    store = open_store(str(tmp_path / "runs"), S3Config())
+    publish(bundle, Interrupted(store, key, lambda: store.put(key, b"late")))
+    for path in (path for path in bundle.rglob("*") if path.is_file()):
+        assert store.get(path.relative_to(bundle).as_posix()) == path.read_bytes()
+
+
+def test_what_a_driver_has_put_that_died_meanwhile_is_no_part_of_the_bundle(bundle, tmp_path):
+    store, announced = open_store(str(tmp_path / "runs"), S3Config()), []
+
+    def die():
+        raise KeyboardInterrupt
+
+    killed = Claim(announce=announced.extend)
+    with pytest.raises(KeyboardInterrupt):
+        publish(other_bundle(tmp_path / "other"), Interrupted(store, "report.html", die), killed)
+    store.put("notes.txt", b"the user's own")
+    assert store.exists("best.json")
+    publish(bundle, store, Claim(leftovers=announced))
+    found = sorted(one.key for one in store.list())
+    assert found == ["SHA256SUMS", "data/profile.json", "manifest.json", "notes.txt", "report.html"]
 
 
 def test_the_journal_is_no_artifact(bundle):

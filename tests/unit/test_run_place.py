@@ -9,10 +9,10 @@ import pytest
 import raysweep
 from raysweep.config import S3Config, load_config
 from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid, RunTakenOver, StorageFailed
-from raysweep.history import History, check_same_rows, check_same_split, sweep_record
+from raysweep.history import History, check_same_rows, check_same_split, publishing_record, sweep_record
 from raysweep.run_place import Earlier, begin, plan_resume, reserve
 from raysweep.runtime.run_folder import make_run_folder
-from raysweep.stages.export.publish import publish
+from raysweep.stages.export.publish import Claim, publish
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
 from raysweep.storage.run_journal import put_history, read_run_journal
@@ -133,7 +133,7 @@ def test_an_old_driver_publishes_nothing(tmp_path):
         (folder.outgoing / name).write_text(name)
     new, _, _ = start(config)
     with pytest.raises(RunTakenOver):
-        publish(folder.outgoing, store, old.check_ours)
+        publish(folder.outgoing, store, Claim(old.check_ours))
     assert not store.exists("report.html")
     new.close()
 
@@ -153,8 +153,8 @@ def test_a_driver_that_is_overtaken_while_it_publishes_puts_no_manifest(tmp_path
         old.check_ours()
 
     with pytest.raises(RunTakenOver):
-        publish(folder.outgoing, store, check)
-    assert checks == [False, True]
+        publish(folder.outgoing, store, Claim(check))
+    assert checks == [False, False, True]
     assert not store.exists("manifest.json")
 
 
@@ -231,14 +231,18 @@ def test_a_run_keeps_its_id_until_it_is_published(tmp_path):
 
 
 def test_a_published_run_is_the_beginning_of_a_new_one(tmp_path):
-    store = as_published(leave(sweep(tmp_path), RUN, {"event": "proposed", "number": 0}))
+    store = as_published(
+        leave(sweep(tmp_path), RUN, {"event": "proposed", "number": 0}, publishing_record(["report.html"]))
+    )
     before = read_run_journal(store)
+    assert History(before).announced == {"report.html"}
     plan = plan_resume(RUN, ["search.trials=200"], "second", None)
     assert plan.earlier.lineage.startswith(f"{RUN}@sha256:44136fa355b3678a")  # of the bytes {}
     journal, history, folder = start(plan.config, plan.run_id, plan.earlier)
     journal.close()
     folder.remove()
     assert history.lineage == (plan.earlier.lineage,)
+    assert history.announced == frozenset()
     assert read_run_journal(store) == before
     second = open_store(str(tmp_path / "runs"), S3Config()).child("second")
     assert [one["event"] for one in read_run_journal(second)] == ["lineage", "sweep", "proposed", "resumed", "sweep"]

@@ -45,6 +45,7 @@ SHA256_KEY = "raysweep-sha256"
 WRITER_KEY = "raysweep-writer"
 DEFAULT_REGION = "us-east-1"
 MULTIPART_BYTES = 8 * CHUNK_BYTES
+LARGEST_REQUEST_BYTES = 1024 * CHUNK_BYTES  # servers take 5 GB at most in one
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
 CONNECTIONS = 16
@@ -114,16 +115,19 @@ class S3Store:
             if size_bytes < MULTIPART_BYTES:
                 self._client.put_object(Bucket=self._bucket, Key=name, Body=stream, Metadata={SHA256_KEY: sha256})
                 return
-            self._client.upload_fileobj(
-                stream, self._bucket, name, ExtraArgs={"Metadata": {SHA256_KEY: sha256}}, Config=_transfer()
-            )
-            self._check_stored(key, size_bytes, sha256)
+            self._put_in_parts(key, stream, size_bytes, {SHA256_KEY: sha256})
 
     def put_if_absent(self, key: str, source: bytes | Path, *, writer: str | None = None) -> bool:
-        """See `Store.put_if_absent`; without conditional writes: looked at first, then written."""
+        """See `Store.put_if_absent`; without conditional writes, and for what one request cannot hold: looked first."""
         name, writer = self._name(key), writer or secrets.token_hex(16)
         with open_source(source) as stream, self._translated(key):
-            metadata = {SHA256_KEY: _measure(stream)[1], WRITER_KEY: writer}
+            size_bytes, sha256 = _measure(stream)
+            metadata = {SHA256_KEY: sha256, WRITER_KEY: writer}
+            if size_bytes > LARGEST_REQUEST_BYTES:
+                if self.exists(key):
+                    return self._is_written_by(writer, key)
+                self._put_in_parts(key, stream, size_bytes, metadata)
+                return True
             try:
                 self._client.put_object(Bucket=self._bucket, Key=name, Body=stream, Metadata=metadata, IfNoneMatch="*")
             except botocore_errors.ClientError as error:
@@ -208,6 +212,11 @@ class S3Store:
             return bool(self._head(key)["Metadata"].get(WRITER_KEY) == writer)
         except NotFound:
             return False
+
+    def _put_in_parts(self, key: str, stream: BinaryIO, size_bytes: int, metadata: dict[str, str]) -> None:
+        arguments = {"Metadata": metadata}
+        self._client.upload_fileobj(stream, self._bucket, self._name(key), ExtraArgs=arguments, Config=_transfer())
+        self._check_stored(key, size_bytes, metadata[SHA256_KEY])
 
     def _check_stored(self, key: str, size_bytes: int, sha256: str) -> None:
         head = self._head(key)

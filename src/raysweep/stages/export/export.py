@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,25 +29,23 @@ from raysweep.records.table import LearningTask, Severity, Split
 from raysweep.records.trial import FittedModel, SearchOutcome
 from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, pipeline_of, write_contents
 from raysweep.stages.export.environment import environment
-from raysweep.stages.export.publish import list_artifacts, publish, seal
+from raysweep.stages.export.publish import Claim, list_artifacts, publish, seal
 from raysweep.storage.store import Store
 from raysweep.training.own_export import declared_types, estimator_source, why_no_model
 from raysweep.training.trusted import TRUSTED_TYPES
 
 
-def export_bundle(
-    contents: BundleContents, folder: Path, store: Store, check_ours: Callable[[], None] = lambda: None
-) -> str:
+def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: Claim | None = None) -> str:
     """Publish what the sweep has; returns the bundle's address.
 
     Args:
         contents: what there is.
         folder: an empty folder of the driver's.
         store: the run's own place.
-        check_ours: raises once another driver goes on with the run.
+        claim: as in `publish`.
 
     Raises:
-        RunTakenOver: by `check_ours`.
+        RunTakenOver: another driver goes on with the run, or has published it.
         StorageFailed: the store refuses; `folder` then holds the whole bundle.
     """
     if contents.shipped is not None:
@@ -56,7 +53,7 @@ def export_bundle(
         contents = replace(contents, view=replace(contents.view, without_model=reason))
     write_contents(contents, folder)
     seal(make_manifest(contents, list_artifacts(folder)), folder)
-    publish(folder, store, check_ours)
+    publish(folder, store, claim)
     return store.address()
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from raysweep.documents import canonical_json
-from raysweep.errors import RaysweepError, RequestInvalid
+from raysweep.errors import RaysweepError, RunTakenOver
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SUMS_FILE, Artifact, Manifest
 from raysweep.storage.store import Store
 
@@ -27,6 +28,21 @@ _MEDIA_TYPES: Final = {
 _SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
 _MIN_SECRET_LENGTH: Final = 12
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a driver's right to publish rests on.
+
+    Attributes:
+        check_ours: raises once another driver goes on with the run; asked before each thing that is put.
+        announce: writes down, so that it outlives this driver, which files are about to be put.
+        leftovers: what earlier drivers of the run have announced, and may have put before they died.
+    """
+
+    check_ours: Callable[[], None] = lambda: None
+    announce: Callable[[Collection[str]], None] = lambda _: None
+    leftovers: Collection[str] = ()
 
 
 def list_artifacts(folder: Path) -> tuple[Artifact, ...]:
@@ -50,34 +66,43 @@ def seal(manifest: Manifest, folder: Path) -> None:
     _refuse_secrets(folder.rglob("*"), os.environ)
 
 
-def publish(folder: Path, store: Store, check_ours: Callable[[], None] = lambda: None) -> None:
+def publish(folder: Path, store: Store, claim: Claim | None = None) -> None:
     """Put every file of a whole bundle, the sums and the manifest last.
+
+    A driver that was taken over may have one more request under way: it takes no place that is taken, and what it
+    took itself is replaced.
 
     Args:
         folder: the bundle.
         store: the run's own place.
-        check_ours: raises once another driver goes on with the run; asked first, and before the manifest.
+        claim: this driver's; None for a place that nobody else writes to.
 
     Raises:
-        RunTakenOver: by `check_ours`; what was put is no bundle.
-        RequestInvalid: the run is published already; nothing was put.
+        RunTakenOver: another driver owns the run, or has published it; what was put is no bundle.
         StorageFailed: the store refuses; without a manifest, what was put is no bundle.
     """
-    check_ours()
+    claim = claim or Claim()
+    claim.check_ours()
     if store.exists(MANIFEST_FILE):
-        raise _published_already(store)
-    last = (SUMS_FILE, MANIFEST_FILE)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() not in last:
-            store.put(path.relative_to(folder).as_posix(), path)
-    store.put(SUMS_FILE, folder / SUMS_FILE)
-    check_ours()
-    if not store.put_if_absent(MANIFEST_FILE, folder / MANIFEST_FILE):
-        raise _published_already(store)
+        raise RunTakenOver(
+            f"{store.address(MANIFEST_FILE)} is there already: a driver that this one had taken the run over from has "
+            f"published it. This one has put nothing; `raysweep verify {store.address()}` looks at what is there"
+        )
+    for key in sorted(claim.leftovers):
+        claim.check_ours()
+        store.delete(key)
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    last = {name: found.pop(name) for name in (SUMS_FILE, MANIFEST_FILE)}
+    claim.announce([*found, SUMS_FILE])
+    for key, path in (found | last).items():
+        _put(store, key, path, claim)
 
 
-def _published_already(store: Store) -> RequestInvalid:
-    return RequestInvalid(f"{store.address(MANIFEST_FILE)} is there already: choose another run id (--run)")
+def _put(store: Store, key: str, path: Path, claim: Claim) -> None:
+    claim.check_ours()
+    if not store.put_if_absent(key, path):
+        claim.check_ours()
+        store.put(key, path)
 
 
 def _artifact(path: Path, name: str) -> Artifact:
