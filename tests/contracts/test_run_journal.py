@@ -260,6 +260,48 @@ class FarContract(RunJournalContract):
             read_run_journal(store)
 
 
+class ForgetfulStore(FarStore):
+    """As some S3-compatible servers: it takes a conditional put whatever the condition."""
+
+    def put_if_absent(self, key, source, **_) -> bool:
+        self.put(key, source)
+        return True
+
+
+class TestAtAServerThatKnowsNoConditions:
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> ForgetfulStore:
+        return ForgetfulStore(tmp_path / "far")
+
+    def test_who_comes_second_sees_it(self, store: ForgetfulStore, tmp_path: Path):
+        with begin(store, tmp_path / "a")[0], pytest.raises(RequestInvalid, match="began a moment ago"):
+            begin(store, tmp_path / "b")
+
+    def test_of_two_that_saw_nothing_one_goes_on(self, store: ForgetfulStore, tmp_path: Path, monkeypatch):
+        first, _ = begin(store, tmp_path / "a")
+        first.append({"trial": 0})
+        first.flush()
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "exists", lambda _: False)
+            second, _ = begin(store, tmp_path / "b")
+        with pytest.raises(RunTakenOver, match="taken over"):
+            first.check_ours()
+        with pytest.raises(RunTakenOver):
+            append_for_long(first)
+        second.check_ours()
+
+    def test_who_is_overtaken_while_it_claims_sees_it(self, store: ForgetfulStore, tmp_path: Path, monkeypatch):
+        put = store.put
+
+        def put_twice(key, source):
+            put(key, source)
+            put(key, b"the other's")
+
+        monkeypatch.setattr(store, "put", put_twice)
+        with pytest.raises(RequestInvalid, match="began a moment ago"):
+            begin(store, tmp_path / "a")
+
+
 class TestInAFarStore(FarContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> FarStore:

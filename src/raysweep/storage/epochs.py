@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -23,6 +24,7 @@ class Owner:
 
     Attributes:
         at: when it claimed the epoch, in UTC.
+        nonce: tells two claims of one epoch apart, where a store lets the later one replace the earlier.
     """
 
     run_id: str
@@ -30,6 +32,7 @@ class Owner:
     host: str
     pid: int
     at: str
+    nonce: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} at {self.at}"
@@ -37,7 +40,8 @@ class Owner:
 
 def this_driver(run_id: str, epoch: int) -> Owner:
     """This process as the owner of an epoch."""
-    return Owner(run_id, epoch, os.uname().nodename, os.getpid(), datetime.now(UTC).isoformat(timespec="seconds"))
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Owner(run_id, epoch, os.uname().nodename, os.getpid(), now, secrets.token_hex(8))
 
 
 def owner_key(epoch: int) -> str:
@@ -69,36 +73,51 @@ def last_epoch(store: Store) -> int:
 def claim(store: Store, owner: Owner) -> None:
     """Take the epoch `owner.epoch`.
 
+    Some S3-compatible servers ignore the condition of a put: what stands there is looked at before and after.
+
     Raises:
         RequestInvalid: it is the first one, and another run began here meanwhile.
         RunTakenOver: another driver went on with the run meanwhile.
     """
-    if store.put_if_absent(owner_key(owner.epoch), canonical_json(asdict(owner))):
+    key, content = owner_key(owner.epoch), canonical_json(asdict(owner))
+    if not store.exists(key) and store.put_if_absent(key, content) and store.get(key) == content:
         return
     if owner.epoch > 1:
         raise taken_over(store, owner.epoch)
     raise RequestInvalid(
-        f"{store.address()} belongs to another run, which began a moment ago ({_owner(store, 1)}): choose another run "
+        f"{store.address()} belongs to another run, which began a moment ago ({_named(store, 1)}): choose another run "
         f"id (--run). `raysweep show {store.address()}` shows its trials"
     )
 
 
-def is_claimed(store: Store, epoch: int) -> bool:
-    """Whether somebody has claimed that epoch."""
-    return store.exists(owner_key(epoch))
+def check_owned(store: Store, owner: Owner) -> None:
+    """Return if the run is this owner's.
+
+    Raises:
+        RunTakenOver: the next epoch has been claimed, or this one by somebody who came later.
+    """
+    if store.exists(owner_key(owner.epoch + 1)):
+        raise taken_over(store, owner.epoch + 1)
+    if read_owner(store, owner.epoch) not in {owner, None}:
+        raise taken_over(store, owner.epoch)
 
 
 def taken_over(store: Store, epoch: int) -> RunTakenOver:
     """The error for the driver that `epoch` has been claimed away from."""
     return RunTakenOver(
-        f"{store.address()} was taken over by {_owner(store, epoch)}, which goes on with all trials recorded so far; "
+        f"{store.address()} was taken over by {_named(store, epoch)}, which goes on with all trials recorded so far; "
         "this driver has stopped and publishes nothing. Nothing has to be done: "
         f"`raysweep show {store.address()}` shows how far the other is. To have one driver only, start one only"
     )
 
 
-def _owner(store: Store, epoch: int) -> str:
+def read_owner(store: Store, epoch: int) -> Owner | None:
+    """The driver that has claimed this epoch; None where none has, or it cannot be read."""
     try:
-        return str(Owner(**json.loads(store.get(owner_key(epoch)))))
+        return Owner(**json.loads(store.get(owner_key(epoch))))
     except (NotFound, ValueError, TypeError):
-        return "a driver that cannot be named"
+        return None
+
+
+def _named(store: Store, epoch: int) -> str:
+    return str(read_owner(store, epoch) or "a driver that cannot be named")

@@ -23,7 +23,7 @@ from raysweep.documents import canonical_json
 from raysweep.errors import NotFound, RunTakenOver, StorageFailed
 from raysweep.records.manifest import JOURNAL_FOLDER
 from raysweep.storage.epoch_records import RESUMED, Records, read_epochs
-from raysweep.storage.epochs import Owner, claim, file_key, is_claimed, is_far, owner_key, segment_key, taken_over
+from raysweep.storage.epochs import Owner, check_owned, claim, file_key, is_far, owner_key, segment_key, taken_over
 from raysweep.storage.journal import Journal, read_journal
 from raysweep.storage.segments import GIVE_UP_SECONDS, Pace, SegmentWriter
 from raysweep.storage.store import Store
@@ -142,8 +142,7 @@ class RunJournal:
             self.close(_GIVE_UP_AFTER_FAILURE_SECONDS)
 
     def _check_store(self) -> None:
-        if is_claimed(self._store, self._owner.epoch + 1):
-            raise taken_over(self._store, self._owner.epoch + 1)
+        check_owned(self._store, self._owner)
 
     def _tell_trouble(self, trouble: str) -> None:
         if trouble and not self._said_trouble:
