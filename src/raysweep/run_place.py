@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from raysweep.bundle.locate import open_run
 from raysweep.config import S3Config, SweepConfig, load_config
@@ -26,7 +27,7 @@ from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE
 from raysweep.runtime.run_folder import RunFolder, check_run_id, new_run_id
 from raysweep.storage.epochs import last_epoch, this_driver
 from raysweep.storage.open_store import open_store
-from raysweep.storage.run_journal import RunJournal, begin_epoch, put_history, read_run_journal
+from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
 from raysweep.storage.store import Store
 
 
@@ -149,27 +150,31 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
         RequestInvalid: another run has begun here, or the run was published meanwhile.
         RunTakenOver: another driver has gone on with it meanwhile.
     """
-    store, epochs = place.store, place.history.epochs
-    if place.lineage:
-        records = (record for record in place.history.records if record.get("event") != PUBLISHING)
-        put_history(store, this_driver(place.run_id, 1), ({"event": "lineage", "of": place.lineage}, *records))
-        epochs = 1
+    store, owner = place.store, this_driver(place.run_id, place.history.epochs + 1)
 
     def say(sentence: str) -> None:
         tell(Said(sentence))
 
-    journal, records_so_far = begin_epoch(store, this_driver(place.run_id, epochs + 1), folder.path, say=say)
+    journal, records = begin_epoch(store, owner, folder.path, _beginning(place, config), say=say)
     with _closed_on_error(journal):
         if store.exists(MANIFEST_FILE):
             raise _published(store, place.run_id)
-        history = History(records_so_far, epochs + 1)
+        history = History(records, owner.epoch)
         if _is_news(history, place.run_id, config):
             journal.append(sweep_record(place.run_id, config))
-            journal.flush()  # from now on `resume` knows what was asked
+        journal.flush()  # from now on `resume` knows what was asked
         if history.asked is not None:
             whose = place.lineage.partition("@")[0] or store.address()
-            say(f"goes on with what {whose} has recorded: {len(records_so_far):,} records")
+            say(f"goes on with what {whose} has recorded: {len(records):,} records")
     return journal, history
+
+
+def _beginning(place: Place, config: SweepConfig) -> list[Mapping[str, Any]]:
+    """What the journal of a run begins with that starts from the records of another one; nothing for any other."""
+    if not place.lineage:
+        return []
+    theirs = (record for record in place.history.records if record.get("event") != PUBLISHING)
+    return [{"event": "lineage", "of": place.lineage}, *theirs, sweep_record(place.run_id, config)]
 
 
 @contextlib.contextmanager

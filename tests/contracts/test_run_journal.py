@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,10 +13,11 @@ from raysweep import run_place
 from raysweep.config import S3Config, load_config
 from raysweep.errors import NotFound, RaysweepError, RequestInvalid, RunTakenOver, StorageFailed
 from raysweep.runtime.run_folder import make_run_folder
-from raysweep.storage.epochs import file_key, is_far, last_epoch, owner_key, segment_key, this_driver
+from raysweep.storage.epochs import claim, file_key, is_far, last_epoch, owner_key, segment_key, this_driver
+from raysweep.storage.journal import Journal
 from raysweep.storage.local import LocalStore
 from raysweep.storage.open_store import open_store
-from raysweep.storage.run_journal import RunJournal, begin_epoch, put_history, read_run_journal
+from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
 from raysweep.storage.segments import Pace
 from raysweep.storage.store import Store, TransientStorageFailure
 
@@ -115,7 +117,7 @@ class RunJournalContract:
         old, _ = begin(store, folder)
         old.append({"trial": 0})
         old.flush()
-        new, earlier = begin(store, tmp_path / "elsewhere", 2)
+        new, earlier = begin(store, tmp_path / "elsewhere/work", 2)
         assert trials(earlier) == [0]
         new.append({"trial": 1})
         with pytest.raises(RunTakenOver, match=r"taken over by process \d+ on \S+ at 20.*has stopped") as stopped:
@@ -159,15 +161,16 @@ class RunJournalContract:
         with begin(store, folder, 2)[0], pytest.raises(RunTakenOver, match="taken over"):
             begin(store, tmp_path / "b", 2)
 
-    def test_a_copied_history_is_the_first_epoch_of_a_new_run(self, store: Store, folder: Path):
+    def test_a_copied_history_is_the_beginning_of_a_new_run(self, store: Store, folder: Path):
         with begin(store.child("old"), folder)[0] as journal:
             journal.append({"trial": 0})
         with begin(store.child("old"), folder, 2)[0] as journal:
             journal.append({"trial": 1})
         old = read_run_journal(store.child("old"))
-        put_history(store.child("new"), this_driver("new", 1), old)
-        with begin(store.child("new"), folder, 2)[0] as journal:
-            journal.append({"trial": 2})
+        journal, earlier = begin(store.child("new"), folder, opening=old)
+        assert earlier == old
+        journal.append({"trial": 2})
+        journal.close()
         found = read_run_journal(store.child("new"))
         assert found[: len(old)] == old
         assert trials(found) == [0, 1, 2]
@@ -233,19 +236,71 @@ class FarContract(RunJournalContract):
         assert trials(read_run_journal(store)) == [0, 1, 2, 3, 4, 5, 6]
         assert [one["read"] for one in read_run_journal(store) if one.get("event") == "resumed"] == [{"1": 3}]
         again.close()
+        assert list(folder.rglob("*.jsonl")) == []
         with pytest.raises(RunTakenOver):
             journal.close()
 
     def test_what_was_not_put_is_not_added_behind_what_came_after(self, store: Store, folder: Path, tmp_path: Path):
         journal, _ = begin(store, folder, pace=Pace(gather_seconds=3_600))
         journal.append({"trial": 0})
-        with begin(store, tmp_path / "elsewhere", 2)[0] as other:
+        with begin(store, tmp_path / "elsewhere/work", 2)[0] as other:
             other.append({"trial": 1})
         with begin(store, folder, 3)[0]:
             pass
         assert trials(read_run_journal(store)) == [1]
         with pytest.raises(RunTakenOver):
             journal.close()
+
+    def test_a_driver_that_dies_while_it_takes_over_what_was_not_put(self, store: Store, folder: Path, monkeypatch):
+        first, _ = begin(store, folder, pace=Pace(gather_seconds=3_600))
+        for number in range(4):
+            first.append({"trial": number})
+        append, taken = Journal.append, []
+
+        def append_two(journal: Journal, record: dict[str, object]) -> None:
+            taken.append(record)
+            if len(taken) > 2:
+                raise KeyboardInterrupt
+            append(journal, record)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "append", append_two)
+            patch.setattr(Path, "replace", mock.Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                begin(store, folder, 2)
+        third, earlier = begin(store, folder, 3)
+        assert trials(earlier) == [0, 1, 2, 3]
+        third.close()
+        with begin(store, folder, 4)[0]:
+            pass
+        assert trials(read_run_journal(store)) == [0, 1, 2, 3]
+        with pytest.raises(RunTakenOver):
+            first.close()
+
+    def test_what_was_not_put_is_found_in_the_folder_of_another_driver(self, store: Store, tmp_path: Path):
+        """The driver before had a folder of another name, since one was alive then."""
+        other, folder = tmp_path / f"runs/{RUN}~1", tmp_path / f"runs/{RUN}"
+        first, _ = begin(store, other, pace=Pace(gather_seconds=3_600))
+        first.append({"trial": 0})
+        again, earlier = begin(store, folder, 2)
+        assert trials(earlier) == [0]
+        again.close()
+        assert list((tmp_path / "runs").rglob("*.jsonl")) == []
+
+    def test_a_copy_of_a_run_that_was_deleted_is_not_taken_for_another_one(self, store: Store, folder: Path):
+        first, _ = begin(store, folder, pace=Pace(gather_seconds=3_600))
+        first.append({"trial": 0})
+        store.delete(owner_key(1))
+        begin(store, folder / "elsewhere/work")[0].close()
+        assert trials(begin(store, folder, 2)[1]) == []
+
+    def test_what_a_driver_that_was_fenced_off_could_not_put_is_not_lost(self, store: Store, folder: Path):
+        first, _ = begin(store, folder, pace=Pace(gather_seconds=3_600))
+        first.append({"trial": 0})
+        claim(store, this_driver(RUN, 2))
+        with pytest.raises(RunTakenOver):
+            first.close()
+        assert trials(begin(store, folder, 3)[1]) == [0]
 
     def test_a_torn_line_in_the_middle_is_damage(self, store: Store):
         store.put(segment_key(1, 1), b'{"trial":0}\n{"tri')
@@ -337,8 +392,9 @@ class TestInAFarStore(FarContract):
         journal.flush()
         store.is_away = True
         journal.append({"trial": 1})
-        with pytest.raises(StorageFailed, match=r"does not answer.* are only in .*000001.jsonl"):
+        with pytest.raises(StorageFailed, match="does not answer"):
             journal.close(0.3)
+        journal.close()
         store.is_away = False
         assert trials(begin(store, folder, 2)[1]) == [0, 1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest import mock
 
 import pytest
 
@@ -15,7 +16,7 @@ from raysweep.runtime.run_folder import make_run_folder
 from raysweep.stages.export.publish import Claim, publish
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
-from raysweep.storage.run_journal import put_history, read_run_journal
+from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
 
 RUN = "nightly"
 
@@ -245,7 +246,7 @@ def test_a_published_run_is_the_beginning_of_a_new_one(tmp_path):
     assert history.announced == frozenset()
     assert read_run_journal(store) == before
     second = open_store(str(tmp_path / "runs"), S3Config()).child("second")
-    assert [one["event"] for one in read_run_journal(second)] == ["lineage", "sweep", "proposed", "resumed", "sweep"]
+    assert [one["event"] for one in read_run_journal(second)] == ["lineage", "sweep", "proposed", "sweep"]
     as_published(second)
     plan = plan_resume("second", [], "third", None)
     journal, history, _ = start(plan.config, plan.run_id, plan.earlier)
@@ -274,6 +275,18 @@ def test_a_new_run_that_was_killed_goes_on_with_its_lineage(tmp_path):
     assert again.config.search.trials == 200
 
 
+def test_a_new_run_that_is_killed_at_once_knows_what_it_was_asked(tmp_path, monkeypatch):
+    as_published(leave(sweep(tmp_path), RUN, {"event": "proposed", "number": 0}))
+    plan = plan_resume(RUN, ["search.trials=200"], "second", None)
+    killed = mock.Mock(side_effect=KeyboardInterrupt)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunJournal, "append", killed)
+        patch.setattr(RunJournal, "flush", killed)
+        with pytest.raises(KeyboardInterrupt):
+            start(plan.config, plan.run_id, plan.earlier)
+    assert plan_resume("second", [], None, None).config.search.trials == 200
+
+
 def test_there_is_nothing_to_go_on_with(tmp_path):
     with pytest.raises(NotFound, match="there is no run"):
         plan_resume(RUN, [], None, None)
@@ -286,7 +299,7 @@ def test_what_another_version_was_asked_is_not_guessed(tmp_path):
     store = open_store(str(tmp_path / "runs"), S3Config()).child(RUN)
     config = {**sweep(tmp_path).model_dump(mode="json", by_alias=True), "color": "red"}
     record = {**sweep_record(RUN, sweep(tmp_path)), "raysweep": "9.9", "config": config}
-    put_history(store, this_driver(RUN, 1), [record])
+    begin_epoch(store, this_driver(RUN, 1), tmp_path / "work", [record])[0].close()
     with pytest.raises(RequestInvalid, match=r"begun by raysweep 9\.9.*color: unknown key.*Go on with the version"):
         plan_resume(RUN, [], None, None)
 

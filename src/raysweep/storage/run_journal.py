@@ -5,14 +5,13 @@
     journal/000001-000001.jsonl, ...     its records, in any other store: numbered segments
 
 A driver that goes on with a run claims the next epoch, reads the earlier ones, and writes first how many records it
-read of each: what an old driver that is still alive adds after that does not count.
+read of each: what an old driver that is still alive adds after that does not count. What it begins with is written
+whole or not at all.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +19,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from raysweep.documents import canonical_json
-from raysweep.errors import NotFound, RunTakenOver, StorageFailed
+from raysweep.errors import StorageFailed
 from raysweep.records.manifest import JOURNAL_FOLDER
+from raysweep.storage.copies import copy_path, find_unput, forget_copies
 from raysweep.storage.epoch_records import RESUMED, Records, read_epochs
 from raysweep.storage.epochs import Owner, check_owned, claim, file_key, is_far, owner_key, segment_key, taken_over
-from raysweep.storage.journal import Journal, read_journal
+from raysweep.storage.journal import Journal
+from raysweep.storage.local import write_whole
 from raysweep.storage.segments import GIVE_UP_SECONDS, Pace, SegmentWriter
 from raysweep.storage.store import Store
 
@@ -47,6 +48,7 @@ class RunJournal:
         store: the run's place.
         owner: this driver; the epoch has been claimed.
         copy: where a copy of the records is kept on this machine while `store` is far; not used for a folder.
+        opening: the records that it begins with.
         say: gets a sentence when the store stops answering, and when it answers again.
         pace: how fast records are put into a far store.
     """
@@ -56,21 +58,29 @@ class RunJournal:
         store: Store,
         owner: Owner,
         copy: Path,
+        opening: Iterable[Mapping[str, Any]] = (),
         *,
         say: Callable[[str], None] = lambda _: None,
         pace: Pace | None = None,
     ) -> None:
         self._store, self._owner, self._say = store, owner, say
-        self._next_owner = owner_key(owner.epoch + 1)
         self._copy = copy if is_far(store) else None
         self._writer: SegmentWriter | None = None
-        self._said_trouble = False
+        self._said_trouble = self._is_closed = False
+        path = self._copy or Path(store.address(file_key(owner.epoch)))
+        lines = b"".join(_line(record) for record in opening)
+        with write_whole(path) as file:
+            file.write(lines)
+        self._file = Journal(path)
         if self._copy is None:
-            self._file = Journal(Path(store.address(file_key(owner.epoch))))
             return
-        self._copy.unlink(missing_ok=True)  # of a run that was here before, and was deleted
-        self._file = Journal(self._copy)
-        self._writer = SegmentWriter(store, lambda number: segment_key(owner.epoch, number), self._check_store, pace)
+
+        def name(number: int) -> str:
+            return segment_key(owner.epoch, number)
+
+        self._writer = SegmentWriter(store, name, lambda: check_owned(store, owner), pace)
+        if lines:
+            self._writer.add(lines)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Write one record: durable when this returns in a folder, within a second in any other store.
@@ -85,7 +95,7 @@ class RunJournal:
             self.check_ours()  # taken over meanwhile: nobody knows whether the other has read it
             return
         self._file.append(record)
-        self._writer.add(canonical_json(record) + b"\n")
+        self._writer.add(_line(record))
         self._tell_trouble(self._writer.trouble)
 
     def check_ours(self) -> None:
@@ -96,10 +106,10 @@ class RunJournal:
             StorageFailed: the store does not answer.
         """
         if self._writer is None:
-            if os.path.lexists(self._store.address(self._next_owner)):
+            if os.path.lexists(self._store.address(owner_key(self._owner.epoch + 1))):
                 raise taken_over(self._store, self._owner.epoch + 1)
         else:
-            self._check_store()
+            check_owned(self._store, self._owner)
 
     def flush(self) -> None:
         """Make every record durable before this returns.
@@ -112,22 +122,21 @@ class RunJournal:
             self._writer.flush()
 
     def close(self, seconds: float = GIVE_UP_SECONDS) -> None:
-        """Put what is left and end; where all is put, the copy goes.
+        """Put what is left and end; where all is put, the copies go. A second time does nothing.
 
         Raises:
             StorageFailed: something could not be put; the copy stays, and a resume on this machine finds it.
         """
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             if self._writer is not None:
                 self._writer.close(seconds)
-        except RunTakenOver:
-            raise
-        except StorageFailed as error:
-            raise StorageFailed(f"{error}. The trials since then are only in {self._copy}") from error
         finally:
             self._file.close()
         if self._copy is not None:
-            shutil.rmtree(self._copy.parent, ignore_errors=True)
+            forget_copies(self._copy, self._owner.epoch)
 
     def __enter__(self) -> Self:
         return self
@@ -141,9 +150,6 @@ class RunJournal:
         with suppress(StorageFailed):  # what went wrong first is what the user has to know
             self.close(_GIVE_UP_AFTER_FAILURE_SECONDS)
 
-    def _check_store(self) -> None:
-        check_owned(self._store, self._owner)
-
     def _tell_trouble(self, trouble: str) -> None:
         if trouble and not self._said_trouble:
             self._say(f"the journal cannot be put now, it is kept in {self._copy} and tried again: {trouble}")
@@ -156,6 +162,7 @@ def begin_epoch(
     store: Store,
     owner: Owner,
     work_folder: Path,
+    opening: Iterable[Mapping[str, Any]] = (),
     *,
     say: Callable[[str], None] = lambda _: None,
     pace: Pace | None = None,
@@ -166,6 +173,7 @@ def begin_epoch(
         store: the run's place.
         owner: this driver, and the epoch that it claims.
         work_folder: the run's private folder on this machine.
+        opening: the first records of a run that has none yet.
         say: as in `RunJournal`.
         pace: as in `RunJournal`.
 
@@ -178,42 +186,20 @@ def begin_epoch(
     """
     claim(store, owner)
     found = read_epochs(store, before=owner.epoch)
-    unput = _unput(store, found, owner.epoch, work_folder) if is_far(store) else []
-    journal = RunJournal(store, owner, copy_path(work_folder, store, owner.epoch), say=say, pace=pace)
-    if owner.epoch == 1:
-        return journal, []
+    copy = copy_path(work_folder, store, owner)
+    unput = find_unput(store, found, copy, owner) if is_far(store) else []
+    new = [_resumed(owner, found), *unput] if owner.epoch > 1 else []
+    if not unput and not any(found.values()):
+        new += [dict(record) for record in opening]
+    journal = RunJournal(store, owner, copy, new, say=say, pace=pace)
+    return journal, [*(record for records in found.values() for record in records), *new]
+
+
+def _resumed(owner: Owner, found: Mapping[int, Records]) -> dict[str, Any]:
     read = {str(epoch): len(records) for epoch, records in found.items()}
     who = {"claimed": owner.at, "host": owner.host, "pid": owner.pid}
-    first = {"event": RESUMED, "epoch": owner.epoch, **who, "read": read}
-    for record in (first, *unput):
-        journal.append(record)
-    return journal, [*(record for records in found.values() for record in records), first, *unput]
+    return {"event": RESUMED, "epoch": owner.epoch, **who, "read": read}
 
 
-def put_history(store: Store, owner: Owner, records: Iterable[Mapping[str, Any]]) -> None:
-    """Claim the first epoch of a new run for the records of another one, all at once.
-
-    Raises:
-        RequestInvalid: another run began here meanwhile.
-    """
-    claim(store, owner)
-    key = segment_key(owner.epoch, 1) if is_far(store) else file_key(owner.epoch)
-    store.put(key, b"".join(canonical_json(record) + b"\n" for record in records))
-
-
-def copy_path(work_folder: Path, store: Store, epoch: int) -> Path:
-    """Where the records of an epoch are kept on this machine while the store is far; no two stores share a place."""
-    place = hashlib.sha256(store.address().encode()).hexdigest()[:12]
-    return work_folder / JOURNAL_FOLDER / place / f"{epoch:06d}.jsonl"
-
-
-def _unput(store: Store, found: Mapping[int, Records], epoch: int, work_folder: Path) -> Records:
-    """What the driver before this one recorded on this machine, but could not put before it died."""
-    for earlier in range(epoch - 1, 0, -1):
-        put = found.get(earlier, [])
-        kept: Records = []
-        with suppress(NotFound):
-            kept = read_journal(copy_path(work_folder, store, earlier))
-        if put or kept:
-            return kept[len(put) :] if kept[: len(put)] == put else []
-    return []
+def _line(record: Mapping[str, Any]) -> bytes:
+    return canonical_json(record) + b"\n"
