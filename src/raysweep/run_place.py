@@ -131,9 +131,13 @@ def reserve(config: SweepConfig, run_id: str, earlier: Earlier | None) -> Place:
         return Place(store, run_id, earlier.history)
     found = read_history(store)
     if earlier is not None:
-        if found.epochs:
-            raise RequestInvalid(f"{store.address()} belongs to another run: choose another run id (--run)")
-        return Place(store, run_id, History(earlier.history.records), earlier.lineage)
+        if not found.records:
+            return Place(store, run_id, History(earlier.history.records, found.epochs), earlier.lineage)
+        if found.lineage[-1:] != (earlier.lineage,):
+            raise RequestInvalid(
+                f"{store.address()} belongs to another run: choose another run id (--run), or go on with that one: "
+                f"`raysweep resume {store.address()}`"
+            )
     before = found.config()
     if before is not None:
         check_same_request(before, config, run_id)

@@ -259,7 +259,7 @@ def test_a_new_run_has_an_id_of_its_own(tmp_path):
     assert plan_resume(RUN, [], None, None).run_id.startswith("sweep-")
     leave(sweep(tmp_path), "taken")
     plan = plan_resume(RUN, [], "taken", None)
-    with pytest.raises(RequestInvalid, match="belongs to another run"):
+    with pytest.raises(RequestInvalid, match=r"belongs to another run.*raysweep resume .*/taken"):
         reserve(plan.config, plan.run_id, plan.earlier)
 
 
@@ -285,6 +285,32 @@ def test_a_new_run_that_is_killed_at_once_knows_what_it_was_asked(tmp_path, monk
         with pytest.raises(KeyboardInterrupt):
             start(plan.config, plan.run_id, plan.earlier)
     assert plan_resume("second", [], None, None).config.search.trials == 200
+
+
+def test_the_same_new_run_again_goes_on(tmp_path):
+    """As a cluster job does that is started again."""
+    as_published(leave(sweep(tmp_path), RUN, {"event": "proposed", "number": 0}))
+    plan = plan_resume(RUN, ["search.trials=200"], "second", None)
+    start(plan.config, plan.run_id, plan.earlier)[0].close()
+    again = plan_resume(RUN, ["search.trials=200"], "second", None)
+    journal, history, _ = start(again.config, again.run_id, again.earlier)
+    journal.close()
+    assert history.lineage == (plan.earlier.lineage,)
+    assert [one["event"] for one in history.records] == ["lineage", "sweep", "proposed", "sweep", "resumed"]
+    other = plan_resume(RUN, ["search.trials=300"], "second", None)
+    with pytest.raises(RequestInvalid, match=r"search.trials was 200, is 300.*raysweep resume .*second"):
+        reserve(other.config, other.run_id, other.earlier)
+
+
+def test_a_new_run_that_was_killed_before_its_first_record_begins_anew(tmp_path):
+    as_published(leave(sweep(tmp_path), RUN, {"event": "proposed", "number": 0}))
+    second = open_store(str(tmp_path / "runs"), S3Config()).child("second")
+    second.put("journal/owner-000001.json", b"{}")
+    plan = plan_resume(RUN, ["search.trials=200"], "second", None)
+    journal, history, _ = start(plan.config, plan.run_id, plan.earlier)
+    journal.close()
+    assert history.lineage == (plan.earlier.lineage,)
+    assert [one["event"] for one in read_run_journal(second)] == ["resumed", "lineage", "sweep", "proposed", "sweep"]
 
 
 def test_there_is_nothing_to_go_on_with(tmp_path):
