@@ -1,14 +1,19 @@
 """The driver's private folder: private, one for each driver, taken over from the dead."""
 
+import errno
+import fcntl
 import os
+import signal
 import stat
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 
 from raysweep.errors import RequestInvalid, RunTakenOver, StorageFailed
 from raysweep.run_place import cleared
+from raysweep.runtime.folder_lock import lock_folder
 from raysweep.runtime.run_folder import check_run_id, make_run_folder
 
 
@@ -17,15 +22,23 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_HOME", str(tmp_path / "home"))
 
 
-def dead_process(host=None):
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return f"{process.pid} {host or os.uname().nodename}"
+KILLED = """
+import os, signal
+from raysweep.runtime.folder_lock import lock_folder
+from raysweep.runtime.run_folder import make_run_folder
+folder = make_run_folder("one")
+(folder.path / "sealed-x").mkdir()
+(folder.path / "journal/place").mkdir(parents=True)
+(folder.path / "journal/place/000001.jsonl").write_text("{}\\n")
+print(folder.path, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def leave_as_killed(folder, *, by=None):
+def leave_as_killed(folder, *, pid=None, host=None):
     """What a driver leaves that was killed in its search, with an export to a far store."""
-    (folder.path / "pid").write_text(by or dead_process())
+    folder.lock.release()
+    (folder.path / "pid").write_text(f"{pid or os.getpid()} {host or os.uname().nodename}")
     (folder.path / "sealed-x").mkdir()
     (folder.path / "journal/place").mkdir(parents=True)
     (folder.path / "journal/place/000001.jsonl").write_text("{}\n")
@@ -43,10 +56,10 @@ def test_it_is_private_and_each_driver_has_its_own():
     assert (other.path / "sealed-x").exists()
 
 
-@pytest.mark.parametrize("host", [None, "another-machine"])
-def test_after_a_crash_it_is_taken_over(host):
+def test_after_a_crash_it_is_taken_over():
+    """Also by a process of the same number, as in a container that is started again."""
     killed = make_run_folder("one")
-    leave_as_killed(killed, by=dead_process(host))
+    leave_as_killed(killed, pid=os.getpid())
     (killed.outgoing / "model.ubj").write_text("half")
     again = make_run_folder("one")
     assert again.path == killed.path
@@ -54,6 +67,45 @@ def test_after_a_crash_it_is_taken_over(host):
     assert (again.path / "journal/place/000001.jsonl").exists()
     assert list(again.outgoing.iterdir()) == []
     assert (again.path / "pid").read_text() == f"{os.getpid()} {os.uname().nodename}"
+
+
+def test_a_driver_that_is_killed_holds_it_no_more():
+    process = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=False)
+    assert process.returncode == -signal.SIGKILL
+    again = make_run_folder("one")
+    assert str(again.path) == process.stdout.strip()
+    assert not (again.path / "sealed-x").exists()
+
+
+def test_the_folder_of_a_driver_on_another_machine_is_left_to_it():
+    """Where both have the same home."""
+    other = make_run_folder("one")
+    leave_as_killed(other, host="another-machine")
+    mine = make_run_folder("one")
+    assert mine.path != other.path
+    assert (other.path / "sealed-x").exists()
+    assert (other.path / "pid").read_text().endswith("another-machine")
+
+
+def test_without_locks_only_a_folder_that_nobody_has_is_taken(monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", mock.Mock(side_effect=OSError(errno.ENOLCK, "no locks")))
+    folder = make_run_folder("one")
+    assert make_run_folder("one").path != folder.path
+    (folder.outgoing / "manifest.json").write_text("{}")
+    assert folder.remove_what_is_private()
+    assert make_run_folder("one").path == folder.path
+
+
+def test_a_folder_that_was_deleted_while_it_was_waited_for_is_not_taken(monkeypatch):
+    folder, flock = make_run_folder("one"), fcntl.flock
+
+    def delete_first(descriptor, how):
+        folder.remove()
+        flock(descriptor, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", delete_first)
+        assert lock_folder(folder.path / "pid") is None
 
 
 def test_a_finished_bundle_outlives_a_second_driver():
@@ -74,7 +126,7 @@ def test_names_that_are_no_folder_everywhere(run_id):
 
 def test_sealed_rows_of_a_killed_run_are_cleared():
     killed, living = make_run_folder("killed"), make_run_folder("living")
-    (killed.path / "pid").write_text(dead_process())
+    killed.lock.release()
     for folder in (killed, living):
         (folder.path / "sealed-x").mkdir()
     make_run_folder("next")
@@ -105,9 +157,15 @@ def test_a_finished_bundle_is_kept_and_named():
     assert folder.outgoing.exists()
 
 
-def test_a_driver_that_was_fenced_off_leaves_nothing():
+def test_a_driver_that_was_fenced_off_leaves_nothing_but_what_may_be_nowhere_else():
     folder = make_run_folder("fenced")
-    leave_as_killed(folder, by=f"{os.getpid()} {os.uname().nodename}")
+    for name in ("sealed-x", "journal/place"):
+        (folder.path / name).mkdir(parents=True)
+    (folder.path / "journal/place/000001.jsonl").write_text("{}\n")
+    (folder.outgoing / "manifest.json").write_text("{}")
     with pytest.raises(RunTakenOver, match="taken over"), cleared(folder):
         raise RunTakenOver("taken over")
+    assert sorted(path.name for path in folder.path.rglob("*") if path.is_file()) == ["000001.jsonl", "pid"]
+    (folder.path / "journal/place/000001.jsonl").unlink()  # as the other driver does, once it has put it
+    make_run_folder("next")
     assert not folder.path.exists()
