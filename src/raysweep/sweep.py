@@ -115,6 +115,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     check_same_rows(place.history, examined.profile)
     journal, history = begin(place, config, folder, request.tell)
     with journal:
+        check_same_rows(history, examined.profile)  # the driver before may have come to that meanwhile
         capacity = Capacity(session.cpus, session.gpus)
         out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started)
         return _carry_out(request, Sweep(place.run_id, examined, history), out)

@@ -13,9 +13,10 @@ import yaml
 
 import raysweep
 from builders import clean_table
-from raysweep.config import S3Config
+from raysweep.config import S3Config, load_config
 from raysweep.errors import DataUnsuitable, RunTakenOver, StorageFailed
 from raysweep.events import Event, Stage, StageStarted, TrialEnded
+from raysweep.history import sweep_record
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.local import LocalStore
 from raysweep.storage.open_store import open_store
@@ -134,6 +135,19 @@ def test_other_rows_in_memory_are_noticed(tmp_path: Path, frame: pd.DataFrame):
     crash(sweep_of("memory:", tmp_path / "runs"), after_trials(1), frame)
     with pytest.raises(DataUnsuitable, match="changed since the run began"):
         raysweep.resume(tmp_path / "runs" / RUN, data=frame.assign(target=frame["target"].sample(frac=1).to_numpy()))
+
+
+def test_rows_that_another_driver_has_written_down_meanwhile_are_noticed(tmp_path: Path, frame: pd.DataFrame):
+    keys, store = sweep_of("memory:", tmp_path / "runs"), place(tmp_path / "runs")
+    asked = sweep_record(RUN, load_config(keys))
+    other, _ = begin_epoch(store, this_driver(RUN, 1), tmp_path / "other", [asked])
+
+    def write_down(event: Event) -> None:
+        if event == StageStarted(Stage.VALIDATE):
+            other.append({"event": "split", "rows": 9, "row_digest": "abc", "parts": {}, "folds": 1, "features": []})
+
+    with pytest.raises(DataUnsuitable, match=r"changed since the run began: 9 rows"):
+        raysweep.run_sweep(keys, data=frame, run_id=RUN, listener=write_down)
 
 
 def test_a_published_run_with_more_budget(
