@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.config import S3Config, SweepConfig, load_config
+from raysweep.config import IN_MEMORY, S3Config, SweepConfig, load_config
 from raysweep.documents import plain_record, readable_json
 from raysweep.errors import RequestInvalid
 from raysweep.events import Listener, ignore
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from raysweep.bundle.view import RunView
     from raysweep.sweep import Sweep
 
-IN_MEMORY = "memory:"
 _LONGEST_NAME = 60
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
 

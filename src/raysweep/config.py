@@ -20,6 +20,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ChecksPreset = Literal["strict", "default", "lenient"]
 
 
+IN_MEMORY = "memory:"  # the source of a table that was held in memory
 _NO_CREDENTIALS = "an address holds a user name or password; credentials belong in the AWS environment or profile"
 
 

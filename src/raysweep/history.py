@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
+from raysweep.bundle.locate import resume_command
 from raysweep.config import SweepConfig, load_config
 from raysweep.documents import canonical_json, plain_record, shorten
 from raysweep.errors import DataUnsuitable, RequestInvalid
@@ -105,7 +106,7 @@ def publishing_record(files: Iterable[str]) -> dict[str, Any]:
     return {"event": PUBLISHING, "files": list(files)}
 
 
-def check_same_request(before: SweepConfig, now: SweepConfig, run_id: str) -> None:
+def check_same_request(before: SweepConfig, now: SweepConfig, address: str) -> None:
     """Refuse to go on with a run that was asked something else.
 
     Raises:
@@ -115,10 +116,11 @@ def check_same_request(before: SweepConfig, now: SweepConfig, run_id: str) -> No
     if not paths:
         return
     changes = _changes(paths, before, now)
+    more = resume_command(address, before, "search.trials=200")
     raise RequestInvalid(
-        f"the run {run_id} began with another sweep: {'; '.join(changes)}. Choose another run id (--run) for this one; "
-        f"or go on with that run: `raysweep resume {run_id}`, with more budget or a wider space by --set, such as "
-        f"`raysweep resume {run_id} --set search.trials=200`",
+        f"the run {address} began with another sweep: {'; '.join(changes)}. Choose another run id (--run) for this "
+        f"one; or go on with that run: `{resume_command(address, before)}`, also with more budget or a wider space: "
+        f"`{more}`",
         problems=changes,
     )
 

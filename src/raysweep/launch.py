@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raysweep.aftermath import cleared
 from raysweep.config import require_target
 from raysweep.events import Said
 from raysweep.records.aims import check_aims
 from raysweep.request import Ready, SweepRequest
-from raysweep.run_place import cleared, reserve
+from raysweep.run_place import reserve
 from raysweep.runtime.ray_session import ray_session
 from raysweep.runtime.run_folder import make_run_folder, new_run_id
 from raysweep.space import load_space

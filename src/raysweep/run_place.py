@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from raysweep.bundle.locate import open_run
+from raysweep.bundle.locate import open_run, resume_command
 from raysweep.config import S3Config, SweepConfig, load_config
-from raysweep.errors import NotFound, RaysweepError, RequestInvalid, RunTakenOver, StorageFailed
+from raysweep.errors import NotFound, RequestInvalid, StorageFailed
 from raysweep.events import Listener, Said
 from raysweep.history import (
     PUBLISHING,
@@ -23,7 +23,7 @@ from raysweep.history import (
     lineage_record,
     sweep_record,
 )
-from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE
+from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.runtime.run_folder import RunFolder, check_run_id, new_run_id
 from raysweep.storage.epochs import last_epoch, this_driver
 from raysweep.storage.open_store import open_store
@@ -87,9 +87,11 @@ def plan_resume(run: str | Path, overrides: Sequence[str], run_id: str | None, s
     recorded = history.config()
     place, _, name = store.address().rstrip("/").rpartition("/")
     if recorded is None:
+        again = "start a new run with `raysweep run SWEEP`"
+        if not store.exists(MANIFEST_FILE):
+            again = f"start it again with `raysweep run SWEEP --run {name}`"
         raise NotFound(
-            f"{store.address()} has no journal that says what was asked, so that nothing can be gone on with: start it "
-            f"again with `raysweep run SWEEP --run {name}`"
+            f"{store.address()} has no journal that says what was asked, so that nothing can be gone on with: {again}"
         )
     export = recorded.export.model_copy(update={"to": place, **({} if s3 is None else {"s3": s3})})
     before = recorded.model_copy(update={"export": export})
@@ -126,7 +128,7 @@ def reserve(config: SweepConfig, run_id: str, earlier: Earlier | None) -> Place:
         raise StorageFailed(f"export.to: {config.export.to} cannot be written: {error}") from error
     store = folder.child(run_id)
     if store.exists(MANIFEST_FILE):
-        raise _published(store, run_id)
+        raise _published(store, config)
     if earlier is not None and not earlier.lineage:
         return Place(store, run_id, earlier.history)
     found = read_history(store)
@@ -136,11 +138,11 @@ def reserve(config: SweepConfig, run_id: str, earlier: Earlier | None) -> Place:
         if found.lineage[-1:] != (earlier.lineage,):
             raise RequestInvalid(
                 f"{store.address()} belongs to another run: choose another run id (--run), or go on with that one: "
-                f"`raysweep resume {store.address()}`"
+                f"`{resume_command(store.address(), config)}`"
             )
     before = found.config()
     if before is not None:
-        check_same_request(before, config, run_id)
+        check_same_request(before, config, store.address())
     return Place(store, run_id, found)
 
 
@@ -162,15 +164,21 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
     journal, records = begin_epoch(store, owner, folder.path, _beginning(place, config), say=say)
     with _closed_on_error(journal):
         if store.exists(MANIFEST_FILE):
-            raise _published(store, place.run_id)
+            raise _published(store, config)
         history = History(records, owner.epoch)
         if _is_news(history, place.run_id, config):
             journal.append(sweep_record(place.run_id, config))
         journal.flush()  # from now on `resume` knows what was asked
-        if history.asked is not None:
-            whose = place.lineage.partition("@")[0] or store.address()
-            say(f"goes on with what {whose} has recorded: {len(records):,} records")
+        say(_what_it_is(place, history, config))
     return journal, history
+
+
+def _what_it_is(place: Place, history: History, config: SweepConfig) -> str:
+    address = place.store.address()
+    if history.asked is not None and not place.lineage:
+        return f"goes on with the run {address}"
+    from_what = f"starts from what {place.lineage.partition('@')[0]} has tried; " if place.lineage else ""
+    return f"{from_what}after a crash, `{resume_command(address, config)}` goes on with this run"
 
 
 def _beginning(place: Place, config: SweepConfig) -> list[Mapping[str, Any]]:
@@ -198,33 +206,9 @@ def _is_news(history: History, run_id: str, config: SweepConfig) -> bool:
     return bool(differences(before, config))
 
 
-def _published(store: Store, run_id: str) -> RequestInvalid:
+def _published(store: Store, config: SweepConfig) -> RequestInvalid:
+    more = resume_command(store.address(), config, "search.trials=...")
     return RequestInvalid(
         f"{store.address()} is published already: choose another run id (--run), or start from what it has tried, with "
-        f"more budget or a wider space, by `raysweep resume {run_id} --set search.trials=...`"
+        f"more budget or a wider space, by `{more}`"
     )
-
-
-@contextlib.contextmanager
-def cleared(folder: RunFolder) -> Iterator[None]:
-    """Delete the working folder at the end; after a failure, keep in it what would be lost, and say so."""
-    try:
-        yield
-    except RunTakenOver:
-        folder.remove_what_is_fenced_off()
-        raise
-    except BaseException as error:
-        kept = folder.remove_what_is_private()
-        if isinstance(error, OSError) and not isinstance(error, RaysweepError):
-            what = f"{error.filename or folder.path}: {error.strerror or error}"
-            raise StorageFailed(f"{what}{_where(folder, kept)}") from error
-        if isinstance(error, StorageFailed):
-            raise StorageFailed(f"{error}{_where(folder, kept)}") from error
-        raise
-    folder.remove()
-
-
-def _where(folder: RunFolder, kept: bool) -> str:
-    if (folder.outgoing / MANIFEST_FILE).exists():
-        return f". The finished bundle is kept in {folder.outgoing}: copy it to where it belongs"
-    return f". The trials are kept in {folder.path / JOURNAL_FOLDER}" if kept else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from raysweep.aftermath import resumable
 from raysweep.config import PriceConfig, SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
@@ -114,7 +115,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     examined = examine(config, request.data, request.tell, ready.schema, processes.help_out)
     check_same_rows(place.history, examined.profile)
     journal, history = begin(place, config, folder, request.tell)
-    with journal:
+    with resumable(place.store.address(), config), journal:
         check_same_rows(history, examined.profile)  # the driver before may have come to that meanwhile
         capacity = Capacity(session.cpus, session.gpus)
         out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started)

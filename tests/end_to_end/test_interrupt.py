@@ -137,7 +137,7 @@ def test_ctrl_c_twice_stops_now(tmp_path: Path, command):
         run.wait_until(lambda: "Ctrl-C again" in run.err)
         run.press_ctrl_c()
         assert run.end() == 130, run.err
-        assert "raysweep: stopped by the user" in run.err
+        assert f"raysweep: stopped by the user; `raysweep resume {run.bundle}` goes on with the run" in run.err
         assert "Traceback" not in run.err
         assert files_below(run.bundle) == [JOURNAL_FILE, OWNER_FILE]
         assert files_below(run.home) == []
@@ -170,7 +170,7 @@ def test_a_killed_driver_leaves_its_journal_and_nothing_that_looks_whole(
     monkeypatch.chdir(tmp_path)
     again = command("run", "sweep.yaml", "--run", RUN, "--set", "search.trials=3")
     assert again.code == 2
-    assert f"raysweep resume {RUN}" in again.err
+    assert f"`raysweep resume {run.bundle}`" in again.err
 
 
 def test_a_killed_driver_is_gone_on_with(tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch):

@@ -159,7 +159,7 @@ def test_a_published_run_with_more_budget(
     before = {path: path.read_bytes() for path in (tmp_path / "runs" / RUN).rglob("*") if path.is_file()}
     refused = command("run", "sweep.yaml", "--run", RUN)
     assert refused.code == 2
-    assert f"raysweep resume {RUN}" in refused.err
+    assert f"raysweep resume {tmp_path}/runs/{RUN} --set" in refused.err
     assert command("resume", RUN, "--set", "split.seed=3").code == 2
     ran = command("resume", RUN, "--set", "search.trials=6", "--run", "two", "--json")
     assert ran.code in {0, 7}, ran.err

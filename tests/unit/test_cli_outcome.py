@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.errors import (
     BundleRefused,
@@ -101,3 +102,10 @@ def test_with_json_nothing_else_reaches_stdout(capsys: Capture) -> None:
 def test_without_json_the_answer_is_shown(capsys: Capture) -> None:
     assert carry_out(lambda: Answer({}, lambda: print("shown")), as_json=False, debug=False) == 0
     assert capsys.readouterr().out == "shown\n"
+
+
+def test_who_stops_a_run_is_told_how_to_go_on_with_it() -> None:
+    with pytest.raises(Interrupted, match=r"^stopped by the user; resume it$"), catching_interrupts(lambda _: None):
+        raise KeyboardInterrupt("resume it")
+    with pytest.raises(Interrupted, match=r"^stopped by the user$"), catching_interrupts(lambda _: None):
+        raise KeyboardInterrupt

@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 
+from raysweep.aftermath import cleared
 from raysweep.errors import RequestInvalid, RunTakenOver, StorageFailed
-from raysweep.run_place import cleared
 from raysweep.runtime.folder_lock import lock_folder
 from raysweep.runtime.run_folder import check_run_id, make_run_folder
 
@@ -155,6 +155,16 @@ def test_a_finished_bundle_is_kept_and_named():
     with pytest.raises(StorageFailed, match=str(folder.outgoing)), cleared(folder):
         raise StorageFailed("the bucket is gone")
     assert folder.outgoing.exists()
+
+
+def test_trials_that_could_not_be_put_are_kept_and_named_once():
+    folder = make_run_folder("away")
+    (folder.path / "journal/place").mkdir(parents=True)
+    (folder.path / "journal/place/000001.jsonl").write_text("{}\n")
+    with pytest.raises(StorageFailed) as failed, cleared(folder):
+        raise StorageFailed("the bucket is away")
+    kept = f"What could not be put is kept in {folder.path}/journal, where a resume on this machine finds it"
+    assert str(failed.value) == f"the bucket is away. {kept}"
 
 
 def test_a_driver_that_was_fenced_off_leaves_nothing_but_what_may_be_nowhere_else():

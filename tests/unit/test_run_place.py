@@ -8,8 +8,10 @@ from unittest import mock
 import pytest
 
 import raysweep
+from raysweep.aftermath import resumable
+from raysweep.bundle.locate import resume_command
 from raysweep.config import S3Config, load_config
-from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid, RunTakenOver, StorageFailed
+from raysweep.errors import DataUnsuitable, NotFound, RayUnavailable, RequestInvalid, RunTakenOver, StorageFailed
 from raysweep.history import History, check_same_rows, check_same_split, publishing_record, sweep_record
 from raysweep.run_place import Earlier, begin, plan_resume, reserve
 from raysweep.runtime.run_folder import make_run_folder
@@ -17,6 +19,7 @@ from raysweep.stages.export.publish import Claim, publish
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
 from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
+from raysweep.storage.store import TransientStorageFailure
 
 RUN = "nightly"
 
@@ -75,14 +78,15 @@ def test_the_same_sweep_again_goes_on(tmp_path):
 
 
 def test_another_sweep_under_the_same_id_is_refused(tmp_path):
-    leave(sweep(tmp_path))
-    other = sweep(tmp_path, "search.trials=7", "split.seed=3", "search.stop.seconds=5")
+    leave(sweep(tmp_path, source="table.csv"))
+    other = sweep(tmp_path, "search.trials=7", "split.seed=3", "search.stop.seconds=5", source="table.csv")
     with pytest.raises(RequestInvalid) as refused:
         reserve(other, RUN, None)
     message = str(refused.value)
     assert "search.trials was 100, is 7" in message
     assert "split.seed was 0, is 3" in message
-    assert f"raysweep resume {RUN}" in message
+    assert f"`raysweep resume {tmp_path}/runs/{RUN}`" in message
+    assert f"`raysweep resume {tmp_path}/runs/{RUN} --set search.trials=200`" in message
     assert "--run" in message
     assert len(refused.value.problems) == 3
 
@@ -93,9 +97,10 @@ def test_another_way_to_write_the_place_is_the_same_sweep(tmp_path):
 
 
 def test_a_published_run_is_not_gone_on_with_by_run(tmp_path):
-    as_published(leave(sweep(tmp_path)))
-    with pytest.raises(RequestInvalid, match=r"is published already.*--run.*raysweep resume nightly"):
-        reserve(sweep(tmp_path), RUN, None)
+    config = sweep(tmp_path, source="table.csv")
+    as_published(leave(config))
+    with pytest.raises(RequestInvalid, match=r"is published already.*--run.*raysweep resume /\S+/nightly --set"):
+        reserve(config, RUN, None)
 
 
 def test_a_run_that_was_killed_before_its_first_record_begins_anew(tmp_path):
@@ -259,7 +264,7 @@ def test_a_new_run_has_an_id_of_its_own(tmp_path):
     assert plan_resume(RUN, [], None, None).run_id.startswith("sweep-")
     leave(sweep(tmp_path), "taken")
     plan = plan_resume(RUN, [], "taken", None)
-    with pytest.raises(RequestInvalid, match=r"belongs to another run.*raysweep resume .*/taken"):
+    with pytest.raises(RequestInvalid, match=r"belongs to another run.*raysweep.resume\('.*/taken', data=frame"):
         reserve(plan.config, plan.run_id, plan.earlier)
 
 
@@ -298,7 +303,7 @@ def test_the_same_new_run_again_goes_on(tmp_path):
     assert history.lineage == (plan.earlier.lineage,)
     assert [one["event"] for one in history.records] == ["lineage", "sweep", "proposed", "sweep", "resumed"]
     other = plan_resume(RUN, ["search.trials=300"], "second", None)
-    with pytest.raises(RequestInvalid, match=r"search.trials was 200, is 300.*raysweep resume .*second"):
+    with pytest.raises(RequestInvalid, match=r"search.trials was 200, is 300.*raysweep.resume\(.*second"):
         reserve(other.config, other.run_id, other.earlier)
 
 
@@ -319,6 +324,55 @@ def test_there_is_nothing_to_go_on_with(tmp_path):
     (tmp_path / "runs" / RUN).mkdir(parents=True)
     with pytest.raises(NotFound, match=r"no journal.*raysweep run SWEEP --run nightly"):
         plan_resume(RUN, [], None, None)
+    (tmp_path / "runs" / RUN / "manifest.json").write_text("{}")
+    with pytest.raises(NotFound, match=r"no journal.*start a new run with `raysweep run SWEEP`$"):
+        plan_resume(RUN, [], None, None)
+
+
+def test_how_to_go_on_is_said_from_wherever_one_is(tmp_path):
+    config = sweep(tmp_path, "export.s3.endpoint_url=http://localhost:8333", source="table.csv")
+    assert resume_command("/a b/x", config, "search.trials=9") == "raysweep resume '/a b/x' --set search.trials=9"
+    assert resume_command("s3://b/x", config) == "raysweep resume s3://b/x --s3-endpoint http://localhost:8333"
+    assert resume_command("runs/x", sweep(tmp_path)) == "raysweep.resume('runs/x', data=frame)"
+
+
+def said_by(config, run_id=RUN, earlier=None):
+    """What a driver says as it begins, which then ends as if it had been killed."""
+    said = []
+    place, folder = reserve(config, run_id, earlier), make_run_folder(run_id)
+    begin(place, config, folder, said.append)[0].close()
+    folder.remove()
+    return [event.message for event in said]
+
+
+def test_where_a_run_is_and_how_to_go_on_with_it_is_said_at_its_beginning(tmp_path):
+    config = sweep(tmp_path, source="table.csv")
+    assert said_by(config) == [f"after a crash, `raysweep resume {tmp_path}/runs/{RUN}` goes on with this run"]
+    assert said_by(config) == [f"goes on with the run {tmp_path}/runs/{RUN}"]
+    as_published(open_store(str(tmp_path / "runs"), S3Config()).child(RUN))
+    plan = plan_resume(RUN, [], "second", None)
+    (said,) = said_by(plan.config, plan.run_id, plan.earlier)
+    assert said.startswith(f"starts from what {RUN} has tried; after a crash, `raysweep resume {tmp_path}/runs/second`")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (TransientStorageFailure("away"), StorageFailed),
+        (RayUnavailable("lost"), RayUnavailable),
+    ],
+)
+def test_how_to_go_on_is_said_where_a_run_breaks_off(tmp_path, error, kind):
+    config = sweep(tmp_path, source="table.csv")
+    with pytest.raises(kind, match=rf"{error}.*raysweep resume s3://bucket/one"), resumable("s3://bucket/one", config):
+        raise error
+
+
+def test_a_driver_that_was_taken_over_is_not_told_to_go_on(tmp_path):
+    with pytest.raises(RunTakenOver) as stopped, resumable("s3://bucket/one", sweep(tmp_path)):
+        raise RunTakenOver("taken over")
+    assert str(stopped.value) == "taken over"
 
 
 def test_what_another_version_was_asked_is_not_guessed(tmp_path):

@@ -1,10 +1,11 @@
-"""From what a user calls a run or bundle to the store it is in."""
+"""From what a user calls a run or bundle to the store it is in, and back."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
-from raysweep.config import S3Config
+from raysweep.config import IN_MEMORY, S3Config, SweepConfig
 from raysweep.documents import suggest
 from raysweep.errors import BundleRefused, NotFound
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest
@@ -33,6 +34,22 @@ def open_run(run: str | Path, s3: S3Config | None = None, *, home: str = "runs")
         known = [entry.name for entry in siblings.iterdir()] if siblings.is_dir() else []
         raise NotFound(f"there is no run {text}{suggest(folder.name, known)}")
     return open_store(str(folder), S3Config())
+
+
+def resume_command(address: str, config: SweepConfig, *changes: str) -> str:
+    """What a user types to go on with the run at this address, from wherever that is.
+
+    Args:
+        address: of the run.
+        config: what it was asked.
+        changes: `path=value` assignments.
+    """
+    if config.data.source == IN_MEMORY:
+        more = f", overrides={list(changes)}" if changes else ""
+        return f"raysweep.resume({address!r}, data=frame{more})"
+    endpoint = config.export.s3.endpoint_url if address.startswith("s3://") else None
+    words = ["raysweep", "resume", address, *(["--s3-endpoint", endpoint] if endpoint else [])]
+    return shlex.join([*words, *(word for change in changes for word in ("--set", change))])
 
 
 def read_manifest(store: Store) -> Manifest:

@@ -73,7 +73,7 @@ def catching_interrupts(notify: Callable[[str], None]) -> Iterator[Interrupts]:
         interrupts.listen()
         yield interrupts
     except KeyboardInterrupt as error:
-        raise Interrupted(STOPPED) from error
+        raise Interrupted("; ".join((STOPPED, *map(str, error.args)))) from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
