@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysweep.bundle.locate import read_manifest
+from raysweep.bundle.unfinished import Progress, read_unfinished
 from raysweep.errors import NotFound, RequestInvalid
 from raysweep.records.aims import Aims, Standing
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.storage.epoch_records import holds_records
-from raysweep.storage.run_journal import read_run_journal
 from raysweep.storage.store import Store
 
 _SHOWN: Final = (
@@ -33,6 +33,7 @@ class RunView:
         trials: one dict a trial, best first where the run is finished.
         findings, proposals: of the data gate, as in findings.json.
         aims: what the trials were after; None where the search has not begun, or this version does not know them.
+        progress: of a run that has not been published; None for any other.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class RunView:
     findings: Sequence[Mapping[str, Any]] = field(default=())
     proposals: Sequence[Mapping[str, str]] = field(default=())
     aims: Aims | None = None
+    progress: Progress | None = None
 
     @property
     def ranking(self) -> list[Mapping[str, Any]]:
@@ -61,6 +63,7 @@ class RunView:
             "run_id": self.run_id,
             "url": self.url,
             "finished": self.finished,
+            "progress": None if self.progress is None else self.progress.to_document(),
             "manifest": dict(self.manifest),
             "final_check": self.final_check,
             "trials": [dict(trial) for trial in self.trials],
@@ -80,8 +83,8 @@ def view_run(store: Store) -> RunView:
     present = {one.key for one in store.list()}
     if MANIFEST_FILE not in present:
         return _unfinished(store, present)
-    manifest = json.loads(store.get(MANIFEST_FILE))
     read_manifest(store)
+    manifest = json.loads(store.get(MANIFEST_FILE))
     final = json.loads(store.get("final_check.json")) if "final_check.json" in present else None
     findings = json.loads(store.get("data/findings.json")) if "data/findings.json" in present else {}
     trials = _trials(store) if "trials.parquet" in present else []
@@ -141,42 +144,16 @@ def _shown(row: dict[str, Any], rungs: int) -> dict[str, Any]:
 def _unfinished(store: Store, present: set[str]) -> RunView:
     if not holds_records(present):
         raise NotFound(f"{store.address()} holds neither a bundle ({MANIFEST_FILE}) nor a journal of a run")
-    trials: dict[int, dict[str, Any]] = {}
-    asked: dict[str, Any] = {}
-    for record in read_run_journal(store):
-        _replay(record, trials, asked)
+    view, progress = read_unfinished(store)
     run_id = store.address().rstrip("/").rpartition("/")[2]
-    aims = _aims(asked)
-    ordered = _ordered(list(trials.values()), aims)
-    return RunView(run_id, store.address(), finished=False, manifest={}, final_check=None, trials=ordered, aims=aims)
-
-
-def _replay(record: Mapping[str, Any], trials: dict[int, dict[str, Any]], asked: dict[str, Any]) -> None:
-    kind = record.get("event")
-    if kind == "search":
-        asked.update(record)
-    elif kind == "proposed":
-        candidate = record["candidate"]
-        trials[candidate["number"]] = {
-            "trial": candidate["number"],
-            "family": candidate["family"],
-            "origin": candidate["origin"],
-            "params": candidate["params"],
-            "state": "waiting",
-            "score": None,
-            "rungs": 0,
-            "seconds": None,
-            "reason": "",
-            "metrics": {},
-            "metric": asked.get("metric"),
-            "part": asked.get("part"),
-        }
-    elif kind == "started" and record["candidate"] in trials:
-        trials[record["candidate"]]["state"] = "running"
-    elif kind == "rung" and record["candidate"] in trials:
-        report = record["report"]
-        trial = trials[record["candidate"]]
-        trial |= {name: report[name] for name in ("score", "effort", "rounds", "is_whole", "metrics")}
-        trial |= {"seconds": report["seconds"], "rungs": report["rung"]}
-    elif kind == "ended" and record["candidate"] in trials:
-        trials[record["candidate"]] |= {"state": record["state"], "reason": record["reason"]}
+    aims = _aims(view.search)
+    return RunView(
+        run_id,
+        store.address(),
+        finished=False,
+        manifest={},
+        final_check=None,
+        trials=_ordered(list(view.trials.values()), aims),
+        aims=aims,
+        progress=progress,
+    )

@@ -34,6 +34,14 @@ class Owner:
     at: str
     nonce: str = ""
 
+    @property
+    def claimed(self) -> float:
+        """`at` in seconds since the epoch of clocks; 0 where it cannot be read."""
+        try:
+            return datetime.fromisoformat(self.at).timestamp()
+        except ValueError:
+            return 0.0
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} at {self.at}"
 
