@@ -1,14 +1,18 @@
-"""Kills the driver of a sweep with -9 at random moments, goes on with it each time, and reads the journal.
+"""Kills the driver of a sweep with -9 at random moments, goes on with it each time, and reads what is left.
 
     python tests/proofs/crashes.py [--kills 20] [--seed 0] [--trials 60] [--store folder|s3] [--victim driver|worker]
 
-No finished trial may be run again, none may be lost, every rung is decided once, and the winner has to be the one of
-a sweep that nobody disturbed (`search.deterministic`). Exits 1 where something of that does not hold.
+What a driver has told as ended (`--events jsonl`) is not run again, is not told twice, and stands in the table of
+trials as it was told; on S3 too, since the next driver works on the same machine. Every rung is decided once, and the
+winner has to be the one of a sweep that nobody disturbed (`search.deterministic`). A sweep that ends before all kills
+were made is followed by another one. Exits 1 where something of that does not hold, or a driver ends otherwise than
+well or killed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -20,6 +24,7 @@ from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pyarrow.parquet as pq
@@ -37,6 +42,58 @@ from sweep_builders import quick_space, sweep_keys
 ENDED = {0, 7}
 LONGEST_SECONDS = 300
 SLOT_ACTOR = "ray::SlotActor"
+SAME_MOMENT_SECONDS = 1e-3
+
+
+class WrongEnd(Exception):
+    """A driver ended as none may, or no kill was possible."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial as it was told, or published."""
+
+    state: str
+    score: float | None
+    started: float
+    attempts: int
+
+    def is_same(self, other: Told) -> bool:
+        """Whether it is the same trial, not run again."""
+        seconds = abs(self.started - other.started)
+        same = (self.state, self.score, self.attempts) == (other.state, other.score, other.attempts)
+        return same and seconds < SAME_MOMENT_SECONDS
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A process that runs a sweep, and the file of its events."""
+
+    process: subprocess.Popen[bytes]
+    events: Path
+
+    def end(self, *, killed: bool) -> int:
+        """Wait for its end; its exit code.
+
+        Raises:
+            WrongEnd: it has not ended well, nor by the kill.
+        """
+        code = self.process.wait(LONGEST_SECONDS)
+        if code in ENDED or (killed and code == -signal.SIGKILL):
+            return code
+        raise WrongEnd(f"{self.events.name} ended with {code}: {self.events.read_text()[-3000:]}")
+
+
+def told_by(events: Path) -> list[tuple[int, Told]]:
+    """The trials that a driver has told as ended; a line that its kill has torn is none."""
+    lines = [line for line in events.read_text().split("\n")[:-1] if line.startswith("{")]
+    trials = [event["trial"] for event in map(json.loads, lines) if event["event"] == "TrialEnded"]
+    return [(trial["candidate"]["number"], _as_told(trial)) for trial in trials]
+
+
+def _as_told(trial: dict[str, Any]) -> Told:
+    score = trial["rungs"][-1]["score"] if trial["rungs"] else None
+    return Told(trial["state"], score, trial["started"], trial["attempts"])
 
 
 @dataclass(frozen=True)
@@ -50,17 +107,19 @@ class Place:
     def store(self, run: str):
         return open_run(f"{self.to.rstrip('/')}/{run}", self.s3)
 
-    def start(self, run: str) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{run}.log").open("ab")
-        command = [sys.executable, "-m", "raysweep", "run", "sweep.yaml", "--run", run]
-        return subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    def start(self, run: str) -> Driver:
+        number = len(self.drivers_of(run))
+        command = [sys.executable, "-m", "raysweep", "run", "sweep.yaml", "--run", run, "--events", "jsonl"]
+        events = self.folder / f"{run}.{number:03d}.jsonl"
+        with events.open("wb") as file:
+            process = subprocess.Popen(
+                command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file
+            )
+        return Driver(process, events)
 
-    def finish(self, run: str) -> float:
-        """Run it to its end; returns the seconds."""
-        started = time.monotonic()
-        code = self.start(run).wait(LONGEST_SECONDS)
-        assert code in ENDED, f"{run} ended with {code}: {(self.folder / f'{run}.log').read_text()[-2000:]}"
-        return time.monotonic() - started
+    def drivers_of(self, run: str) -> list[Path]:
+        """The events of each driver of a run, in order."""
+        return sorted(self.folder.glob(f"{run}.*.jsonl"))
 
 
 def write_sweep(place: Place, trials: int) -> None:
@@ -80,12 +139,6 @@ def write_sweep(place: Place, trials: int) -> None:
     (place.folder / "sweep.yaml").write_text(yaml.safe_dump(keys))
 
 
-def kill_driver(process: subprocess.Popen[bytes]) -> bool:
-    process.kill()
-    process.wait()
-    return True
-
-
 def kill_worker(process: subprocess.Popen[bytes], rng: random.Random) -> bool:
     """Kill a process that runs trials; the sweep itself goes on."""
     slots = [one for one in psutil.Process(process.pid).children(recursive=True) if _is_slot(one)]
@@ -101,24 +154,44 @@ def _is_slot(process: psutil.Process) -> bool:
         return False
 
 
-def disturb(place: Place, run: str, options: argparse.Namespace, usual_seconds: float) -> int:
-    """Kill so many times, then let it end; returns how many kills there were."""
-    rng, kills = random.Random(options.seed), 0
-    while kills < options.kills:
-        process = place.start(run)
-        deadline = time.monotonic() + rng.uniform(0.05, 0.55) * usual_seconds
-        while process.poll() is None and kills < options.kills:
+def disturb(place: Place, run: str, options: argparse.Namespace, usual_seconds: float, rng: random.Random) -> int:
+    """Kill at most `options.kills` times, and go on until it has ended; returns how many kills there were."""
+    kills = 0
+    while True:
+        driver = place.start(run)
+        killed = False
+        deadline = time.monotonic() + rng.uniform(0.05, 0.75) * usual_seconds
+        while not killed and driver.process.poll() is None and kills < options.kills:
             if time.monotonic() < deadline:
                 time.sleep(0.05)
             elif options.victim == "worker":
-                kills += kill_worker(process, rng)
+                kills += kill_worker(driver.process, rng)
                 deadline = time.monotonic() + rng.uniform(0.5, 2.0)
             else:
-                kills += kill_driver(process)
-        if process.poll() in ENDED:
-            break
-        process.wait(LONGEST_SECONDS)
-    return kills
+                driver.process.kill()
+                killed = True
+        if driver.end(killed=killed) in ENDED:
+            return kills
+        kills += 1
+
+
+def told_of(place: Place, run: str) -> tuple[dict[int, Told], list[str]]:
+    """What all drivers of a run have told as ended, and which trials more than once."""
+    found: dict[int, Told] = {}
+    problems = []
+    for events in place.drivers_of(run):
+        for number, told in told_by(events):
+            if number in found:
+                problems.append(f"trial {number} was told as ended again by {events.name}")
+            found[number] = told
+    return found, problems
+
+
+def published(place: Place, run: str) -> dict[int, Told]:
+    """The trials as they stand in the bundle."""
+    columns = ["trial", "state", "score", "started", "attempt"]
+    rows = pq.read_table(table_of(place, run), columns=columns).to_pylist()
+    return {row["trial"]: Told(row["state"], row["score"], row["started"].timestamp(), row["attempt"]) for row in rows}
 
 
 def problems_of(records: list[dict[str, object]], trials: int) -> list[str]:
@@ -146,12 +219,53 @@ def problems_of(records: list[dict[str, object]], trials: int) -> list[str]:
     return found
 
 
+def table_of(place: Place, run: str) -> Path:
+    local = place.folder / f"{run}.parquet"
+    if not local.exists():
+        place.store(run).download("trials.parquet", local)
+    return local
+
+
 def trials_of(place: Place, run: str) -> list[tuple[object, ...]]:
     """What must not differ: candidates, rungs, scores and states."""
-    local = place.folder / f"{run}.parquet"
-    place.store(run).download("trials.parquet", local)
     columns = ["trial", "rung", "params_digest", "seed", "score", "state"]
-    return [tuple(row.values()) for row in pq.read_table(local, columns=columns).to_pylist()]
+    return [tuple(row.values()) for row in pq.read_table(table_of(place, run), columns=columns).to_pylist()]
+
+
+def check(place: Place, run: str, trials: int) -> tuple[list[str], str]:
+    """What is wrong with a run that was disturbed, and what became of it in words."""
+    records = read_run_journal(place.store(run))
+    told, problems = told_of(place, run)
+    final = published(place, run)
+    problems += problems_of(records, trials)
+    for number, one in told.items():
+        if number not in final or not one.is_same(final[number]):
+            problems.append(f"trial {number} was told as {one}, but published as {final.get(number)}")
+    if trials_of(place, "undisturbed") != trials_of(place, run):
+        problems.append("candidates, rungs, scores or states differ from those of the undisturbed sweep")
+    drivers = sum(record["event"] == "search" for record in records)
+    again = sum(record["event"] == "started" and record["attempt"] > 1 for record in records)
+    said = f"{drivers} drivers searched and told of {len(told)} trials; {again} in flight were begun again"
+    return [f"{run}: {problem}" for problem in problems], said
+
+
+def prove(place: Place, options: argparse.Namespace) -> list[str]:
+    """Run the sweep in peace, then disturb it until all kills were made."""
+    started = time.monotonic()
+    place.start("undisturbed").end(killed=False)
+    seconds = time.monotonic() - started
+    print(f"undisturbed {seconds:.0f} s", flush=True)
+    rng, wanted, problems = random.Random(options.seed), options.kills, []
+    while options.kills:
+        run = f"disturbed-{wanted - options.kills}"
+        kills = disturb(place, run, options, seconds, rng)
+        if not kills:
+            raise WrongEnd(f"{run} ended before it could be disturbed")
+        options.kills -= kills
+        found, said = check(place, run, options.trials)
+        problems += found
+        print(f"{run}: {options.victim} killed {kills} times; {said}", flush=True)
+    return problems
 
 
 def main() -> int:
@@ -172,19 +286,8 @@ def main() -> int:
             server.client().create_bucket(Bucket="crashes")
             place = Place(folder, "s3://crashes/runs", S3Config(endpoint_url=server.endpoint_url))
         write_sweep(place, options.trials)
-        seconds = place.finish("undisturbed")
-        kills = disturb(place, "disturbed", options, seconds)
-        place_is_done = "manifest.json" in {one.key for one in place.store("disturbed").list("manifest.json")}
-        if not place_is_done:
-            place.finish("disturbed")
-        records = read_run_journal(place.store("disturbed"))
-        problems = problems_of(records, options.trials)
-        if trials_of(place, "undisturbed") != trials_of(place, "disturbed"):
-            problems.append("candidates, rungs, scores or states differ from those of the undisturbed sweep")
-        drivers = sum(record["event"] == "search" for record in records)
-        again = sum(record["event"] == "started" and record["attempt"] > 1 for record in records)
-        print(f"undisturbed {seconds:.0f} s; {options.victim} killed {kills} times, {drivers} drivers searched,")
-        print(f"{again} trials in flight were begun again; problems: {problems or 'none'}")
+        problems = prove(place, options)
+    print(f"problems: {problems or 'none'}")
     return 1 if problems else 0
 
 
