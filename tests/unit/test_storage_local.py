@@ -116,9 +116,25 @@ def test_put_if_absent_where_links_are_impossible(tmp_path: Path, monkeypatch: p
 
     assert store.put_if_absent("key", b"first") is True
     assert store.put_if_absent("key", b"second") is False
-    assert local._copy_if_absent(tmp_path / "key", tmp_path / "key") is False
+    assert local._replace_if_absent(tmp_path / "key", tmp_path / "key") is False
     assert store.get("key") == b"first"
     assert files_below(tmp_path) == ["key"]
+
+
+def test_put_if_absent_without_links_never_shows_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that is killed while it writes the manifest must not leave half of one, which counts as published."""
+    monkeypatch.setattr(Path, "hardlink_to", fail_with(errno.EOPNOTSUPP))
+    replace, seen = Path.replace, []
+
+    def look_first(temporary: Path, path: Path) -> Path:
+        seen.append((temporary.read_bytes(), path.read_bytes()))
+        return replace(temporary, path)
+
+    monkeypatch.setattr(Path, "replace", look_first)
+    assert LocalStore(tmp_path).put_if_absent("manifest.json", b"whole")
+    assert seen == [(b"whole", b"")]
+    assert (tmp_path / "manifest.json").read_bytes() == b"whole"
+    assert files_below(tmp_path) == ["manifest.json"]
 
 
 def test_put_if_absent_loses_to_a_writer_who_comes_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

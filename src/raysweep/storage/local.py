@@ -67,7 +67,7 @@ class LocalStore:
             with _temporary_file(path) as (file, temporary):
                 shutil.copyfileobj(stream, file, CHUNK_BYTES)
                 _settle(file)
-                return _link_or_copy(temporary, path)
+                return _link_or_replace(temporary, path)
 
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
@@ -175,7 +175,7 @@ def settle_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _link_or_copy(temporary: Path, path: Path) -> bool:
+def _link_or_replace(temporary: Path, path: Path) -> bool:
     try:
         path.hardlink_to(temporary)
     except FileExistsError:
@@ -183,21 +183,19 @@ def _link_or_copy(temporary: Path, path: Path) -> bool:
     except OSError as error:
         if error.errno not in NO_LINKS_ERRORS:
             raise
-        return _copy_if_absent(temporary, path)
+        return _replace_if_absent(temporary, path)
     settle_folder(path.parent)
     return True
 
 
-def _copy_if_absent(temporary: Path, path: Path) -> bool:
-    """For file systems without links: the name is taken in one step, but a reader may see the file grow."""
+def _replace_if_absent(temporary: Path, path: Path) -> bool:
+    """For file systems without links: the name is taken in one step, and holds all in the next, but never a part."""
     try:
-        target = path.open("xb")
+        path.open("xb").close()
     except FileExistsError:
         return False
     try:
-        with target, temporary.open("rb") as stream:
-            shutil.copyfileobj(stream, target, CHUNK_BYTES)
-            _settle(target)
+        temporary.replace(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
