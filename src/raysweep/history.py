@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 from raysweep.bundle.locate import resume_command
 from raysweep.config import SweepConfig, load_config
 from raysweep.documents import canonical_json, plain_record, shorten
-from raysweep.errors import DataUnsuitable, RequestInvalid
+from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid
 from raysweep.records.table import LearningTask, Profile, Split
+from raysweep.space import load_space
 
 MAY_CHANGE: Final = (
     *("search.trials", "search.stop", "search.space", "search.concurrency", "search.trial"),
@@ -47,6 +50,11 @@ class History:
         return next(self._newest("sweep"), None)
 
     @property
+    def begun_by(self) -> str:
+        """The version of raysweep that was asked first."""
+        return next((str(one["raysweep"]) for one in self.records if one.get("event") == "sweep"), version("raysweep"))
+
+    @property
     def split(self) -> Mapping[str, Any] | None:
         """The record of how the rows were split; None where it did not come to that."""
         return next(self._newest("split"), None)
@@ -62,11 +70,14 @@ class History:
         return frozenset(str(key) for record in self._newest(PUBLISHING) for key in record["files"])
 
     def config(self) -> SweepConfig | None:
-        """What was asked, with the defaults of this version for what it could not know."""
+        """What was asked, with the defaults of this version for what it could not know.
+
+        A shipped space is the one of then; where this version has another one of that name, it is spelled out.
+        """
         if self.asked is None:
             return None
         try:
-            return load_config(self.asked["config"])
+            return load_config(_with_its_space(self.asked))
         except RequestInvalid as error:
             raise RequestInvalid(
                 f"the run was begun by raysweep {self.asked['raysweep']}, and this one ({version('raysweep')}) cannot "
@@ -79,9 +90,22 @@ class History:
 
 
 def sweep_record(run_id: str, config: SweepConfig) -> dict[str, Any]:
-    """The journal's record of what is asked."""
+    """The journal's record of what is asked, and what a shipped space holds: its name may mean another one later."""
     asked = config.model_dump(mode="json", by_alias=True)
-    return {"event": "sweep", "version": 1, "run_id": run_id, "raysweep": version("raysweep"), "config": asked}
+    space = load_space(config.search.space, base=Path()).model_dump(mode="json", by_alias=True)
+    record = {"event": "sweep", "version": 1, "run_id": run_id, "raysweep": version("raysweep"), "config": asked}
+    return record | {"space": space if isinstance(config.search.space, str) else None}
+
+
+def _with_its_space(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = asked["config"]
+    then = asked.get("space")
+    if then is None:
+        return config
+    with suppress(NotFound):
+        if load_space(config["search"]["space"], base=Path()) == load_space(then, base=Path()):
+            return config
+    return {**config, "search": {**config["search"], "space": then}}
 
 
 def split_record(split: Split, profile: Profile, task: LearningTask) -> dict[str, Any]:

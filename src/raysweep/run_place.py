@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +175,10 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
 
 
 def _what_it_is(place: Place, history: History, config: SweepConfig) -> str:
-    address = place.store.address()
+    address, now = place.store.address(), version("raysweep")
     if history.asked is not None and not place.lineage:
-        return f"goes on with the run {address}"
+        other = f", which raysweep {history.begun_by} began: this is {now}" if history.begun_by != now else ""
+        return f"goes on with the run {address}{other}"
     from_what = f"starts from what {place.lineage.partition('@')[0]} has tried; " if place.lineage else ""
     return f"{from_what}after a crash, `{resume_command(address, config)}` goes on with this run"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import version
 from unittest import mock
 
 import pytest
@@ -15,6 +16,7 @@ from raysweep.errors import DataUnsuitable, NotFound, RayUnavailable, RequestInv
 from raysweep.history import History, check_same_rows, check_same_split, publishing_record, sweep_record
 from raysweep.run_place import Earlier, begin, plan_resume, reserve
 from raysweep.runtime.run_folder import make_run_folder
+from raysweep.space import load_space
 from raysweep.stages.export.publish import Claim, publish
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
@@ -382,6 +384,40 @@ def test_what_another_version_was_asked_is_not_guessed(tmp_path):
     begin_epoch(store, this_driver(RUN, 1), tmp_path / "work", [record])[0].close()
     with pytest.raises(RequestInvalid, match=r"begun by raysweep 9\.9.*color: unknown key.*Go on with the version"):
         plan_resume(RUN, [], None, None)
+
+
+def begun_by_another_version(tmp_path, **changes):
+    """A run of a version that had another space of the name `linear`."""
+    config = sweep(tmp_path, "search.space=linear", source="table.csv")
+    record = {**sweep_record(RUN, config), "raysweep": "0.0.9", **changes}
+    store = open_store(str(tmp_path / "runs"), S3Config()).child(RUN)
+    begin_epoch(store, this_driver(RUN, 1), tmp_path / "work", [record])[0].close()
+    return config
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_shipped_space_is_the_one_with_which_the_run_began(tmp_path, is_known):
+    then = load_space("xgboost", base=tmp_path).model_dump(mode="json", by_alias=True)
+    config = begun_by_another_version(tmp_path, space=then)
+    if not is_known:
+        asked = config.model_dump(mode="json", by_alias=True)
+        asked["search"]["space"] = "gone"
+        (tmp_path / "runs" / RUN).rename(tmp_path / "other")
+        begun_by_another_version(tmp_path, space=then, config=asked)
+    plan = plan_resume(RUN, [], None, None)
+    assert list(plan.config.search.space["families"]) == ["xgboost"]
+    assert plan_resume(RUN, ["search.space=linear"], None, None).config.search.space == "linear"
+    with pytest.raises(RequestInvalid, match=r"began with another sweep: search.space was .*raysweep resume"):
+        reserve(config, RUN, None)
+
+
+def test_the_same_space_keeps_its_name_and_another_version_is_said(tmp_path):
+    config = begun_by_another_version(tmp_path)
+    assert plan_resume(RUN, [], None, None).config.search.space == "linear"
+    (said,) = said_by(config)
+    assert (
+        said == f"goes on with the run {tmp_path}/runs/{RUN}, which raysweep 0.0.9 began: this is {version('raysweep')}"
+    )
 
 
 def test_a_run_that_was_gone_on_with_is_shown_whole(tmp_path):
