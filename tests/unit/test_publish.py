@@ -128,3 +128,12 @@ def test_a_secret_is_refused_by_its_name_alone(bundle):
 def test_a_variable_that_names_a_place_is_no_secret(bundle):
     (bundle / "report.html").write_text(str(bundle))
     _refuse_secrets(bundle.rglob("*"), {"MY_TOKEN_FOLDER": str(bundle)})
+
+
+def test_a_long_token_is_no_place(bundle):
+    """Longer than a name can be in any file system, as tokens of clusters are."""
+    token = "eyJhbGciOiJSUzI1NiIs" * 40
+    _refuse_secrets(bundle.rglob("*"), {"CLUSTER_TOKEN": token})
+    (bundle / "report.html").write_text(token)
+    with pytest.raises(RaysweepError, match="CLUSTER_TOKEN stands in report"):
+        _refuse_secrets(bundle.rglob("*"), {"CLUSTER_TOKEN": token})

@@ -12,6 +12,7 @@ from typing import Final
 from raysweep.documents import canonical_json
 from raysweep.errors import RaysweepError, RunTakenOver
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SUMS_FILE, Artifact, Manifest
+from raysweep.storage.secret_values import known_secrets
 from raysweep.storage.store import Store
 
 _MEDIA_TYPES: Final = {
@@ -25,8 +26,6 @@ _MEDIA_TYPES: Final = {
     ".lock": "text/plain",
     ".patch": "text/x-diff",
 }
-_SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
-_MIN_SECRET_LENGTH: Final = 12
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -119,13 +118,7 @@ def _artifact(path: Path, name: str) -> Artifact:
 
 
 def _refuse_secrets(paths: Iterable[Path], environment: Mapping[str, str]) -> None:
-    secrets = {
-        name: value.encode()
-        for name, value in environment.items()
-        if any(mark in name.upper() for mark in _SECRET_NAMES)
-        and len(value) >= _MIN_SECRET_LENGTH
-        and not Path(value).exists()  # MY_TOKEN_FOLDER names a place
-    }
+    secrets = {name: value.encode() for name, value in known_secrets(environment).items()}
     for path in paths:
         if not path.is_file() or not secrets:
             continue
