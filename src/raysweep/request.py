@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from raysweep.config import SweepConfig
 from raysweep.events import Listener
@@ -45,6 +45,7 @@ class Ready:
         schema: what `checks.schema` says, if anything.
         folder: private, for what is on its way out.
         started: when the sweep began, by `time.perf_counter`.
+        secrets: of this process's environment, by the variables' names.
     """
 
     space: SearchSpace
@@ -52,3 +53,4 @@ class Ready:
     place: Place
     folder: RunFolder
     started: float
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)

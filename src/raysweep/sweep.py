@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.storage.run_journal import RunJournal
+from raysweep.storage.secret_values import masked
 from raysweep.storage.store import Store
 from raysweep.training.families import fitting_space
 
@@ -87,6 +88,7 @@ class Out:
     processes: Processes
     capacity: Capacity
     started: float
+    secrets: Mapping[str, str] = field(repr=False)
 
     def claim(self, leftovers: Collection[str]) -> Claim:
         """By which this driver publishes: the whole journal is put, and nobody has taken the run over."""
@@ -118,7 +120,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     with resumable(place.store.address(), config), journal:
         check_same_rows(history, examined.profile)  # the driver before may have come to that meanwhile
         capacity = Capacity(session.cpus, session.gpus)
-        out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started)
+        out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started, ready.secrets)
         return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
 
@@ -188,7 +190,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             split=sweep.split,
             space=fitting,
             tell=request.tell,
-            record=lambda record: out.journal.append(plain_record(record)),
+            record=lambda record: out.journal.append(masked(plain_record(record), out.secrets)),
             interrupted=request.interrupted,
             answer_repeats=request.answer_repeats,
             earlier=tuple(sweep.history.records),
@@ -197,12 +199,20 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             prepared_seconds=time.perf_counter() - out.started,
         )
         with ray_errors_translated("searching"):
-            outcome = run_search(asked, request.config.search)
+            outcome = _without_secrets(run_search(asked, request.config.search), out.secrets)
         ranking = tuple(ranked(outcome.trials, task.aims))
         if ranking and task.aims.broken(ranking[0].rungs[-1].metrics):  # the best one: those that keep all come first
             request.tell(Said(_none_keeps(ranking[0], task.aims)))
         done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
     return replace(sweep, search=outcome, ranking=ranking, searched_at=time.perf_counter())
+
+
+def _without_secrets(outcome: SearchOutcome, secrets: Mapping[str, str]) -> SearchOutcome:
+    trials = (
+        replace(trial, reason=masked(trial.reason, secrets), error=masked(trial.error, secrets))
+        for trial in outcome.trials
+    )
+    return replace(outcome, trials=tuple(trials))
 
 
 def _none_keeps(nearest: Trial, aims: Aims) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 _SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
 _MIN_SECRET_LENGTH: Final = 12
@@ -19,3 +19,30 @@ def known_secrets(environment: Mapping[str, str]) -> dict[str, str]:
         and len(value) >= _MIN_SECRET_LENGTH
         and not os.path.exists(value)  # noqa: PTH110 - MY_TOKEN_FOLDER names a place; Path.exists fails on a long token
     }
+
+
+def find_secrets(value: object, secrets: Mapping[str, str], path: str = "") -> Iterator[tuple[str, str]]:
+    """Where in a JSON value secrets stand: the path, and the name of the variable."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from find_secrets(str(key), secrets, path)
+            yield from find_secrets(one, secrets, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for number, one in enumerate(value):
+            yield from find_secrets(one, secrets, f"{path}[{number}]")
+    elif isinstance(value, str):
+        yield from ((path, name) for name, secret in secrets.items() if secret in value)
+
+
+def masked(value: Any, secrets: Mapping[str, str]) -> Any:
+    """A JSON value with the name of its variable in the place of each secret."""
+    if not secrets:
+        return value
+    if isinstance(value, Mapping):
+        return {masked(key, secrets): masked(one, secrets) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(one, secrets) for one in value]
+    if isinstance(value, str):
+        for name, secret in secrets.items():
+            value = value.replace(secret, f"<{name}>")
+    return value

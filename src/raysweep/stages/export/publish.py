@@ -126,6 +126,6 @@ def _refuse_secrets(paths: Iterable[Path], environment: Mapping[str, str]) -> No
         for name, value in secrets.items():
             if value in content:
                 raise RaysweepError(
-                    f"the value of the environment variable {name} stands in {path.name}: nothing was "
-                    "published. Take it out of the data, the sweep file or the uncommitted changes"
+                    f"the value of the environment variable {name} stands in {path.name}: the bundle was not "
+                    "published. Take it out of the data or the uncommitted changes, and go on with the run"
                 )
