@@ -43,6 +43,7 @@ ENDED = {0, 7}
 LONGEST_SECONDS = 300
 SLOT_ACTOR = "ray::SlotActor"
 SAME_MOMENT_SECONDS = 1e-3
+SHARE_IN_SEARCH = 0.7
 
 
 class WrongEnd(Exception):
@@ -84,10 +85,19 @@ class Driver:
         raise WrongEnd(f"{self.events.name} ended with {code}: {self.events.read_text()[-3000:]}")
 
 
-def told_by(events: Path) -> list[tuple[int, Told]]:
-    """The trials that a driver has told as ended; a line that its kill has torn is none."""
+def read_events(events: Path, kind: str) -> list[dict[str, Any]]:
+    """What a driver has told of that kind; a line that its kill has torn is none."""
     lines = [line for line in events.read_text().split("\n")[:-1] if line.startswith("{")]
-    trials = [event["trial"] for event in map(json.loads, lines) if event["event"] == "TrialEnded"]
+    return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+
+def search_seconds(events: Path) -> float:
+    return next(one["seconds"] for one in read_events(events, "StageFinished") if one["stage"] == "search")
+
+
+def told_by(events: Path) -> list[tuple[int, Told]]:
+    """The trials that a driver has told as ended."""
+    trials = [event["trial"] for event in read_events(events, "TrialEnded")]
     return [(trial["candidate"]["number"], _as_told(trial)) for trial in trials]
 
 
@@ -154,19 +164,43 @@ def _is_slot(process: psutil.Process) -> bool:
         return False
 
 
-def disturb(place: Place, run: str, options: argparse.Namespace, usual_seconds: float, rng: random.Random) -> int:
+@dataclass(frozen=True)
+class Usual:
+    """How long a sweep takes that nobody disturbs, and its search."""
+
+    whole_seconds: float
+    search_seconds: float
+
+
+class Moment:
+    """When to strike: most often while the search runs, which is the shorter part of a small sweep."""
+
+    def __init__(self, driver: Driver, usual: Usual, rng: random.Random) -> None:
+        self._events = driver.events
+        is_for_search = rng.random() < SHARE_IN_SEARCH
+        self._since = None if is_for_search else time.monotonic()
+        seconds = rng.uniform(0.0, 0.8) * usual.search_seconds
+        self._wait = seconds if is_for_search else rng.uniform(0.05, 0.95) * usual.whole_seconds
+
+    def has_come(self) -> bool:
+        """Whether it is now or was before."""
+        if self._since is None and b'"SearchPlanned"' in self._events.read_bytes():
+            self._since = time.monotonic()
+        return self._since is not None and time.monotonic() >= self._since + self._wait
+
+
+def disturb(place: Place, run: str, options: argparse.Namespace, usual: Usual, rng: random.Random) -> int:
     """Kill at most `options.kills` times, and go on until it has ended; returns how many kills there were."""
     kills = 0
     while True:
         driver = place.start(run)
-        killed = False
-        deadline = time.monotonic() + rng.uniform(0.05, 0.75) * usual_seconds
+        killed, moment = False, Moment(driver, usual, rng)
         while not killed and driver.process.poll() is None and kills < options.kills:
-            if time.monotonic() < deadline:
-                time.sleep(0.05)
+            if not moment.has_come():
+                time.sleep(0.02)
             elif options.victim == "worker":
                 kills += kill_worker(driver.process, rng)
-                deadline = time.monotonic() + rng.uniform(0.5, 2.0)
+                moment = Moment(driver, usual, rng)
             else:
                 driver.process.kill()
                 killed = True
@@ -252,13 +286,14 @@ def check(place: Place, run: str, trials: int) -> tuple[list[str], str]:
 def prove(place: Place, options: argparse.Namespace) -> list[str]:
     """Run the sweep in peace, then disturb it until all kills were made."""
     started = time.monotonic()
-    place.start("undisturbed").end(killed=False)
-    seconds = time.monotonic() - started
-    print(f"undisturbed {seconds:.0f} s", flush=True)
+    driver = place.start("undisturbed")
+    driver.end(killed=False)
+    usual = Usual(time.monotonic() - started, search_seconds(driver.events))
+    print(f"undisturbed {usual.whole_seconds:.0f} s, the search {usual.search_seconds:.0f} s of it", flush=True)
     rng, wanted, problems = random.Random(options.seed), options.kills, []
     while options.kills:
         run = f"disturbed-{wanted - options.kills}"
-        kills = disturb(place, run, options, seconds, rng)
+        kills = disturb(place, run, options, usual, rng)
         if not kills:
             raise WrongEnd(f"{run} ended before it could be disturbed")
         options.kills -= kills
