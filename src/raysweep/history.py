@@ -50,11 +50,6 @@ class History:
         return next(self._newest("sweep"), None)
 
     @property
-    def begun_by(self) -> str:
-        """The version of raysweep that was asked first."""
-        return next((str(one["raysweep"]) for one in self.records if one.get("event") == "sweep"), version("raysweep"))
-
-    @property
     def split(self) -> Mapping[str, Any] | None:
         """The record of how the rows were split; None where it did not come to that."""
         return next(self._newest("split"), None)

@@ -177,7 +177,8 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
 def _what_it_is(place: Place, history: History, config: SweepConfig) -> str:
     address, now = place.store.address(), version("raysweep")
     if history.asked is not None and not place.lineage:
-        other = f", which raysweep {history.begun_by} began: this is {now}" if history.begun_by != now else ""
+        begun = history.asked["raysweep"]
+        other = f", which raysweep {begun} began: this is {now}" if begun != now else ""
         return f"goes on with the run {address}{other}"
     from_what = f"starts from what {place.lineage.partition('@')[0]} has tried; " if place.lineage else ""
     return f"{from_what}after a crash, `{resume_command(address, config)}` goes on with this run"
