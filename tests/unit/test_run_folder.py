@@ -96,6 +96,12 @@ def test_without_locks_only_a_folder_that_nobody_has_is_taken(monkeypatch):
     assert make_run_folder("one").path == folder.path
 
 
+def test_a_home_that_can_be_locked_nowhere_is_named(monkeypatch):
+    monkeypatch.setattr("raysweep.runtime.run_folder.lock_folder", lambda _: None)
+    with pytest.raises(StorageFailed, match=r"home/runs can be locked: .* by RAYSWEEP_HOME"):
+        make_run_folder("one")
+
+
 def test_a_folder_that_was_deleted_while_it_was_waited_for_is_not_taken(monkeypatch):
     folder, flock = make_run_folder("one"), fcntl.flock
 

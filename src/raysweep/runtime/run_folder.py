@@ -93,10 +93,12 @@ def make_run_folder(run_id: str) -> RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _clear_after_the_dead(path.parent)
         folder = _take(path) or _take(path.with_name(f"{run_id}~{secrets.token_hex(4)}"))
-        if folder is None:
-            raise StorageFailed(f"the working folder {path} cannot be locked: another program works there")
     except OSError as error:
         raise StorageFailed(f"the working folder {path} cannot be created: {error.strerror}") from error
+    if folder is None:
+        raise StorageFailed(
+            f"no working folder below {path.parent} can be locked: name a folder on another disk by {HOME_VARIABLE}"
+        )
     return folder
 
 
