@@ -112,9 +112,12 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     config, place, folder = request.config, ready.place, ready.folder
     slots = count_slots(config.search)
     processes = Processes(ready.space.families, config.search.trial)
-    if session.is_ours and not config.search.trial.gpus:
-        processes.start_early(slots)
+    ours_alone = session.is_ours and not config.search.trial.gpus
+    if ours_alone:  # half of them: to read the table and to load the learners takes cores, too
+        processes.start_early((slots + 1) // 2)
     examined = examine(config, request.data, request.tell, ready.schema, processes.help_out)
+    if ours_alone:
+        processes.start_early(slots)
     check_same_rows(place.history, examined.profile)
     journal, history = begin(place, config, folder, request.tell)
     with resumable(place.store.address(), config), journal:

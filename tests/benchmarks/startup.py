@@ -16,8 +16,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import yaml
 
 from raysweep.demo.flights import find_flights, write_tables
@@ -42,7 +44,7 @@ print("ready", flush=True)
 
 
 def until_line(command: list[str], folder: Path, is_it: str, stream: str) -> float:
-    """Seconds until the command writes a line with that text; then it is killed."""
+    """Seconds until the command writes a line with that text; then it is killed, and all that it has started."""
     started = time.perf_counter()
     outputs = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: subprocess.PIPE}
     process = subprocess.Popen(command, cwd=folder, text=True, start_new_session=True, **outputs)
@@ -51,9 +53,18 @@ def until_line(command: list[str], folder: Path, is_it: str, stream: str) -> flo
             if is_it in line:
                 return time.perf_counter() - started
     finally:
-        process.kill()
-        process.wait()
+        stop(process)
     raise RuntimeError(f"{command[:4]} ended without {is_it!r}")
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Kill it with its Ray, and wait: what is left of one run must not slow down the next."""
+    every = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for one in every:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
+    psutil.wait_procs(every)
 
 
 def main() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ray
 import ray.exceptions
-from ray.util import ActorPool
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.config import TrialConfig
@@ -31,32 +31,48 @@ class Processes:
         self._early: list[Any] = []
 
     def start_early(self, count: int) -> None:
-        """Let so many processes load their learners while the table is still being read.
+        """Let processes load their learners before the search begins, until there are so many.
 
         They hold no core of Ray's, so that reading is not kept waiting: only for a machine that nobody else uses.
         """
         early = self._class.options(num_cpus=0)
-        self._early = [early.remote(*self._arguments) for _ in range(count)]
+        self._early += [early.remote(*self._arguments) for _ in range(count - len(self._early))]
 
     def help_out(self, work: Callable[[Any, Any], Any], values: Sequence[Any], shared: Any) -> list[Any] | None:
-        """What `work(value, shared)` gives for each value, in the processes that were started early.
+        """What `work(value, shared)` gives for each value, in the processes that were started early, and here.
+
+        The first values go to those processes; while all of them are busy, or still load, the last ones are done here.
 
         Args:
             work: that the search's processes may do: it must not be given a validation row.
             values: of each call.
-            shared: a reference to what every call gets.
+            shared: what every call gets.
 
         Returns:
             In the order of the values; None where no process was started early, or one of them has died.
         """
         if not self._early:
             return None
-        pool = ActorPool(self._early)
-        try:
-            return list(pool.map(lambda actor, value: actor.help_out.remote(work, value, shared), values))
-        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
-            self._early = []
-            return None
+        placed, here = ray.put(shared), shared
+        waiting, found = deque(enumerate(values)), dict[int, Any]()
+        idle, running = list(self._early), dict[Any, tuple[int, Any]]()
+        while waiting or running:
+            while idle and waiting:
+                (number, value), process = waiting.popleft(), idle.pop()
+                running[process.help_out.remote(work, value, placed)] = number, process
+            if waiting:
+                number, value = waiting.pop()
+                found[number] = work(value, here)
+            done = ray.wait(list(running), timeout=0 if waiting else None)[0]
+            for one in done:
+                number, process = running.pop(one)
+                idle.append(process)
+                try:
+                    found[number] = ray.get(one)
+                except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
+                    self._early = []
+                    return None
+        return [found[number] for number in range(len(values))]
 
     def take(self) -> Any:
         """A process, which may still be starting."""

@@ -26,10 +26,9 @@ def carry_out_by(help_out: HelpOut) -> CarryOut:
     def carry_out(rows: ProbeRows, measurements: Sequence[Measurement]) -> Sequence[Any]:
         if rows.block.rows * max(1, len(rows.task.features)) < _WORTH_A_TASK_CELLS:
             return carry_out_here(rows, measurements)
-        shared = ray.put(rows)
-        found = help_out(attempt, measurements, shared)
+        found = help_out(attempt, measurements, rows)
         if found is None:
-            task = ray.remote(num_cpus=1)(attempt)
+            task, shared = ray.remote(num_cpus=1)(attempt), ray.put(rows)
             found = ray.get([task.remote(one, shared) for one in measurements])
         return found
 
