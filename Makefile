@@ -26,7 +26,7 @@ demo: $(STAMP)  ## run a real sweep on real data
 	$(BIN)/raysweep demo
 
 test: $(STAMP)  ## run every test
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-unit: $(STAMP)  ## run the quick tests, without Ray
 	$(BIN)/pytest tests/unit -n 2

@@ -161,7 +161,7 @@ def test_without_batches_the_order_does_matter():
 def test_a_search_that_is_cut_off_anywhere_ends_as_an_undisturbed_one(batch, slots):
     whole = Search(batch=batch)
     whole.run(slots)
-    for cut in range(0, len(whole.records), 23):
+    for cut in range(0, len(whole.records), 37):
         earlier = whole.records[:cut]
         resumed = Search(batch=batch, earlier=earlier)
         ended = {one["candidate"] for one in earlier if one["event"] == "ended"}
@@ -440,7 +440,7 @@ def test_a_space_with_few_candidates_ends_alike_wherever_it_is_cut_off(batch, se
     whole = Search(**options)
     whole.run()
     assert whole.steering.exhausted
-    for cut in range(0, len(whole.records), 17):
+    for cut in range(0, len(whole.records), 41):
         resumed = Search(**options, earlier=whole.records[:cut])
         resumed.run()
         assert resumed.outcome == whole.outcome, cut
