@@ -75,7 +75,7 @@ class SearchPlanned:
     objectives: tuple[str, ...] = ()
     constraints: Mapping[str, float] = field(default_factory=dict)
     spent_seconds: float = 0.0
-    known: tuple[Trial, ...] = ()
+    known: tuple[Trial, ...] = field(default=(), repr=False)
 
     @property
     def aims(self) -> Aims:
