@@ -29,7 +29,7 @@ from raysweep.stages.source.ray_source import locate
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import read_user_schema
 from raysweep.storage.secret_values import find_secrets, known_secrets
-from raysweep.training.families import check_space, possible_spaces
+from raysweep.training.families import check_space, families, possible_spaces
 
 if TYPE_CHECKING:
     from raysweep.sweep import Sweep
@@ -82,6 +82,7 @@ def _refuse_secrets(config: SweepConfig, space: SearchSpace, secrets: Mapping[st
     asked = {
         **config.model_dump(mode="json", by_alias=True),
         "search.space": space.model_dump(mode="json", by_alias=True),
+        "defaults": {name: dict(families()[name].defaults) for name in space.families},
     }
     found = dict.fromkeys(find_secrets(asked, secrets))
     problems = [f"{path} holds the value of the environment variable {name}" for path, name in found]

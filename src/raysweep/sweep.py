@@ -193,29 +193,22 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             split=sweep.split,
             space=fitting,
             tell=request.tell,
-            record=lambda record: out.journal.append(masked(plain_record(record), out.secrets)),
+            record=lambda record: out.journal.append(plain_record(record)),
             interrupted=request.interrupted,
             answer_repeats=request.answer_repeats,
+            masked=lambda text: masked(text, out.secrets),
             earlier=tuple(sweep.history.records),
             price=request.config.cluster.price_per_hour,
             processes=out.processes,
             prepared_seconds=time.perf_counter() - out.started,
         )
         with ray_errors_translated("searching"):
-            outcome = _without_secrets(run_search(asked, request.config.search), out.secrets)
+            outcome = run_search(asked, request.config.search)
         ranking = tuple(ranked(outcome.trials, task.aims))
         if ranking and task.aims.broken(ranking[0].rungs[-1].metrics):  # the best one: those that keep all come first
             request.tell(Said(_none_keeps(ranking[0], task.aims)))
         done(f"{len(outcome.trials)} trials; {outcome.stopped_by}")
     return replace(sweep, search=outcome, ranking=ranking, searched_at=time.perf_counter())
-
-
-def _without_secrets(outcome: SearchOutcome, secrets: Mapping[str, str]) -> SearchOutcome:
-    trials = (
-        replace(trial, reason=masked(trial.reason, secrets), error=masked(trial.error, secrets))
-        for trial in outcome.trials
-    )
-    return replace(outcome, trials=tuple(trials))
 
 
 def _none_keeps(nearest: Trial, aims: Aims) -> str:
@@ -238,8 +231,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
     if sweep.split is None or sweep.search is None:
         raise ValueError("a final check needs a split and a search")
     with stage_told(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
-        best = min(len(sweep.ranking), request.config.export.top)
-        request.tell(Said(f"fitting the {best} best again, the one that ships, and what it is compared with"))
+        request.tell(Said("fitting the best again, the one that ships, and what it is compared with"))
         confirmed = confirm_winner(list(sweep.ranking), sweep.search.trials, task, sweep.split, request.config)
         check = confirmed.check
         done(f"{check.verdict}: {check.metric} {check.score.value:.4g} on validation ({check.rows:,} rows)")

@@ -48,7 +48,7 @@ def rows_and_task() -> tuple[SearchRows, LearningTask]:
     return SearchRows(training, testing, np.zeros(0, np.int64), 1), task
 
 
-def search(space, records=None, *, earlier=(), interrupted=lambda: False, **config):
+def search(space, records=None, *, interrupted=lambda: False, tell=lambda _: None, masked=str, **config):
     """Run a search over three features of a clean table; its journal goes into `records`."""
     import ray
 
@@ -58,10 +58,10 @@ def search(space, records=None, *, earlier=(), interrupted=lambda: False, **conf
         task=task,
         split=split,
         space=load_space(space, base=Path()),
-        tell=lambda _: None,
+        tell=tell,
         record=([] if records is None else records).append,
         interrupted=interrupted,
-        earlier=tuple(earlier),
+        masked=masked,
     )
     return run_search(request, SearchConfig(**config))
 
@@ -77,9 +77,17 @@ def undisturbed_score(candidate) -> float:
 
 
 def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_score(ray_session: None):
+    told: list[object] = []
     outcome = search(
-        misbehaving.SPACE, algorithm="random", scheduler="none", trials=40, trial={"seconds": TRIAL_SECONDS}
+        misbehaving.SPACE,
+        algorithm="random",
+        scheduler="none",
+        trials=40,
+        trial={"seconds": TRIAL_SECONDS},
+        tell=told.append,
+        masked=lambda text: text.replace("not to be had", "<A_SECRET>"),
     )
+    assert "not to be had" not in repr(told)
     assert len(outcome.trials) == 40
     wild = {trial.candidate.params["deed"]: trial for trial in outcome.trials if trial.candidate.family == "wild"}
     expected = {
@@ -87,7 +95,7 @@ def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_sc
         "hang": (TrialState.FAILED, "search.trial.seconds", 1),
         "allocate": (TrialState.FAILED, "out of memory", 2),
         "hoard": (TrialState.FAILED, "out of memory", 2),
-        "error": (TrialState.FAILED, "ValueError: this candidate is not to be had", 1),
+        "error": (TrialState.FAILED, "ValueError: this candidate is <A_SECRET>", 1),
         "nan": (TrialState.FAILED, "not numbers", 1),
         "stdout": (TrialState.COMPLETE, "ran to its end", 1),
         "exit": (TrialState.FAILED, "SystemExit: 3", 1),

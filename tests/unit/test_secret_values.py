@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from unittest import mock
-
 import pytest
 
 import raysweep
-from raysweep.config import load_config
+from raysweep.config import TaskKind, load_config
 from raysweep.errors import RequestInvalid
-from raysweep.records.trial import SearchOutcome
-from raysweep.space import load_space
 from raysweep.storage.secret_values import find_secrets, known_secrets, masked
-from record_builders import make_trial, make_view
+from raysweep.training import families as registry
+from raysweep.training.family import Family
 
 SECRET = "hunter2-hunter2"  # noqa: S105 - made up
 SECRETS = {"SERVICE_PASSWORD": SECRET}
@@ -31,13 +26,9 @@ def test_secrets_are_found_by_their_path():
 
 
 def test_the_name_stands_in_the_place_of_the_value():
-    record = {"event": "ended", "candidate": 3, "error": f"401 for {SECRET}!", "more": [SECRET, 1.5, None, True]}
-    assert masked(record, SECRETS) == {
-        "event": "ended",
-        "candidate": 3,
-        "error": "401 for <SERVICE_PASSWORD>!",
-        "more": ["<SERVICE_PASSWORD>", 1.5, None, True],
-    }
+    assert masked(f"401 for {SECRET}!", SECRETS) == "401 for <SERVICE_PASSWORD>!"
+    longer = {"A_TOKEN": SECRET, "B_TOKEN": f"{SECRET}-and-more"}
+    assert masked(f"{SECRET}-and-more", longer) == "<B_TOKEN>", "nothing is left of one that holds another"
 
 
 def fixed(params):
@@ -66,23 +57,11 @@ def test_a_sweep_that_holds_a_secret_is_refused_before_anything_is_written(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_trial_has_said_reaches_neither_journal_nor_bundle(monkeypatch):
-    from raysweep import sweep as stages
-
-    written = []
-
-    def run_search(asked, _):
-        asked.record({"event": "ended", "candidate": 0, "error": f"401 for {SECRET}"})
-        trial = replace(make_trial(0, 0.5), reason=f"refused: {SECRET}", error=f"401 for {SECRET}")
-        return SearchOutcome((trial,), "testing", "1 trials were tried", 1.0, 1)
-
-    monkeypatch.setattr(stages, "run_search", run_search)
-    view = make_view()
-    sweep = stages.Sweep("one", mock.Mock(), split=view.split)
-    space = load_space("auto", base=Path())
-    out = stages.Out(*[mock.Mock()] * 3, space, mock.Mock(), mock.Mock(), 0.0, SECRETS)
-    out.journal.append = written.append
-    request = mock.Mock(config=load_config({"version": 1, "data": {"source": "memory:", "target": "late"}}))
-    (trial,) = stages._search(request, sweep, view.task, out).search.trials
-    assert [one["error"] for one in written] == ["401 for <SERVICE_PASSWORD>"]
-    assert (trial.reason, trial.error) == ("refused: <SERVICE_PASSWORD>", "401 for <SERVICE_PASSWORD>")
+def test_a_default_of_a_family_that_is_a_secret_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    registry.register(Family("asks", frozenset({TaskKind.BINARY}), {"api_key": SECRET}, "nowhere:Nothing"))
+    monkeypatch.setenv("SERVICE_PASSWORD", SECRET)
+    keys = {"version": 1, "data": {"source": "memory:", "target": "late"}, "export": {"to": str(tmp_path / "runs")}}
+    space = {"version": 1, "families": {"asks": {"params": {}}}}
+    with pytest.raises(RequestInvalid, match=r"defaults.asks.api_key holds the value of .* SERVICE_PASSWORD"):
+        raysweep.run_sweep(load_config({**keys, "search": {"space": space}}), data=object())

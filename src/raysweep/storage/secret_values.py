@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 _SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
 _MIN_SECRET_LENGTH: Final = 12
@@ -34,15 +34,8 @@ def find_secrets(value: object, secrets: Mapping[str, str], path: str = "") -> I
         yield from ((path, name) for name, secret in secrets.items() if secret in value)
 
 
-def masked(value: Any, secrets: Mapping[str, str]) -> Any:
-    """A JSON value with the name of its variable in the place of each secret."""
-    if not secrets:
-        return value
-    if isinstance(value, Mapping):
-        return {masked(key, secrets): masked(one, secrets) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [masked(one, secrets) for one in value]
-    if isinstance(value, str):
-        for name, secret in secrets.items():
-            value = value.replace(secret, f"<{name}>")
-    return value
+def masked(text: str, secrets: Mapping[str, str]) -> str:
+    """The text with the name of its variable in the place of each secret."""
+    for name, secret in sorted(secrets.items(), key=lambda one: -len(one[1])):  # one may be a part of another
+        text = text.replace(secret, f"<{name}>")
+    return text

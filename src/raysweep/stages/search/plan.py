@@ -37,16 +37,19 @@ class Plan:
         self._is_estimated = False
         self._is_measured = False
 
-    def tell(self, trials: Sequence[Trial], gone_seconds: float) -> None:
-        """Say what these trials tell, unless that was said before.
+    def tell(self, all_trials: Callable[[], Sequence[Trial]], gone_seconds: float) -> None:
+        """Say what the trials so far tell, unless that was said before.
 
         Args:
-            trials: all so far.
+            all_trials: gives them.
             gone_seconds: since the search began.
         """
+        if self._is_measured:
+            return
+        trials = all_trials()
         whole = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         begun = [trial for trial in trials if trial.rungs]
-        if whole and not self._is_measured:
+        if whole:
             self._is_measured = self._is_estimated = True
             self._say(self.sentence(sum(trial.slot_seconds for trial in whole) / len(whole), whole))
         elif begun and gone_seconds > _SOON_SECONDS and not self._is_estimated:

@@ -32,6 +32,7 @@ from raysweep.training.families import families, full_rounds
 # Proposed and decided about together where the search is to be the same for any number of slots up to this one.
 BATCH: Final = 8
 _POLL_SECONDS: Final = 0.2
+_INTERRUPTED: Final = "interrupted by the user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class SearchRequest:
         tell: gets the events.
         record: writes a line of the journal, durable when it returns.
         interrupted: whether the user has asked to finish with what there is.
+        masked: takes out of a text what nobody may read.
         earlier: what the run's journal holds of drivers before this one.
         price: of cores and GPUs, where it is known.
         prepared_seconds: from the command's start until now.
@@ -56,6 +58,7 @@ class SearchRequest:
     record: Record
     interrupted: Callable[[], bool]
     answer_repeats: bool = True
+    masked: Callable[[str], str] = str
     earlier: tuple[Mapping[str, Any], ...] = ()
     price: PriceConfig | None = None
     prepared_seconds: float = 0.0
@@ -88,9 +91,10 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         log.begin(slots.size, {**kinds, **this.document, "space": space_digest(request.space)})
         stopped_by = _search(request, config, steering, log, slots)
         steering.stop(stopped_by)
-        log.finish(stopped_by, {**asked, "interrupted": request.interrupted()})
+        log.finish(stopped_by, {**asked, "interrupted": stopped_by == _INTERRUPTED})
     periods = [one.period for one in earlier] + [replace(this.period, searching=time.time() - began)]
-    return SearchOutcome(log.trials, part, stopped_by, tuple(periods), slots.count, interrupted=request.interrupted())
+    interrupted = stopped_by == _INTERRUPTED
+    return SearchOutcome(log.trials, part, stopped_by, tuple(periods), slots.count, interrupted=interrupted)
 
 
 def _limits(
@@ -98,7 +102,6 @@ def _limits(
 ) -> Limits:
     """What is left of the limits after what drivers before this one have used up."""
     return Limits(
-        trials=config.trials,
         stop=config.stop,
         began=began,
         spent_seconds=sum(one.period.searching for one in earlier),
@@ -130,7 +133,7 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     """Run trials until a limit is met, or nothing is left to be tried; returns which."""
 
     def must_stop() -> str | None:
-        return "interrupted by the user" if request.interrupted() else log.why_stop(time.time())
+        return _INTERRUPTED if request.interrupted() else log.why_stop(time.time())
 
     def say(sentence: str) -> None:
         request.tell(Said(sentence))
@@ -138,9 +141,10 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     context = SlotContext(request.task, request.split.search_data, config.seed, _rules(request, config))
     processes = request.processes or Processes(request.space.families, config.trial)
     plan, began = Plan(config, slots, request.price, say), time.monotonic()
-    plan.tell(log.trials, 0.0)
+    plan.tell(lambda: log.trials, 0.0)
     with SlotProcesses(processes, context, slots.count, config.trial, say) as running:
-        why = _run_trials(steering, running, must_stop, lambda: plan.tell(log.trials, time.monotonic() - began))
+        watch = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
+        why = _run_trials(steering, running, watch)
     if why is not None:
         return why
     if steering.exhausted:
@@ -230,17 +234,30 @@ def _going_on(log: TrialLog, spent: float, outside: int) -> str:
     return f"{said}; {outside:,} candidates lie outside of the space now: they keep their scores, and teach it nothing"
 
 
-def _run_trials(
-    steering: Steering, slots: SlotProcesses, must_stop: Callable[[], str | None], after: Callable[[], None]
-) -> str | None:
-    """Run trials until nothing is left, and `after` whenever one has reported.
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What goes on beside the trials.
+
+    Attributes:
+        must_stop: why the search has to end now, if so.
+        look: is called from time to time.
+        masked: takes out of a text what nobody may read.
+    """
+
+    must_stop: Callable[[], str | None]
+    look: Callable[[], None]
+    masked: Callable[[str], str]
+
+
+def _run_trials(steering: Steering, slots: SlotProcesses, watch: Watch) -> str | None:
+    """Run trials until nothing is left.
 
     Returns:
         Why the search had to stop before that, if so.
     """
     held: Attempt | None = None
     while True:
-        why = must_stop()
+        why = watch.must_stop()
         if why is not None:
             return why
         attempt = (held or steering.next()) if slots.has_idle else None
@@ -252,11 +269,11 @@ def _run_trials(
         if steering.is_over:
             return None
         for one in slots.wait(_POLL_SECONDS):
-            _take_in(one, steering, slots)
-            after()
+            _take_in(one, steering, slots, watch.masked)
+        watch.look()
 
 
-def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses) -> None:
+def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses, masked: Callable[[str], str]) -> None:
     number = happened.attempt.candidate.number
     match happened:
         case Reached(attempt, report, node):
@@ -266,9 +283,9 @@ def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses) -> No
                 slots.finish(attempt)
         case Broke(attempt, reason, error, memory):
             if memory and not attempt.alone:
-                steering.lost(number, Loss(reason, alone=True))
+                steering.lost(number, Loss(masked(reason), alone=True))
             else:
-                steering.failed(number, reason, error)
+                steering.failed(number, masked(reason), masked(error))
         case Overdue(_, reason):
             steering.overdue(number, reason)
         case Gone(_, loss):
