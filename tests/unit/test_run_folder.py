@@ -185,3 +185,16 @@ def test_a_driver_that_was_fenced_off_leaves_nothing_but_what_may_be_nowhere_els
     (folder.path / "journal/place/000001.jsonl").unlink()  # as the other driver does, once it has put it
     make_run_folder("next")
     assert not folder.path.exists()
+
+
+def test_what_was_removed_once_may_be_somebody_elses(home):
+    first = make_run_folder("again")
+    first.remove()
+    second = make_run_folder("again")
+    assert second.path == first.path
+    (second.path / "sealed-rows").mkdir()
+    first.remove()
+    assert first.remove_what_is_private() is False
+    assert (second.path / "sealed-rows").exists()
+    second.remove()
+    assert not second.path.exists()

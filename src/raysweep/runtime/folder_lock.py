@@ -17,6 +17,11 @@ class FolderLock:
         self._descriptor: int | None = descriptor
         _write(descriptor, f"{os.getpid()} {os.uname().nodename}")
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this process still holds it: from `release` on, the folder may be somebody else's."""
+        return self._descriptor is not None
+
     def release(self) -> None:
         """Let others have it; a second time does nothing."""
         if self._descriptor is not None:

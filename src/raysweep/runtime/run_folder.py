@@ -37,7 +37,9 @@ class RunFolder:
         return self.path / "outgoing"
 
     def remove(self) -> None:
-        """Delete it with all that is in it."""
+        """Delete it with all that is in it; where that was done before, nothing."""
+        if not self.lock.is_held:
+            return
         shutil.rmtree(self.path, ignore_errors=True)
         self.lock.release()
         with suppress(OSError):
@@ -55,6 +57,8 @@ class RunFolder:
         Returns:
             Whether something is kept: trials of a search, or a whole bundle that could not be put.
         """
+        if not self.lock.is_held:
+            return False
         _remove_sealed(self.path)
         if any(any(self.path.glob(kept)) for kept in KEPT_FILES):
             self.lock.release()
