@@ -12,7 +12,6 @@ well or killed.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import random
@@ -294,18 +293,18 @@ def prove(place: Place, options: argparse.Namespace) -> list[str]:
     driver.end(killed=False)
     usual = Usual(time.monotonic() - started, search_seconds(driver.events))
     print(f"undisturbed {usual.whole_seconds:.0f} s, the search {usual.search_seconds:.0f} s of it", flush=True)
-    rng, problems = random.Random(options.seed), []
-    for number in itertools.count():
+    rng, problems, number = random.Random(options.seed), [], 0
+    while options.kills:
+        if number == MOST_RUNS:
+            raise WrongEnd(f"{options.kills} kills are left after {number} runs")
         run = f"disturbed-{number}"
         kills = disturb(place, run, options, usual, rng)
         options.kills -= kills
         found, said = check(place, run, options.trials)
         problems += found
         print(f"{run}: {options.victim} killed {kills} times; {said}", flush=True)
-        if not options.kills:
-            return problems
-        if number >= MOST_RUNS:
-            raise WrongEnd(f"{options.kills} kills are left after {number} runs")
+        number += 1
+    return problems
 
 
 def main() -> int:
