@@ -55,7 +55,8 @@ def leave_as_killed(store):
             journal.append(record)
     with begin(store, 2) as journal:
         failed = ended(2, at, "failed", "ValueError: the fit gave NaN")
-        for record in (search, started(2), failed, proposed(3), started(3)):
+        again = {**proposed(4), "event": "answered", "by": 0}
+        for record in (search, started(2), failed, again, proposed(3), started(3)):
             journal.append(record)
     return at
 

@@ -77,7 +77,7 @@ class Search:
             aims=aims,
             seed=seed,
         )
-        limits = Limits(trials, StopConfig(), time.time())
+        limits = Limits(StopConfig(), time.time())
         self.log = TrialLog(aims, "testing", limits, lambda _: None, self._write)
         rules = SteeringRules(trials, aims, batch, space=space_digest(loaded))
         self.steering = Steering(proposer, self.decider, self.log, rules)
@@ -484,6 +484,52 @@ def test_a_second_attempt_may_end_earlier_than_the_first_had_come():
     assert not search.steering.reached(0, replace(report_of(candidate, 1), is_last=True), "node")
     assert [trial.state for trial in search.log.trials] == [TrialState.COMPLETE]
     assert search.steering.is_over
+
+
+def test_a_space_that_was_widened_stays_so_after_a_crash():
+    narrow = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}}}}
+    wide = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}, "n_neighbors": {"int": [1, 9]}}}}
+    options = {"algorithm": "random", "trials": 12}
+    first = Search(space=narrow, **options)
+    first.run()
+    second = Search(space=wide, **options, earlier=first.records)
+    second.run(stop_after=2)
+    third = Search(space=wide, **options, earlier=[*first.records, *second.records])
+    third.run()
+    undisturbed = Search(space=wide, **options, earlier=first.records)
+    undisturbed.run()
+    assert third.outcome == undisturbed.outcome
+    assert len(third.outcome) == 12
+
+
+def test_a_candidate_that_takes_too_long_is_not_tried_again():
+    space = {"k_neighbors": {"params": {"weights": {"choice": ["uniform", "distance"]}}}}
+    search = Search(space=space, algorithm="random")
+    while (attempt := search.take()) is not None:
+        search.steering.reached(attempt.candidate.number, report_of(attempt.candidate, 1), "node")
+        search.steering.overdue(attempt.candidate.number, "too long")
+    assert [trial.state for trial in search.log.trials] == [TrialState.STOPPED] * 2
+    resumed = Search(space=space, algorithm="random", earlier=search.records)
+    assert resumed.run() == []
+
+
+def test_what_was_found_unput_counts_for_the_driver_that_wrote_it():
+    search = Search(trials=2)
+    first = search.take()
+    search.steering.reached(first.candidate.number, report_of(first.candidate, 1), "node")
+    begun, proposed, started, rung = ({**one, "at": 100.0} for one in search.records)
+    late = {**rung, "at": 900.0}
+    in_order = [begun, proposed, started, late, {"event": "resumed", "unput": 0}]
+    adopted = [begun, proposed, {"event": "resumed", "unput": 2}, started, late]
+    for records in (in_order, adopted):
+        assert searched(records) == 800
+        resumed = Search(trials=2, earlier=records)
+        assert resumed.log.trial(0).slot_seconds == 800
+
+
+def test_time_does_not_run_back():
+    records = [begun_at(0.0), {"event": "ended", "at": 100.0}, {"event": "lost", "at": 45.0}]
+    assert searched(records) == 100
 
 
 @pytest.mark.parametrize("batch", [None, 4])

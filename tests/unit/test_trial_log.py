@@ -16,7 +16,7 @@ from raysweep.report.wording import usage_line
 from raysweep.stages.search.earlier import Slots
 from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.rungs import efforts_for, max_units
-from raysweep.stages.search.trial_log import Limits, Loss, TrialLog
+from raysweep.stages.search.trial_log import Ending, Limits, Loss, TrialLog
 
 AUC, RMSE = Aims.named("roc_auc"), Aims.named("rmse")
 
@@ -34,14 +34,14 @@ class Watched:
 
     def __init__(self, aims=AUC, **stop):
         self.events, self.records = [], []
-        limits = Limits(100, StopConfig(**stop), 1_000.0)
+        limits = Limits(StopConfig(**stop), 1_000.0)
         self.log = TrialLog(aims, "testing", limits, self.events.append, self.records.append)
 
     def run(self, number, *scores, state=TrialState.COMPLETE):
         self.log.start(candidate(number), 1)
         for rung, score in enumerate(scores, start=1):
             self.log.report(number, report(score, rung), "node", goes_on=True)
-        return self.log.end(number, state, "why")
+        return self.log.end(number, Ending(state, "why"))
 
 
 def test_a_trial_from_start_to_end():
@@ -52,7 +52,7 @@ def test_a_trial_from_start_to_end():
     assert watched.log.is_new(3, report(0.5))
     watched.log.report(3, report(0.5), "node-a", goes_on=False)
     assert not watched.log.is_new(3, report(0.5))
-    ended = watched.log.end(3, TrialState.PRUNED, "not promising", "")
+    ended = watched.log.end(3, Ending(TrialState.PRUNED, "not promising"))
     assert not watched.log.is_running(3)
     assert ended == watched.log.trials[0]
     assert (ended.score, ended.seconds, ended.node, ended.reason) == (0.5, 1.0, "node-a", "not promising")
@@ -65,11 +65,11 @@ def test_a_trial_from_start_to_end():
 def test_the_journal_comes_before_the_listener():
     order = []
     log = TrialLog(
-        AUC, "testing", Limits(1, StopConfig(), 0.0), lambda _: order.append("told"), lambda _: order.append("recorded")
+        AUC, "testing", Limits(StopConfig(), 0.0), lambda _: order.append("told"), lambda _: order.append("recorded")
     )
     log.start(candidate(0), 1)
     log.report(0, report(0.5), "node", goes_on=False)
-    log.end(0, TrialState.COMPLETE, "why")
+    log.end(0, Ending(TrialState.COMPLETE, "why"))
     assert order == ["recorded", "told"] * 3
 
 
@@ -122,7 +122,7 @@ def trial(number, score, *, state=TrialState.COMPLETE, effort=1.0):
 
 
 def test_cost():
-    limits = Limits(9, StopConfig(cost=0.5), 1_000.0, 100.0, 0.2, 0.01)
+    limits = Limits(StopConfig(cost=0.5), 1_000.0, 100.0, 0.2, 0.01)
     log = TrialLog(AUC, "testing", limits, lambda _: None, lambda _: None)
     assert log.why_stop(1_029.9) is None
     assert log.why_stop(1_030.1) == "search.stop.cost: 0.5 is spent"
@@ -135,16 +135,16 @@ def test_the_plan_is_told_by_trials_that_ran_to_their_end():
     config = SearchConfig(trials=100)
     slots, price, told = Slots(4, SlotSize()), PriceConfig(cpu=0.9), []
     plan = Plan(config, slots, price, told.append)
-    plan.tell([trial(0, None, state=TrialState.RUNNING)], 60.0)
-    plan.tell([trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 2.0)
+    plan.tell(lambda: [trial(0, None, state=TrialState.RUNNING)], 60.0)
+    plan.tell(lambda: [trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 2.0)
     assert told == [], "too early"
     for _ in range(2):
-        plan.tell([trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 9.0)
+        plan.tell(lambda: [trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 9.0)
     (said,) = told
     assert said.startswith("plan: a trial at full effort takes about 10 s, 100 of them 4 min, 0.0 GiB of memory each")
     assert said.endswith("at most so far, about 0.25 by cluster.price_per_hour (1 tried)")
     for _ in range(2):
-        plan.tell([tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)], 10.0)
+        plan.tell(lambda: [tried(0, 3.0), tried(1, 5.0), tried(2, 0.1, TrialState.PRUNED)], 10.0)
     said = told[1]
     assert len(told) == 2
     assert "about 4 s, 100 of them 100 s" in said
@@ -155,7 +155,7 @@ def test_the_plan_is_told_by_trials_that_ran_to_their_end():
     said = cheap.sentence(4.0, [tried(0, 4.0)])
     assert "50 or more of 100 fit into 50 s" in said
     assert "about 0.05 by" in said
-    short.tell([tried(0, 4.0)], 0.0)
+    short.tell(lambda: [tried(0, 4.0)], 0.0)
     assert len(told) == 3, "a search that goes on knows at once"
 
 
@@ -181,7 +181,7 @@ def test_what_a_trial_holds_adds_up_over_attempts_and_slots_of_any_size():
             if attempt == 1:
                 log.lost(0, 1, Loss("its node is gone", counts=False))
             else:
-                log.end(0, TrialState.FAILED, "why")
+                log.end(0, Ending(TrialState.FAILED, "why"))
     (found,) = log.trials
     assert (found.slot_seconds, found.started, found.attempts) == (5.0, 10.0, 2)
     assert (found.core_seconds, found.gpu_seconds) == (7.5, 1.25)

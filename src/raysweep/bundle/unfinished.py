@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from raysweep.storage.epoch_records import RESUMED
+from raysweep.records.journal_order import as_it_happened
+from raysweep.records.trial import TrialState
 from raysweep.storage.epochs import Owner, last_epoch, read_owner
 from raysweep.storage.run_journal import read_run_journal
 from raysweep.storage.store import Store
 
-_HAS_ENDED: Final = frozenset({"complete", "pruned", "stopped", "failed"})
+_HAS_ENDED: Final = frozenset(state.value for state in TrialState if state.has_ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class JournalView:
         self.search: Mapping[str, Any] = {}
         self.sweep: Mapping[str, Any] = {}
         self.heard = 0.0
-        for record in records:
+        for record in as_it_happened(records):
             self._take(record)
 
     def _take(self, record: Mapping[str, Any]) -> None:
@@ -59,9 +60,9 @@ class JournalView:
                 self._cut_off()
             case "proposed":
                 self._propose(record["candidate"])
-            case str(kind) if kind == RESUMED:
+            case "resumed":
                 self._cut_off()
-            case _ if record.get("candidate") in self.trials:
+            case "started" | "rung" | "lost" | "ended" if record["candidate"] in self.trials:
                 self._change(self.trials[record["candidate"]], record)
             case _:
                 pass

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from raysweep.errors import RaysweepError
+from raysweep.records.journal_order import RESUMED
 from raysweep.records.manifest import JOURNAL_FOLDER
 from raysweep.storage.epochs import file_key
 from raysweep.storage.journal import damaged, parse_lines
@@ -16,7 +17,6 @@ from raysweep.storage.store import Store
 
 Records = list[dict[str, Any]]
 
-RESUMED: Final = "resumed"
 _READERS: Final = 16
 _KEY: Final = re.compile(rf"^{JOURNAL_FOLDER}(\d{{6,}})(?:-(\d{{6,}}))?\.jsonl$")
 

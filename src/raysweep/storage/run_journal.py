@@ -20,9 +20,10 @@ from typing import Any, Final, Self
 
 from raysweep.documents import canonical_json
 from raysweep.errors import StorageFailed
+from raysweep.records.journal_order import RESUMED
 from raysweep.records.manifest import JOURNAL_FOLDER
 from raysweep.storage.copies import copy_path, find_unput, forget_copies
-from raysweep.storage.epoch_records import RESUMED, Records, read_epochs
+from raysweep.storage.epoch_records import Records, read_epochs
 from raysweep.storage.epochs import Owner, check_owned, claim, file_key, is_far, owner_key, segment_key, taken_over
 from raysweep.storage.journal import Journal
 from raysweep.storage.local import write_whole
@@ -188,7 +189,7 @@ def begin_epoch(
     found = read_epochs(store, before=owner.epoch)
     copy = copy_path(work_folder, store, owner)
     unput = find_unput(store, found, copy, owner) if is_far(store) else []
-    new = [_resumed(owner, found), *unput] if owner.epoch > 1 else []
+    new = [{**_resumed(owner, found), "unput": len(unput)}, *unput] if owner.epoch > 1 else []
     if not unput and not any(found.values()):
         new += [dict(record) for record in opening]
     journal = RunJournal(store, owner, copy, new, say=say, pace=pace)

@@ -111,7 +111,8 @@ def _default_of(winner: Trial, trials: tuple[Trial, ...], longest_seconds: float
     for trial in trials:
         if trial.candidate.origin == "default" and trial.candidate.family == winner.candidate.family:
             has_failed = not trial.rungs or trial.state is TrialState.FAILED
-            is_overdue = longest_seconds is not None and trial.slot_seconds >= longest_seconds
+            is_stopped = trial.state is TrialState.STOPPED
+            is_overdue = is_stopped and longest_seconds is not None and trial.slot_seconds >= longest_seconds
             return None if has_failed or is_overdue else trial
     return None
 

@@ -1,4 +1,4 @@
-"""From a folder of files to a published bundle: hashed, scanned for secrets, the manifest last and only if absent."""
+"""From a folder of files to a published bundle: hashed, scanned for secrets, the manifest last."""
 
 from __future__ import annotations
 

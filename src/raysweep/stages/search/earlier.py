@@ -9,12 +9,13 @@ from typing import Any, Final
 from raysweep.config import PriceConfig, SearchConfig
 from raysweep.documents import digest
 from raysweep.errors import RequestInvalid
+from raysweep.records.journal_order import RESUMED, as_it_happened
 from raysweep.records.trial import Capacity, Period, SlotSize
 from raysweep.space import SearchSpace
 from raysweep.training.families import families, full_rounds
 
 # What the first records of a driver are: the journal's own, and that of the search; the driver before has died by then.
-NEW_DRIVER: Final = frozenset({"resumed", "search"})
+NEW_DRIVER: Final = frozenset({RESUMED, "search"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def drivers_before(records: Iterable[Mapping[str, Any]]) -> tuple[Driver, ...]:
     """Every driver that has searched, by the journal."""
     found: list[Driver] = []
     began: float | None = None
-    for record in records:
+    for record in as_it_happened(records):
         event = record.get("event")
         if event == "search":
             began = float(record["at"])
@@ -63,7 +64,7 @@ def drivers_before(records: Iterable[Mapping[str, Any]]) -> tuple[Driver, ...]:
         elif event in NEW_DRIVER:
             began = None
         elif began is not None and "at" in record:
-            seconds = float(record["at"]) - began
+            seconds = max(found[-1].period.searching, float(record["at"]) - began)
             found[-1] = replace(found[-1], period=replace(found[-1].period, searching=seconds))
     return tuple(found)
 

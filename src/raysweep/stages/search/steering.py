@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from raysweep.records.aims import Aims
+from raysweep.records.journal_order import as_it_happened
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
 from raysweep.stages.search.earlier import NEW_DRIVER
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
-from raysweep.stages.search.trial_log import Loss, TrialLog
+from raysweep.stages.search.trial_log import Ending, Loss, TrialLog
 
 MAX_ATTEMPTS: Final = 2
 MAX_MOVES: Final = 20
@@ -77,6 +78,7 @@ class _Tried:
 
     Attributes:
         stops: why it does not go on from its last rung; "" where it does.
+        answers: as `Ending.answers`, once it has ended.
         echoes: the same candidate, proposed again meanwhile.
     """
 
@@ -87,6 +89,7 @@ class _Tried:
     reports: list[RungReport] = field(default_factory=list)
     stops: str = ""
     ended: Trial | None = None
+    answers: bool = True
     echoes: list[Candidate] = field(default_factory=list)
 
 
@@ -144,19 +147,19 @@ class Steering:
 
     def failed(self, number: int, reason: str, error: str = "") -> None:
         """A trial has raised an error."""
-        self._end(number, TrialState.FAILED, reason, error)
+        self._end(number, Ending(TrialState.FAILED, reason, error))
 
     def overdue(self, number: int, reason: str) -> None:
         """A trial took too long, and was killed: it keeps the rungs that it has reached, and has failed without one."""
         state = TrialState.STOPPED if self._open[number].reports else TrialState.FAILED
-        self._end(number, state, reason)
+        self._end(number, Ending(state, reason, answers=True))
 
     def lost(self, number: int, loss: Loss) -> None:
         """A trial has lost its process: it is tried again, but not for ever."""
         tried = self._open[number]
         tried.moves += 0 if loss.counts else 1
         if tried.attempts - tried.moves >= MAX_ATTEMPTS or tried.moves > MAX_MOVES:
-            self._end(number, TrialState.FAILED, f"{loss.reason} ({tried.attempts} attempts)")
+            self._end(number, Ending(TrialState.FAILED, f"{loss.reason} ({tried.attempts} attempts)", at=loss.at))
             return
         tried.alone = tried.alone or loss.alone
         self._log.lost(number, tried.attempts, replace(loss, alone=tried.alone))
@@ -167,7 +170,7 @@ class Steering:
         self._waiting.clear()
         for number, tried in list(self._open.items()):
             if tried.ended is None and self._log.is_running(number):
-                self._end(number, TrialState.STOPPED, reason)
+                self._end(number, Ending(TrialState.STOPPED, reason, answers=False))
         self._open.clear()
 
     def replay(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -180,27 +183,32 @@ class Steering:
             "lost": self._replay_lost,
             "ended": self._replay_ended,
         }
-        last, space = 0.0, self._rules.space
-        for record in records:
+        last, space = 0.0, ""
+        for record in as_it_happened(records):
             event = str(record.get("event"))
             if event in NEW_DRIVER:
                 self._cut_off(last)
             if event == "search":
                 self._log.take_up_driver(record)
-                space = str(record.get("space", space))
+                space = self._begin_in(str(record["space"]), space)
             if event in known:
                 with self._log.replaying(float(record["at"])):
                     known[event](record)
-            last = float(record.get("at", last))
+            last = max(last, float(record.get("at", last)))
         self._cut_off(last)
-        if space != self._rules.space:
-            self._repeats, self.exhausted = 0, False
+        self._begin_in(self._rules.space, space)
         self.outside = sum(not self._proposer.fits(trial.candidate) for trial in self._log.trials)
         for number in sorted(self._open):
             if number in self._open:  # it is not where the one before was the last of its batch
                 self._go_on_with(number)
         if self._rules.batch and self._open and not any(tried.attempts for tried in self._open.values()):
             self._propose(self._rules.batch)  # the driver died between proposals
+
+    def _begin_in(self, space: str, before: str) -> str:
+        """A search goes on in this space: in another one than before, candidates may be new again."""
+        if space != before:
+            self._repeats, self.exhausted = 0, False
+        return space
 
     def _go_on_with(self, number: int) -> None:
         """Run again what had not ended; what was only not written down as ended has."""
@@ -212,7 +220,7 @@ class Steering:
             return
         if not self._proposer.fits(tried.candidate):
             self._log.start(tried.candidate, tried.attempts + 1)
-            self._end(number, TrialState.STOPPED, "dropped: the space does not hold it any more")
+            self._end(number, Ending(TrialState.STOPPED, "dropped: the space does not hold it any more", answers=False))
             return
         self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
 
@@ -286,20 +294,22 @@ class Steering:
     def _conclude(self, number: int, report: RungReport) -> None:
         """End a trial that does not go on from this rung."""
         if not report.is_last:
-            self._end(number, TrialState.PRUNED, f"stopped at rung {report.rung}: {self._open[number].stops}")
+            why = self._open[number].stops
+            self._end(number, Ending(TrialState.PRUNED, f"stopped at rung {report.rung}: {why}"))
             return
         aims = self._rules.aims
         broken = ", ".join(aims.bound_text(name, report.metrics[name]) for name in aims.broken(report.metrics))
         said = f"; breaks search.constraints: {broken}" if broken else ""
-        self._end(number, TrialState.COMPLETE, f"ran to its end{said}")
+        self._end(number, Ending(TrialState.COMPLETE, f"ran to its end{said}"))
 
-    def _end(self, number: int, state: TrialState, reason: str, error: str = "") -> None:
+    def _end(self, number: int, ending: Ending) -> None:
         tried = self._open[number]
-        tried.ended = self._log.end(number, state, reason, error)
+        tried.ended = self._log.end(number, ending)
+        tried.answers = ending.answers
         if self._rules.batch is None:
             self._decider.end(number)
             self._settle(number)
-        elif not self._waiting and all(one.ended is not None for one in self._open.values()):
+        elif all(one.ended is not None for one in self._open.values()):
             self._settle_batch()
 
     def _settle(self, number: int) -> None:
@@ -309,7 +319,7 @@ class Steering:
             return
         for candidate in (tried.candidate, *tried.echoes):
             self._proposer.tell(candidate, tried.ended.state, tried.ended.rungs)
-        if tried.ended.state is not TrialState.STOPPED:
+        if tried.answers:
             self._done[tried.candidate.digest] = tried.ended
 
     def _settle_batch(self) -> None:
@@ -356,4 +366,5 @@ class Steering:
         self._log.lost(number, int(record["attempt"]), loss)
 
     def _replay_ended(self, record: Mapping[str, Any]) -> None:
-        self._end(int(record["candidate"]), TrialState(record["state"]), str(record["reason"]), str(record["error"]))
+        state, reason, error = TrialState(record["state"]), str(record["reason"]), str(record["error"])
+        self._end(int(record["candidate"]), Ending(state, reason, error, answers=bool(record["answers"])))

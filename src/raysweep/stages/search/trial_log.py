@@ -21,14 +21,12 @@ class Limits:
     """When the search ends.
 
     Attributes:
-        trials: how many candidates may be tried.
         began: when this driver began to search, seconds since the epoch.
         spent_seconds: what drivers before it have searched.
         spent_cost: what that has cost.
         cost_per_second: of all slots of this one.
     """
 
-    trials: int
     stop: StopConfig
     began: float
     spent_seconds: float = 0.0
@@ -59,6 +57,25 @@ class Loss:
     reason: str
     counts: bool = True
     alone: bool = False
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a trial has ended.
+
+    Attributes:
+        reason: why, in words.
+        error: with its traceback, where there is one.
+        answers: the same candidate, proposed again, is answered with it. What only the end of the search has stopped,
+            or another space has dropped, is tried again.
+        at: when, seconds since the epoch; None: now.
+    """
+
+    state: TrialState
+    reason: str
+    error: str = ""
+    answers: bool = True
     at: float | None = None
 
 
@@ -154,17 +171,18 @@ class TrialLog:
             self._trials[number] = self._held(number, at)
         return running
 
-    def end(self, number: int, state: TrialState, reason: str, error: str = "") -> Trial:
-        """A trial is over; `reason` says why in words."""
-        at = self._now()
-        trial = replace(self._held(number, at), state=state, reason=reason, error=error)
+    def end(self, number: int, ending: Ending) -> Trial:
+        """A trial is over."""
+        at = self._now() if ending.at is None else ending.at
+        said: dict[str, Any] = {"state": ending.state, "reason": ending.reason, "error": ending.error}
+        trial = replace(self._held(number, at), **said)
         self._trials[number] = trial
         self._ended += 1
-        if state is TrialState.FAILED:
+        if ending.state is TrialState.FAILED:
             self._forget_gain(number)
         elif self._front and self._front[-1].number == number:
             self._gained_at = self._ended
-        self._record("ended", at, candidate=number, state=state, reason=reason, error=error)
+        self._record("ended", at, candidate=number, answers=ending.answers, **said)
         self._tell(TrialEnded(trial))
         return trial
 
