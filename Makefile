@@ -46,6 +46,7 @@ proofs: $(STAMP)  ## what takes too long for every day: each check switched off,
 	$(BIN)/python tests/proofs/crashes.py --store s3
 	$(BIN)/python tests/proofs/crashes.py --victim worker
 	$(BIN)/python tests/proofs/lost_node.py
+	$(BIN)/python tests/proofs/lost_node.py --store s3
 
 check: $(STAMP)  ## lint, formatting, types, import rules
 	$(BIN)/ruff check
