@@ -91,7 +91,7 @@ def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_sc
     assert len(outcome.trials) == 40
     wild = {trial.candidate.params["deed"]: trial for trial in outcome.trials if trial.candidate.family == "wild"}
     expected = {
-        "segfault": (TrialState.FAILED, "its process died", 2),
+        "segfault": (TrialState.FAILED, "its process died", 3),
         "hang": (TrialState.FAILED, "search.trial.seconds", 1),
         "allocate": (TrialState.FAILED, "out of memory", 2),
         "hoard": (TrialState.FAILED, "out of memory", 2),

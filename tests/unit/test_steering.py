@@ -247,16 +247,17 @@ def test_what_ran_and_lies_outside_of_the_space_now_is_dropped_with_its_reason(b
     assert again.outcome == more.outcome
 
 
-def test_a_trial_that_loses_its_process_is_tried_once_more():
+def test_a_trial_that_loses_its_process_is_tried_twice_more_and_at_last_alone():
     search = Search(trials=1)
     attempt = search.take()
-    search.steering.lost(0, Loss("its process died"))
-    second = search.take()
-    assert (second.candidate, second.number) == (attempt.candidate, 2)
+    for number, alone in ((2, False), (3, True)):
+        search.steering.lost(0, Loss("its process died"))
+        again = search.take()
+        assert (again.candidate, again.number, again.alone) == (attempt.candidate, number, alone)
     search.steering.lost(0, Loss("its process died"))
     assert search.steering.is_over
     (trial,) = search.log.trials
-    assert (trial.state, trial.attempts, trial.reason) == (TrialState.FAILED, 2, "its process died (2 attempts)")
+    assert (trial.state, trial.attempts, trial.reason) == (TrialState.FAILED, 3, "its process died (3 attempts)")
     assert [one["event"] for one in search.records][-4:] == ["started", "lost", "started", "ended"]
 
 
@@ -299,8 +300,9 @@ def test_drivers_that_die_are_no_fault_of_what_they_ran():
         records += [*search.records, {"event": "resumed"}]
     last = Search(trials=1, earlier=records)
     last.take()
-    last.steering.lost(0, Loss("its process died"))
-    assert last.take().number == 6, "one more, as for any other"
+    for number in (6, 7):
+        last.steering.lost(0, Loss("its process died"))
+        assert last.take().number == number, "two more, as for any other"
     last.steering.lost(0, Loss("its process died"))
     assert last.steering.is_over
 
@@ -310,8 +312,9 @@ def test_a_process_that_was_lost_before_the_driver_counts_once():
     search.take()
     search.steering.lost(0, Loss("its process died"))
     resumed = Search(trials=1, earlier=search.records)
-    resumed.take()
-    resumed.steering.lost(0, Loss("its process died"))
+    for _ in range(2):
+        resumed.take()
+        resumed.steering.lost(0, Loss("its process died"))
     assert resumed.steering.is_over
 
 

@@ -26,7 +26,7 @@ _DOUBT_SECONDS: Final = 60.0  # Ray notices within half a minute that a node doe
 _SAID_TO_WAIT_SECONDS: Final = 30.0
 _NEED_MARGIN: Final = 1.2  # a candidate may take more than its family has so far
 # Which of these it was cannot be seen from outside: the kernel kills for want of memory without a word.
-_CRASH: Final = Loss("its process died (a crash in native code, out of memory, or killed)", alone=True)
+_CRASH: Final = Loss("its process died (a crash in native code, out of memory, or killed)")
 _DEATHS: Final = (
     ray.exceptions.RayActorError,
     ray.exceptions.OutOfMemoryError,

@@ -22,7 +22,10 @@ from raysweep.stages.search.earlier import NEW_DRIVER
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
 from raysweep.stages.search.trial_log import Ending, Loss, TrialLog
 
-MAX_ATTEMPTS: Final = 2
+# One that asked for too much memory is tried once more, alone. What a process died of is not to be seen: it may have
+# been killed from outside, and that twice; or have run out of memory, so that the last attempt is alone.
+MAX_ATTEMPTS_FOR_MEMORY: Final = 2
+MAX_ATTEMPTS: Final = 3
 MAX_MOVES: Final = 20
 
 
@@ -158,10 +161,11 @@ class Steering:
         """A trial has lost its process: it is tried again, but not for ever."""
         tried = self._open[number]
         tried.moves += 0 if loss.counts else 1
-        if tried.attempts - tried.moves >= MAX_ATTEMPTS or tried.moves > MAX_MOVES:
+        own = tried.attempts - tried.moves
+        if own >= (MAX_ATTEMPTS_FOR_MEMORY if loss.alone else MAX_ATTEMPTS) or tried.moves > MAX_MOVES:
             self._end(number, Ending(TrialState.FAILED, f"{loss.reason} ({tried.attempts} attempts)", at=loss.at))
             return
-        tried.alone = tried.alone or loss.alone
+        tried.alone = tried.alone or loss.alone or own == MAX_ATTEMPTS - 1
         self._log.lost(number, tried.attempts, replace(loss, alone=tried.alone))
         self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
 
