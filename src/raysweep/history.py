@@ -67,7 +67,7 @@ class History:
     def config(self) -> SweepConfig | None:
         """What was asked, with the defaults of this version for what it could not know.
 
-        A shipped space is the one of then; where this version has another one of that name, it is spelled out.
+        A space that was named is the one of then; where its name or file holds another one now, it is spelled out.
         """
         if self.asked is None:
             return None
@@ -85,7 +85,7 @@ class History:
 
 
 def sweep_record(run_id: str, config: SweepConfig) -> dict[str, Any]:
-    """The journal's record of what is asked, and what a shipped space holds: its name may mean another one later."""
+    """The journal's record of what is asked, and what a named space holds: its name may mean another one later."""
     asked = config.model_dump(mode="json", by_alias=True)
     space = load_space(config.search.space, base=Path()).model_dump(mode="json", by_alias=True)
     record = {"event": "sweep", "version": 1, "run_id": run_id, "raysweep": version("raysweep"), "config": asked}

@@ -75,14 +75,15 @@ class Usage:
 def _add_up(periods: Sequence[Period], units: Sequence[float], held: tuple[float, float]) -> Seconds:
     """The seconds of so many units in each period, of which trials with and without a score have held so many."""
     trials, failed = held
-    searching = sum(period.searching * count for period, count in zip(periods, units, strict=True))
+    counted = list(zip(periods, units, strict=True))
+    searching = sum(period.searching * count for period, count in counted)
     return Seconds(
-        total=sum(period.seconds * count for period, count in zip(periods, units, strict=True)),
-        preparation=sum(period.before * count for period, count in zip(periods, units, strict=True)),
+        total=sum(period.seconds * count for period, count in counted),
+        preparation=sum(period.before * count for period, count in counted),
         trials=trials,
         failed=failed,
         idle=max(0.0, searching - trials - failed),
-        final_check=sum(period.after * count for period, count in zip(periods, units, strict=True)),
+        final_check=sum(period.after * count for period, count in counted),
     )
 
 

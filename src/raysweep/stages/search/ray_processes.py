@@ -53,7 +53,7 @@ class Processes:
         """
         if not self._early:
             return None
-        placed, here = ray.put(shared), shared
+        placed = ray.put(shared)
         waiting, found = deque(enumerate(values)), dict[int, Any]()
         idle, running = list(self._early), dict[Any, tuple[int, Any]]()
         while waiting or running:
@@ -62,7 +62,7 @@ class Processes:
                 running[process.help_out.remote(work, value, placed)] = number, process
             if waiting:
                 number, value = waiting.pop()
-                found[number] = work(value, here)
+                found[number] = work(value, shared)
             done = ray.wait(list(running), timeout=0 if waiting else None)[0]
             for one in done:
                 number, process = running.pop(one)
