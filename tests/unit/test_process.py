@@ -110,3 +110,21 @@ def test_a_candidate_draws_the_same_numbers_whatever_ran_before():
     finally:
         random.setstate(state)
         np.random.set_state(numpy_state)
+
+
+def test_a_program_of_the_users_has_its_threads_back():
+    code = """
+from threadpoolctl import threadpool_info
+from raysweep.training.evaluate import limit_threads
+from raysweep.training.probes import threads_given_back
+threads = lambda: {one["filepath"]: one["num_threads"] for one in threadpool_info()}
+with threads_given_back():
+    before = threads()
+    limit_threads("any", 1)
+    assert set(threads().values()) == {1}
+assert threads() == before, (before, threads())
+print(max(before.values()))
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (ran.stdout.strip(), ran.stderr) == ("2", "")

@@ -6,17 +6,20 @@ over the classes, one against the rest, where there are more than two), R2 for n
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from raysweep.config import TaskKind
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
 from raysweep.space import ParamValue
-from raysweep.training.evaluate import TrialRules, new_learner
+from raysweep.training.evaluate import TrialRules, limit_threads, new_learner
 from raysweep.training.families import families
 from raysweep.training.learner import Floats, Matrix
 from raysweep.training.metrics import score
@@ -59,6 +62,21 @@ class LabelErrors:
     rate: float
     low: float
     rows: npt.NDArray[np.bool_]
+
+
+@contextmanager
+def threads_given_back() -> Iterator[None]:
+    """Models of here may be fitted in this process, whose libraries have as many threads as before when the block ends.
+
+    A fit holds them to a thread, which in a program of the user's would last.
+    """
+    for model in ("xgboost", "logistic_regression"):
+        families()[model].load_learner()  # what is loaded later would not be known
+    with threadpool_limits(limits=None):
+        try:
+            yield
+        finally:
+            limit_threads.cache_clear()
 
 
 def trees() -> Candidate:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import ray
 
 from raysweep.stages.validate.measure import CarryOut, Measurement, ProbeRows, attempt, carry_out_here
+from raysweep.training.probes import threads_given_back
 
 # Below that, a worker would take longer to import the learners than to fit them.
 _WORTH_A_TASK_CELLS: Final = 100_000
@@ -25,8 +26,10 @@ def carry_out_by(help_out: HelpOut) -> CarryOut:
 
     def carry_out(rows: ProbeRows, measurements: Sequence[Measurement]) -> Sequence[Any]:
         if rows.block.rows * max(1, len(rows.task.features)) < _WORTH_A_TASK_CELLS:
-            return carry_out_here(rows, measurements)
-        found = help_out(attempt, measurements, rows)
+            with threads_given_back():
+                return carry_out_here(rows, measurements)
+        with threads_given_back():
+            found = help_out(attempt, measurements, rows)
         if found is None:
             task, shared = ray.remote(num_cpus=1)(attempt), ray.put(rows)
             found = ray.get([task.remote(one, shared) for one in measurements])
