@@ -8,8 +8,9 @@ from typing import Any
 from raysweep.config import TaskKind
 from raysweep.events import SearchPlanned
 from raysweep.records.aims import ranked
-from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, Gate, Outcome, Verdict
+from raysweep.records.final_check import Comparison, FinalCheck, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import COSTS, METRICS
+from raysweep.records.model_facts import Estimate
 from raysweep.records.table import (
     Column,
     ColumnKind,

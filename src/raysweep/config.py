@@ -265,16 +265,46 @@ class SearchConfig(Document):
 
 
 class GatesConfig(Document):
-    """What the model has to reach in the final check."""
+    """What the model has to reach in the final check.
 
-    score: float | None = None
+    Attributes:
+        score: of the sweep's metric, on validation rows.
+        calibration: whether bad calibration warns, or makes the model not adequate.
+        production_margin: by how much the model may be worse than the one in production, in units of the metric.
+    """
+
+    score: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    calibration: Literal["warn", "required"] = "warn"
+    production_margin: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class ConfirmConfig(Document):
-    """The final check."""
+    """The final check.
 
+    Attributes:
+        finalists: how many of the best are scored on validation rows; the first one ships.
+        slices: columns of the source by whose values the model is judged apart, each with the score that it has to
+            reach there, or null for no worse than the dummy; a list of names stands for null.
+        production: the bundle of the model in production, which is scored on the same validation rows.
+    """
+
+    finalists: Annotated[int, Field(ge=1, le=3)] = 1
     refit: Literal["training", "training+testing"] = "training+testing"
     gates: GatesConfig = GatesConfig()
+    slices: Mapping[ColumnName, Annotated[float, Field(allow_inf_nan=False)] | None] = Field(default_factory=dict)
+    production: Annotated[str, Field(min_length=1)] | None = None
+
+    @field_validator("slices", mode="before")
+    @classmethod
+    def _names_alone(cls, slices: object) -> object:
+        return dict.fromkeys(slices) if isinstance(slices, list | tuple) else slices
+
+    @field_validator("production")
+    @classmethod
+    def _has_no_credentials(cls, address: str | None) -> str | None:
+        if address is not None:
+            _refuse_credentials(address)
+        return address
 
 
 class ExportConfig(Document):

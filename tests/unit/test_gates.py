@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from raysweep.records.aims import Aims
-from raysweep.records.final_check import Comparison, Estimate, Gap, Gate, Outcome, Verdict
+from raysweep.records.final_check import Comparison, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import METRICS
+from raysweep.records.model_facts import Estimate
 from raysweep.stages.confirm.gates import (
     constraints_gate,
     decide,

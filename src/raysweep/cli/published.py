@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.errors import BundleRefused
-from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, Gate, Outcome, Verdict
+from raysweep.records.final_check import Comparison, FinalCheck, Gap, Gate, Outcome, Verdict
+from raysweep.records.model_facts import Estimate
 from raysweep.records.table import Finding, Proposal, Severity
 
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)

@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from raysweep.records.model_facts import (
+    Behaviour,
+    Calibration,
+    Estimate,
+    Metrics,
+    Opened,
+    Optimism,
+    Production,
+    SeedSpread,
+    Slice,
+    Threshold,
+    WhyNot,
+)
 
 
 class Verdict(StrEnum):
@@ -31,16 +45,6 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-    standard_error: float
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """The paired gain of the model over something else on the same validation rows; above 0 the model is better."""
 
@@ -60,29 +64,61 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The fit on training rows alone, scored on testing and on validation.
+    """The fit on training rows alone, scored on training, testing and validation.
 
     Attributes:
         drop: how much worse validation is than testing, in units of the metric; below 0 it is better.
         standard_error: of the drop.
+        training: the score on the rows that it was fitted on.
+        fit_drop: how much worse testing is than training.
+        optimism: how much of the drop choosing the best of n explains; None where it could not be estimated.
     """
 
     testing: float
     validation: float
     drop: float
     standard_error: float
+    training: float | None = None
+    fit_drop: float | None = None
+    fit_standard_error: float | None = None
+    optimism: Optimism | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """A candidate that was scored on the validation rows.
+
+    Attributes:
+        rank: on testing, from 1; the first one ships.
+        trial: number of its trial.
+        score, metrics: of its fit on `fitted_on`, on validation rows.
+        comparisons: with the dummy, its family's default, the model in production.
+        gap: of its fit on training rows; None where it could not be measured.
+    """
+
+    rank: int
+    trial: int
+    family: str
+    fitted_on: str
+    score: Estimate
+    metrics: Metrics
+    comparisons: tuple[Comparison, ...]
+    gap: Gap | None
 
 
 @dataclass(frozen=True, slots=True)
 class FinalCheck:
-    """The outcome of the one look at the validation rows.
+    """The outcome of the one look at the validation rows; but for `finalists` all is about the model that ships.
 
     Attributes:
         metric: the sweep's metric.
         rows: validation rows that were scored.
+        fitted_on: the rows that the model which ships, and was scored, was fitted on.
         score: of the fit that ships, on validation rows.
         metrics: every metric of the task for that fit, on validation rows.
         gap: None where it could not be measured.
+        resampled: what the bootstrap draws: rows, or groups of rows.
+        finalists: all of them, by their rank; the first is the model that ships.
     """
 
     metric: str
@@ -95,6 +131,17 @@ class FinalCheck:
     gates: tuple[Gate, ...]
     verdict: Verdict
     resamples: int
+    resampled: str = "rows"
+    level: float = 0.95
+    finalists: tuple[Finalist, ...] = ()
+    calibration: Calibration | None = None
+    slices: tuple[Slice, ...] = ()
+    threshold: Threshold | None = None
+    behaviour: Behaviour | None = None
+    seeds: SeedSpread | None = None
+    production: Production | None = None
+    opened: Opened | None = None
+    why_not: WhyNot | None = field(default=None)
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Mapping
 
-from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Outcome
+from raysweep.records.final_check import Comparison, FinalCheck, Outcome
 from raysweep.records.metric import COSTS
+from raysweep.records.model_facts import Estimate
 from raysweep.records.table import LearningTask, Part
 from raysweep.records.usage import Seconds, Usage
 

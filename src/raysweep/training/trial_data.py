@@ -26,11 +26,13 @@ class RowBlock:
 
     Attributes:
         features: the task's inputs: the source's columns before any preparation.
+        group: a number for each row, equal where rows belong together (`data.group`); None where they do not.
     """
 
     features: pa.Table
     y: Floats
     weight: Floats | None
+    group: npt.NDArray[np.uint64] | None = None
 
     @property
     def rows(self) -> int:
@@ -43,15 +45,18 @@ class RowBlock:
             features = self.features.slice(rows.start, rows.stop - rows.start)
         else:
             features = self.features.take(pa.array(rows))
-        return RowBlock(features, self.y[rows], None if self.weight is None else self.weight[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return RowBlock(features, self.y[rows], weight, None if self.group is None else self.group[rows])
 
     def joined(self, other: RowBlock) -> RowBlock:
         """These rows and then the other's."""
-        weight = None
+        weight = group = None
         if self.weight is not None and other.weight is not None:
             weight = np.concatenate([self.weight, other.weight])
+        if self.group is not None and other.group is not None:
+            group = np.concatenate([self.group, other.group])
         features = pa.concat_tables([self.features, other.features])
-        return RowBlock(features, np.concatenate([self.y, other.y]), weight)
+        return RowBlock(features, np.concatenate([self.y, other.y]), weight, group)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from raysweep.config import ConfirmConfig
-from raysweep.records.final_check import Comparison, Estimate, FinalCheck, Gap, Gate
+from raysweep.records.final_check import Comparison, FinalCheck, Gap, Gate
 from raysweep.records.metric import Metric, metrics_for
+from raysweep.records.model_facts import Estimate
 from raysweep.records.table import LearningTask
 from raysweep.stages.confirm.gates import (
     constraints_gate,

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from raysweep.records.aims import Aims
-from raysweep.records.final_check import Comparison, Estimate, Gap, Gate, Outcome, Verdict
+from raysweep.records.final_check import Comparison, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import Metric
+from raysweep.records.model_facts import Estimate
 
 MIN_ROWS: Final = 20
 MIN_CLASS_ROWS: Final = 3
