@@ -65,6 +65,8 @@ class RungReport:
         is_last: more effort would not help, or there is none.
         is_whole: the score is that of a model that could be shipped, on all testing rows, and may be compared with any
             other. A fit on some of the rows, or a mean over some of the folds, is not whole.
+        sample: at the last rung, what it predicts for a sample of the testing rows
+            (`raysweep.training.testing_sample`); else empty.
     """
 
     rung: int
@@ -77,6 +79,7 @@ class RungReport:
     is_last: bool = False
     is_whole: bool = True
     memory_bytes: int = 0
+    sample: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

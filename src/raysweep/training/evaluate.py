@@ -15,10 +15,11 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.training.costs import measure_costs
 from raysweep.training.families import families
-from raysweep.training.learner import FitSetting, Learner, Matrix
+from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
 from raysweep.training.metrics import all_scores, score
 from raysweep.training.pipeline import Pipeline
 from raysweep.training.rounds import agreed_rounds
+from raysweep.training.testing_sample import pack
 from raysweep.training.trial_data import PreparedRows
 
 
@@ -65,17 +66,24 @@ def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) ->
             is_last=step.is_last,
             # Fewer rounds are a model that can be shipped; a fit on fewer rows, or on some of the folds, is not.
             is_whole=step.is_last or (prepared.cuts == 1 and step.rounds is not None),
+            sample=pack(prepared.task, step.predicted) if step.is_last else "",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a rung has come to; `is_last` says that more effort would not help, or that there is none."""
+    """What a rung has come to.
+
+    Attributes:
+        is_last: more effort would not help, or there is none.
+        predicted: for the rows that each cut is scored on; those of all cuts at the last rung.
+    """
 
     effort: float
     scores: dict[str, float]
     rounds: int | None
     is_last: bool
+    predicted: tuple[Floats, ...]
 
 
 def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, seed: int) -> Learner:
@@ -112,8 +120,9 @@ def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
         learner.grow(encoded.fit, effort, encoded.scored)
         is_last = learner.finished or effort >= 1
         names = None if is_last else (prepared.task.metric.name, *rules.further)
-        scores = _scores(learner, prepared, encoded.scored, names) | _costs(candidate, learner, prepared, 0, rules)
-        yield Step(effort, scores, learner.rounds, is_last)
+        predicted = learner.predict(encoded.scored)
+        scores = _scores(predicted, prepared, encoded.scored, names) | _costs(candidate, learner, prepared, 0, rules)
+        yield Step(effort, scores, learner.rounds, is_last, (predicted,))
         if is_last:
             return
 
@@ -121,6 +130,7 @@ def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
 def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
     """Full effort in every fold; a rung is a number of folds, its scores the means over them, its costs the last's."""
     grown: list[tuple[Learner, Matrix]] = []
+    predicted: list[Floats] = []
     seen: list[dict[str, float]] = []
     for cut in range(prepared.cuts):
         encoded = prepared.encoded(cut, candidate)
@@ -131,20 +141,21 @@ def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
             rounds = agreed_rounds([one.curve for one, _ in grown], learner.look_every)
             for one, _ in grown:
                 one.rounds = rounds
-            seen = [_scores(one, prepared, rows) for one, rows in grown]
+            predicted = [one.predict(rows) for one, rows in grown]
+            seen = [_scores(of, prepared, rows) for of, (_, rows) in zip(predicted, grown, strict=True)]
         else:
-            seen.append(_scores(learner, prepared, encoded.scored))
+            predicted.append(learner.predict(encoded.scored))
+            seen.append(_scores(predicted[-1], prepared, encoded.scored))
         names = set(seen[0]).intersection(*seen)
         means = {name: float(np.mean([scores[name] for scores in seen])) for name in sorted(names)}
         means |= _costs(candidate, learner, prepared, cut, rules)
-        yield Step((cut + 1) / prepared.cuts, means, learner.rounds, cut + 1 == prepared.cuts)
+        yield Step((cut + 1) / prepared.cuts, means, learner.rounds, cut + 1 == prepared.cuts, tuple(predicted))
 
 
 def _scores(
-    learner: Learner, prepared: PreparedRows, scored: Matrix, names: tuple[str, ...] | None = None
+    predicted: Floats, prepared: PreparedRows, scored: Matrix, names: tuple[str, ...] | None = None
 ) -> dict[str, float]:
     """These metrics, or every one: on small tables that takes as long as a fit."""
-    predicted = learner.predict(scored)
     if not np.isfinite(predicted).all():
         raise ScoreUndefined("the candidate predicts values that are not numbers")
     if names is None:
