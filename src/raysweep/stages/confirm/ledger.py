@@ -1,0 +1,163 @@
+"""The ledger of openings: which sweeps have looked at which validation rows, one object an opening.
+
+It lies beside the exported sweeps. A sweep that looks at rows which others have looked at before has had its choices
+informed by them, however honestly: its intervals are widened, and after five uses the rows prove nothing any more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from raysweep.config import SweepConfig
+from raysweep.documents import digest, readable_json
+from raysweep.errors import NotFound
+from raysweep.records.model_facts import Opened
+from raysweep.rows.hashing import Hashes
+from raysweep.storage.store import Store
+
+LEDGER_FOLDER: Final = ".raysweep/ledger/"
+ERROR_RATE: Final = 0.05
+_ASKED: Final = ("data", "checks", "split", "search", "confirm")
+_STORED: Final = "<u8"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An opening of sealed rows.
+
+    Attributes:
+        opened: when, as ISO text in UTC.
+        digest: of the validation rows' keys.
+        rows: how many they are.
+        sketch: the 1,024 smallest hashes of these rows (all of them where they are fewer), ascending.
+        sweep: digest of what was asked, as `sweep_digest` makes it.
+        finalists: the digests of the candidates that were to be scored, best first.
+    """
+
+    run_id: str
+    opened: str
+    digest: str
+    rows: int
+    sketch: Hashes = field(repr=False)
+    sweep: str
+    finalists: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Of its object: the same sweep of the same run has one, also where it was interrupted and began again."""
+        return f"{LEDGER_FOLDER}{self.run_id}.{self.sweep[:12]}.json"
+
+
+def sweep_digest(config: SweepConfig) -> str:
+    """What identifies a sweep's choices: all that it asks for but its name, its place and its machines."""
+    asked = config.model_dump(mode="json", by_alias=True)
+    return digest({section: asked[section] for section in _ASKED})
+
+
+def record_opening(store: Store, opening: Opening) -> tuple[Opened, tuple[str, ...]]:
+    """Write an opening down, before the rows are looked at, and say which use of them it is.
+
+    Uses are counted by overlap: an earlier opening of all these rows counts 1, one of half of them 0.5. Openings by the
+    same sweep count once, and one that this very sweep has made before is no new use.
+
+    Args:
+        store: of the folder that the sweep is exported to.
+        opening: what is about to happen.
+
+    Returns:
+        What the final check says of it; and a sentence for each object of the ledger that cannot be read. Such a one
+        counts as a use of these rows.
+
+    Raises:
+        StorageFailed: the ledger cannot be read or written. Nothing was opened.
+    """
+    store.put_if_absent(opening.key, readable_json(_document(opening)))
+    known, broken = _read(store)  # after it was written: of two sweeps at once at least one sees the other
+    mine = [opening, *(one for one in known if one.sweep == opening.sweep and overlap(opening, one) > 0)]
+    began = min(one.opened for one in mine)
+    shares: dict[str, float] = {}
+    runs: list[str] = []
+    for one in sorted(known, key=lambda one: (one.opened, one.run_id)):
+        share = overlap(opening, one)
+        if one.sweep != opening.sweep and share > 0 and one.opened <= began:
+            shares[one.sweep] = max(share, shares.get(one.sweep, 0.0))
+            runs.append(one.run_id)
+    use = 1 + int(sum(shares.values()) + len(broken) + 0.5)
+    opened = Opened(
+        digest=opening.digest,
+        use=use,
+        earlier=tuple(dict.fromkeys(runs)),
+        ledger=store.address(opening.key),
+        level=1 - ERROR_RATE / use,
+        is_repeat=any((one.key, one.opened) != (opening.key, opening.opened) for one in mine),
+    )
+    return opened, broken
+
+
+def overlap(one: Opening, other: Opening) -> float:
+    """The share of the rows of `one` that are among those of `other`, by their sketches.
+
+    Sketches hold the smallest hashes, so that below the smaller of their ends both know every row (Cohen & Kaplan
+    2007).
+    """
+    ends = [sketch.sketch[-1] for sketch in (one, other) if len(sketch.sketch) and sketch.rows > len(sketch.sketch)]
+    mine, theirs = (np.unique(sketch.sketch) for sketch in (one, other))
+    if ends:
+        mine, theirs = (hashes[hashes <= min(ends)] for hashes in (mine, theirs))
+    return float(np.isin(mine, theirs).mean()) if len(mine) else 0.0
+
+
+def _document(opening: Opening) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "run_id": opening.run_id,
+        "opened": opening.opened,
+        "digest": opening.digest,
+        "rows": opening.rows,
+        "sketch": base64.b64encode(np.asarray(opening.sketch, dtype=_STORED).tobytes()).decode("ascii"),
+        "sweep": opening.sweep,
+        "finalists": list(opening.finalists),
+    }
+
+
+def _read(store: Store) -> tuple[list[Opening], tuple[str, ...]]:
+    known: list[Opening] = []
+    broken: list[str] = []
+    for key in _keys(store):
+        try:
+            known.append(_parse(store.get(key)))
+        except NotFound:  # deleted since it was listed
+            continue
+        except (ValueError, KeyError, TypeError) as error:
+            broken.append(
+                f"{store.address(key)} of the ledger cannot be read ({type(error).__name__}: {error}): it counts as a "
+                "use of these validation rows. Restore it, or move it away if it is none of raysweep's"
+            )
+    return known, tuple(broken)
+
+
+def _keys(store: Store) -> Iterable[str]:
+    return (one.key for one in store.list(LEDGER_FOLDER) if one.key.endswith(".json"))
+
+
+def _parse(content: bytes) -> Opening:
+    document = json.loads(content)
+    if document["schema_version"] != 1:
+        raise ValueError(f"its schema_version is {document['schema_version']}, this raysweep knows 1")
+    finalists: Sequence[str] = document["finalists"]
+    sketch = np.frombuffer(base64.b64decode(document["sketch"], validate=True), dtype=_STORED).astype(np.uint64)
+    return Opening(
+        run_id=str(document["run_id"]),
+        opened=str(document["opened"]),
+        digest=str(document["digest"]),
+        rows=int(document["rows"]),
+        sketch=np.sort(sketch),
+        sweep=str(document["sweep"]),
+        finalists=tuple(map(str, finalists)),
+    )
