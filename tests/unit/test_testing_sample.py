@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import warnings
 from dataclasses import asdict, replace
@@ -47,14 +48,14 @@ def test_the_sample_of_a_trial_gives_its_score(kind, folds):
     predicted = unpack(task, last.sample)
     assert sample.testing_rows == len(sample.y) == (100 if folds == 1 else 300)
     ends = np.cumsum([0, *np.bincount(rows.fold_of_row)]) if folds > 1 else np.asarray([0, 100])
-    scores = [score(task.metric.name, sample.y[a:b], predicted[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    scores = [score(task.metric.name, sample.y[a:b], predicted[a:b]) for a, b in itertools.pairwise(ends)]
     assert float(np.mean(scores)) == pytest.approx(last.score, abs=1e-6)
     assert "sample" not in repr(last)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 40])
 def test_a_sample_is_small_and_holds_every_class(classes):
-    task, rows = search(TaskKind.BINARY)
+    task, _ = search(TaskKind.BINARY)
     task = replace(task, kind=TaskKind.BINARY if classes == 2 else TaskKind.MULTICLASS, classes=tuple(range(classes)))
     predicted = np.random.default_rng(0).dirichlet(np.ones(classes), size=100_000)
     text = pack(task, [predicted])
