@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from raysweep.records.aims import Aims
 from raysweep.records.final_check import Comparison, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import METRICS
-from raysweep.records.model_facts import Estimate
+from raysweep.records.model_facts import (
+    Behaviour,
+    Bin,
+    Calibration,
+    Estimate,
+    Opened,
+    Optimism,
+    Probe,
+    Production,
+    Promotion,
+    Slice,
+)
+from raysweep.stages.confirm.evidence import promotion_of
 from raysweep.stages.confirm.gates import (
     constraints_gate,
     decide,
@@ -16,8 +31,10 @@ from raysweep.stages.confirm.gates import (
     evidence_gate,
     gap_gate,
     goal_gate,
+    production_gate,
     seal_gate,
 )
+from raysweep.stages.confirm.model_gates import behaviour_gate, calibration_gate, chance_error, slices_gate
 
 AUC, RMSE = METRICS["roc_auc"], METRICS["rmse"]
 NAN = float("nan")
@@ -128,12 +145,148 @@ def test_a_drop_without_noise_is_no_pass():
     ],
 )
 def test_the_evidence(rows, counts, expected):
-    assert evidence_gate(rows, counts).outcome is expected
+    assert evidence_gate(rows, counts, Estimate(0.8, 0.75, 0.85, 0.02), 0.5).outcome is expected
 
 
-def test_the_seal():
-    assert seal_gate(0).outcome is Outcome.PASSED
-    assert seal_gate(1).outcome is Outcome.FAILED
+@pytest.mark.parametrize(
+    ("low", "high", "distance", "expected"),
+    [
+        (0.70, 0.94, 0.5, Outcome.PASSED),
+        (0.65, 0.95, 0.5, Outcome.INCONCLUSIVE),
+        (0.2, 0.7, 0.69, Outcome.INCONCLUSIVE),
+        (NAN, NAN, 0.5, Outcome.INCONCLUSIVE),
+        (0.5, 0.5, 0.0, Outcome.PASSED),
+    ],
+)
+def test_an_interval_that_says_nothing_is_no_evidence(low, high, distance, expected):
+    gate = evidence_gate(5_000, [2_500, 2_500], Estimate(0.8, low, high, 0.02), distance)
+    assert gate.outcome is expected
+
+
+def opening(use, *, is_repeat=False):
+    earlier = tuple(f"run-{number}" for number in range(1, use))
+    return Opened("digest", use, earlier, "ledger.json", 1 - 0.05 / use, is_repeat=is_repeat)
+
+
+@pytest.mark.parametrize(
+    ("shared", "use", "broken", "expected", "said"),
+    [
+        (0, 1, "", Outcome.PASSED, "opened once"),
+        (3, 1, "", Outcome.FAILED, "3 row keys"),
+        (0, 1, "opened before by somebody", Outcome.FAILED, "opened before by somebody"),
+        (0, 2, "", Outcome.WARNING, "the 2nd time (before: run-1): intervals are widened to 97.5 %"),
+        (0, 5, "", Outcome.WARNING, "the 5th time (before: run-1, run-2, run-3, run-4): intervals are widened to 99 %"),
+        (0, 6, "", Outcome.INCONCLUSIVE, "get fresh rows"),
+    ],
+)
+def test_the_seal(shared, use, broken, expected, said):
+    gate = seal_gate(shared, opening(use), broken)
+    assert gate.outcome is expected
+    assert said in gate.reason
+
+
+def test_the_same_sweep_again_is_said():
+    gate = seal_gate(0, opening(1, is_repeat=True))
+    assert gate.outcome is Outcome.PASSED
+    assert "as by this sweep before" in gate.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "margin", "expected", "promotion"),
+    [
+        (0.02, 0.01, 0.03, 0.0, Outcome.PASSED, Promotion.PROMOTE),
+        (0.01, -0.01, 0.03, 0.0, Outcome.WARNING, Promotion.KEEP),
+        (-0.02, -0.03, -0.01, 0.0, Outcome.FAILED, Promotion.KEEP),
+        (-0.02, -0.03, -0.01, 0.02, Outcome.WARNING, Promotion.KEEP),
+        (-0.05, -0.06, -0.04, 0.02, Outcome.FAILED, Promotion.KEEP),
+    ],
+)
+def test_the_model_in_production(value, low, high, margin, expected, promotion):
+    found, reason = promotion_of(low, high)
+    gate = production_gate(Production("b", found, reason, 0.8, Estimate(value, low, high, 0.01)), margin)
+    assert found is promotion
+    assert gate.outcome is expected
+
+
+def test_production_that_cannot_be_compared_is_said_and_no_failure():
+    gate = production_gate(Production("b", Promotion.INCONCLUSIVE, "another seed"), 0.0)
+    assert gate.outcome is Outcome.WARNING
+    assert "inconclusive: another seed" in gate.reason
+    assert production_gate(None, 0.0) is None
+
+
+def calibration(error, slope=None, rows=2_000, brier=0.1):
+    bins = tuple(Bin(rows // 15, 0.05 + 0.06 * number, 0.05 + 0.06 * number) for number in range(15))
+    return Calibration(bins, error, slope, None, brier, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (calibration(0.03, Estimate(1.0, 0.9, 1.1, 0.05)), Outcome.PASSED),
+        (calibration(0.03, Estimate(0.7, 0.6, 0.75, 0.05)), Outcome.FAILED),
+        (calibration(0.03, Estimate(0.7, 0.3, 1.1, 0.2)), Outcome.PASSED),
+        (calibration(0.03, Estimate(1.4, 1.3, 1.5, 0.05)), Outcome.FAILED),
+        (calibration(0.12, None), Outcome.FAILED),
+        (calibration(0.12, None, rows=60), Outcome.PASSED),
+    ],
+)
+def test_calibration(facts, expected):
+    assert calibration_gate(facts, required=True).outcome is expected
+    softer = Outcome.WARNING if expected is Outcome.FAILED else expected
+    assert calibration_gate(facts, required=False).outcome is softer
+
+
+def test_numbers_have_no_calibration_gate():
+    assert calibration_gate(calibration(0.5, brier=None), required=True) is None
+    assert calibration_gate(None, required=True) is None
+
+
+def test_the_error_that_chance_brings_is_that_of_simulated_calibrated_models():
+    rng = np.random.default_rng(0)
+    facts = calibration(0.0, rows=1_500)
+    errors = []
+    for _ in range(400):
+        off = [abs(rng.binomial(one.rows, one.predicted) / one.rows - one.predicted) * one.rows for one in facts.bins]
+        errors.append(sum(off) / sum(one.rows for one in facts.bins))
+    assert chance_error(facts) == pytest.approx(np.mean(errors), rel=0.05)
+
+
+def piece(score, dummy=0.5, *, ratio=1.0, p=1.0, column="region", floor=None):
+    return Slice("region = north", column, 400, score, dummy, ratio, p, floor)
+
+
+@pytest.mark.parametrize(
+    ("slices", "expected"),
+    [
+        ([], Outcome.PASSED),
+        ([piece(0.8)], Outcome.PASSED),
+        ([piece(0.45, ratio=1.6, p=0.001)], Outcome.FAILED),
+        ([piece(0.49, ratio=1.1, p=0.3)], Outcome.WARNING),
+        ([piece(0.8, floor=0.85)], Outcome.FAILED),
+        ([piece(0.8, floor=0.75)], Outcome.PASSED),
+        ([piece(0.7, ratio=1.3, p=0.01, column=None)], Outcome.WARNING),
+        ([piece(0.3, ratio=1.9, p=0.01, column=None)], Outcome.WARNING),
+        ([piece(0.7, ratio=1.3, p=0.2)], Outcome.PASSED),
+        ([piece(None, None)], Outcome.PASSED),
+    ],
+)
+def test_slices(slices, expected):
+    assert slices_gate(slices, AUC).outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        (Probe("a row", "fine"), Outcome.PASSED),
+        (Probe("a row", "took 1 s", slow=True), Outcome.WARNING),
+        (Probe("missing row", "ValueError: no", failed=True), Outcome.FAILED),
+    ],
+)
+def test_behaviour(probe, expected):
+    gate = behaviour_gate(Behaviour((probe,), 0.001, 0.0001, 1_000))
+    assert gate.outcome is expected
+    assert probe.said in gate.reason or expected is Outcome.PASSED
 
 
 @pytest.mark.parametrize(
@@ -146,6 +299,9 @@ def test_the_seal():
         ({"generalises": Outcome.INCONCLUSIVE, "beats the dummy": Outcome.FAILED}, Verdict.NOT_ADEQUATE),
         ({"evidence": Outcome.INCONCLUSIVE, "beats the dummy": Outcome.FAILED}, Verdict.INCONCLUSIVE),
         ({"evidence": Outcome.WARNING}, Verdict.WITH_WARNINGS),
+        ({"evidence": Outcome.INCONCLUSIVE, "seal": Outcome.FAILED}, Verdict.NOT_ADEQUATE),
+        ({"seal": Outcome.INCONCLUSIVE, "goal": Outcome.FAILED}, Verdict.INCONCLUSIVE),
+        ({"seal": Outcome.WARNING}, Verdict.WITH_WARNINGS),
     ],
 )
 def test_the_verdict(outcomes, expected):
@@ -159,7 +315,8 @@ def test_the_verdict(outcomes, expected):
 def test_reasons_hold_numbers():
     gate = dummy_gate(gain(0.3, 0.25, 0.35), AUC)
     assert "0.3 [0.25, 0.35]" in gate.reason
-    assert "1 row keys" in seal_gate(1).reason
+    luck = replace(Gap(0.8, 0.7, 0.1, 0.02), optimism=Optimism(40, 0.03, 200))
+    assert "choosing the best of 40 explains about 0.03" in gap_gate(luck).reason
     assert (
         "testing 0.8, validation 0.7 (fit on training rows): 0.1 worse, +5.0"
         in gap_gate(Gap(0.8, 0.7, 0.1, 0.02)).reason

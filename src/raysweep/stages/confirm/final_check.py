@@ -1,19 +1,19 @@
-"""The final check itself: predictions on the validation rows in, scores with intervals, gates and verdict out."""
+"""The final check itself: predictions on the parts in, scores with intervals, gates and verdict out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from raysweep.config import ConfirmConfig
-from raysweep.records.final_check import Comparison, FinalCheck, Gap, Gate
-from raysweep.records.metric import Metric, metrics_for
-from raysweep.records.model_facts import Estimate
+from raysweep.records.final_check import Comparison, FinalCheck, Finalist, Gap, Gate
+from raysweep.records.metric import METRICS, Metric, metrics_for
+from raysweep.records.model_facts import Estimate, Production, Promotion, SeedSpread
 from raysweep.records.table import LearningTask
+from raysweep.stages.confirm.evidence import Champion, Evidence, FinalistEvidence, promotion_of
 from raysweep.stages.confirm.gates import (
     constraints_gate,
     decide,
@@ -22,139 +22,198 @@ from raysweep.stages.confirm.gates import (
     evidence_gate,
     gap_gate,
     goal_gate,
+    production_gate,
     seal_gate,
 )
+from raysweep.stages.confirm.model_gates import behaviour_gate, calibration_gate, slices_gate
+from raysweep.training.intervals import count_units, estimate
 from raysweep.training.learner import Floats
 from raysweep.training.metrics import score
-from raysweep.training.resampling import RESAMPLES, resampled_scores
+from raysweep.training.resampling import RESAMPLES
+from raysweep.training.trial_data import RowBlock
 
-LOW_PERCENT: Final = 2.5
-HIGH_PERCENT: Final = 97.5
+Scored = Sequence[tuple[str, Floats]]
+# Rows, what is scored on them, resamples -> scores of shape (len(scored), resamples).
+Draw = Callable[[RowBlock, Scored, int], Floats]
 
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Rows of one part with predictions on them."""
-
-    y: Floats
-    weight: Floats | None
-    predicted: Floats
+GAP_RESAMPLES = 200
+DUMMY, DEFAULT, PRODUCTION = "dummy", "default", "production"
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that the final check judges by.
+class _Validation:
+    """Scores on validation rows with what is needed for their intervals.
 
     Attributes:
-        shipped: the fit that ships, on validation rows.
-        dummy: predictions of the dummy on the same rows.
-        default: predictions of the family's default parameters on the same rows, fitted like the winner; None where
-            there is none, or the default is the winner.
-        rivals: where the default is the winner, how many other candidates of its family had a score; else None.
-        trained_testing, trained_validation: the fit on training rows alone, on testing and on validation rows.
-        costs: of the model that ships, as far as they were asked for.
+        drawn: by what was scored, (name of the metric, id of the predictions).
     """
 
-    shipped: Scored
-    dummy: Floats
-    default: Floats | None
-    rivals: int | None
-    trained_testing: Scored
-    trained_validation: Scored
-    fitted_on: str
-    keys_shared: int
-    costs: Mapping[str, float] = field(default_factory=dict)
+    rows: RowBlock
+    metric: Metric
+    classes: int
+    level: float
+    drawn: Mapping[tuple[str, int], Floats]
+
+    def estimate(self, name: str, predicted: Floats) -> Estimate:
+        value = score(name, self.rows.y, predicted, self.rows.weight)
+        return estimate(value, self.drawn[name, id(predicted)], level=self.level, units=self._units(name))
+
+    def gain(self, predicted: Floats, other: Floats, against: str) -> Comparison:
+        name, sign, rows = self.metric.name, self.metric.sign, self.rows
+        own, theirs = (score(name, rows.y, one, rows.weight) for one in (predicted, other))
+        differences = sign * (self.drawn[name, id(predicted)] - self.drawn[name, id(other)])
+        gained = estimate(sign * (own - theirs), differences, level=self.level, units=self._units(name))
+        return Comparison(against, theirs, gained)
+
+    def _units(self, name: str) -> int:
+        return count_units(self.rows.y, self.rows.group, METRICS[name], self.classes)
 
 
-def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig, seed: int) -> FinalCheck:
-    """Score the winner once, compare it, and decide.
+def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig, draw: Draw) -> FinalCheck:
+    """Score the finalists once, compare them, and decide about the first.
 
     Args:
-        evidence: predictions on validation (and testing) rows.
+        evidence: predictions on the rows of each part.
         task: with the metric.
-        config: the goal.
-        seed: of the bootstrap.
+        config: gates.
+        draw: scores on resamples.
     """
-    metric, shipped = task.metric, evidence.shipped
-    others = [one for one in metrics_for(task.kind) if one.name != metric.name]
-    compared = {"dummy": evidence.dummy} | ({} if evidence.default is None else {"default": evidence.default})
-    draws = resampled_scores(
-        shipped.y,
-        shipped.weight,
-        [(metric.name, shipped.predicted)]
-        + [(metric.name, predicted) for predicted in compared.values()]
-        + [(one.name, shipped.predicted) for one in others],
-        seed=seed,
-    )
-    own = _score(metric, shipped, draws[0])
-    comparisons = tuple(
-        _compare(name, own.value, score(metric.name, shipped.y, predicted, shipped.weight), draws[0] - drawn, metric)
-        for (name, predicted), drawn in zip(compared.items(), draws[1:], strict=False)
-    )
-    estimates = {metric.name: own} | {
-        one.name: _score(one, shipped, drawn) for one, drawn in zip(others, draws[1 + len(compared) :], strict=True)
-    }
-    gap = _gap(evidence, metric, seed)
-    gates = _gates(evidence, task, config, estimates, comparisons, gap)
+    scored = _score_on_validation(evidence, task, draw)
+    finalists = _finalists(evidence, task, scored, draw)
+    first = finalists[0]
+    production = _production(evidence, scored)
+    gates = _gates(evidence, task, config, first, production)
     return FinalCheck(
-        metric=metric.name,
-        rows=len(shipped.y),
-        fitted_on=evidence.fitted_on,
-        score=own,
-        metrics=estimates,
-        comparisons=comparisons,
-        gap=gap,
+        metric=task.metric.name,
+        rows=evidence.validation.rows,
+        fitted_on=first.fitted_on,
+        score=first.score,
+        metrics=first.metrics,
+        comparisons=first.comparisons,
+        gap=first.gap,
         gates=gates,
         verdict=decide(gates),
         resamples=RESAMPLES,
+        resampled="rows" if evidence.validation.group is None else "groups",
+        level=evidence.opened.level,
+        finalists=finalists,
+        calibration=evidence.calibration,
+        slices=evidence.slices,
+        threshold=evidence.threshold,
+        behaviour=evidence.behaviour,
+        seeds=_seeds(evidence, task.metric),
+        production=production,
+        opened=evidence.opened,
     )
 
 
-def _gates(
-    evidence: Evidence,
-    task: LearningTask,
-    config: ConfirmConfig,
-    estimates: Mapping[str, Estimate],
-    comparisons: tuple[Comparison, ...],
-    gap: Gap | None,
-) -> tuple[Gate, ...]:
-    by_name = {comparison.against: comparison for comparison in comparisons}
-    y = evidence.shipped.y
-    counts = np.bincount(y.astype(int), minlength=len(task.classes)).tolist() if task.classes else []
-    gates = [
-        evidence_gate(len(y), counts),
-        seal_gate(evidence.keys_shared),
-        dummy_gate(by_name["dummy"], task.metric),
-        default_gate(by_name.get("default"), rivals=evidence.rivals),
-        gap_gate(gap),
-        goal_gate(estimates[task.metric.name], config.gates.score, task.metric),
-        constraints_gate({name: one.value for name, one in estimates.items()} | dict(evidence.costs), task.aims),
-    ]
-    return tuple(gate for gate in gates if gate is not None)
+def _score_on_validation(evidence: Evidence, task: LearningTask, draw: Draw) -> _Validation:
+    """Everything that is scored on validation rows, drawn once and together, so that differences are paired."""
+    name = task.metric.name
+    scored = [(name, evidence.dummy)]
+    if evidence.champion is not None and evidence.champion.predicted is not None:
+        scored.append((name, evidence.champion.predicted))
+    for finalist in evidence.finalists:
+        scored += [(metric.name, finalist.validation) for metric in metrics_for(task.kind)]
+        scored += [] if finalist.default is None else [(name, finalist.default)]
+    drawn = draw(evidence.validation, scored, RESAMPLES)
+    by_name = {(metric, id(predicted)): scores for (metric, predicted), scores in zip(scored, drawn, strict=True)}
+    return _Validation(evidence.validation, task.metric, len(task.classes), evidence.opened.level, by_name)
 
 
-def _score(metric: Metric, rows: Scored, drawn: Floats) -> Estimate:
-    return _estimate(score(metric.name, rows.y, rows.predicted, rows.weight), drawn)
+def _finalists(evidence: Evidence, task: LearningTask, scored: _Validation, draw: Draw) -> tuple[Finalist, ...]:
+    found = []
+    for rank, one in enumerate(evidence.finalists, start=1):
+        others = {DUMMY: evidence.dummy} | ({} if one.default is None else {DEFAULT: one.default})
+        if evidence.champion is not None and evidence.champion.predicted is not None:
+            others[PRODUCTION] = evidence.champion.predicted
+        metrics = {metric.name: scored.estimate(metric.name, one.validation) for metric in metrics_for(task.kind)}
+        known = {name: value for name, value in metrics.items() if math.isfinite(value.value)}
+        found.append(
+            Finalist(
+                rank=rank,
+                trial=one.trial.candidate.number,
+                family=one.trial.candidate.family,
+                fitted_on=one.fitted_on,
+                score=metrics[task.metric.name],
+                metrics={task.metric.name: metrics[task.metric.name], **known},
+                comparisons=tuple(scored.gain(one.validation, other, name) for name, other in others.items()),
+                gap=_gap(evidence, one, task.metric, draw),
+            )
+        )
+    return tuple(found)
 
 
-def _compare(against: str, own: float, other: float, differences: Floats, metric: Metric) -> Comparison:
-    return Comparison(against, other, _estimate(metric.sign * (own - other), metric.sign * differences))
-
-
-def _gap(evidence: Evidence, metric: Metric, seed: int) -> Gap | None:
-    parts = (evidence.trained_testing, evidence.trained_validation)
-    scores = [score(metric.name, part.y, part.predicted, part.weight) for part in parts]
-    draws = [resampled_scores(part.y, part.weight, [(metric.name, part.predicted)], seed=seed)[0] for part in parts]
-    errors = [float(drawn[np.isfinite(drawn)].std()) for drawn in draws]
-    if not np.isfinite([*scores, *errors]).all():
+def _gap(evidence: Evidence, one: FinalistEvidence, metric: Metric, draw: Draw) -> Gap | None:
+    """How the fit on training rows does on each part."""
+    parts = ((evidence.training, one.trained_training), (evidence.testing, one.trained_testing))
+    parts = (*parts, (evidence.validation, one.trained_validation))
+    scores = [score(metric.name, rows.y, predicted, rows.weight) for rows, predicted in parts]
+    errors = [_standard_error(rows, predicted, metric, draw) for rows, predicted in parts]
+    if not np.isfinite([*scores[1:], *errors[1:]]).all():
         return None
-    drop = metric.sign * (scores[0] - scores[1])
-    return Gap(scores[0], scores[1], drop, math.hypot(*errors))
+    has_training = bool(np.isfinite([scores[0], errors[0]]).all())
+    return Gap(
+        testing=scores[1],
+        validation=scores[2],
+        drop=metric.sign * (scores[1] - scores[2]),
+        standard_error=math.hypot(*errors[1:]),
+        training=scores[0] if has_training else None,
+        fit_drop=metric.sign * (scores[0] - scores[1]) if has_training else None,
+        fit_standard_error=math.hypot(*errors[:2]) if has_training else None,
+        optimism=evidence.optimism if one is evidence.finalists[0] else None,
+    )
 
 
-def _estimate(value: float, drawn: Any) -> Estimate:
+def _standard_error(rows: RowBlock, predicted: Floats, metric: Metric, draw: Draw) -> float:
+    drawn = draw(rows, [(metric.name, predicted)], GAP_RESAMPLES)[0]
     known = drawn[np.isfinite(drawn)]
-    if not len(known):
-        return Estimate(value, float("nan"), float("nan"), float("nan"))
-    low, high = np.percentile(known, [LOW_PERCENT, HIGH_PERCENT])
-    return Estimate(float(value), float(low), float(high), float(known.std()))
+    return float(known.std()) if len(known) else math.nan
+
+
+def _seeds(evidence: Evidence, metric: Metric) -> SeedSpread | None:
+    if not evidence.seeds:
+        return None
+    first = evidence.finalists[0]
+    fits = ((first.trained_testing, first.trained_validation), *evidence.seeds)
+    scores = [
+        tuple(score(metric.name, rows.y, fit[part], rows.weight) for fit in fits)
+        for part, rows in enumerate((evidence.testing, evidence.validation))
+    ]
+    return SeedSpread(*scores)
+
+
+def _production(evidence: Evidence, scored: _Validation) -> Production | None:
+    champion: Champion | None = evidence.champion
+    if champion is None:
+        return None
+    if champion.predicted is None:
+        return Production(champion.bundle, Promotion.INCONCLUSIVE, champion.unfair)
+    gained = scored.gain(evidence.finalists[0].validation, champion.predicted, PRODUCTION)
+    promotion, reason = promotion_of(gained.gain.low, gained.gain.high)
+    return Production(champion.bundle, promotion, reason, gained.other_score, gained.gain)
+
+
+def _gates(
+    evidence: Evidence, task: LearningTask, config: ConfirmConfig, first: Finalist, production: Production | None
+) -> tuple[Gate, ...]:
+    by_name = {comparison.against: comparison for comparison in first.comparisons}
+    rows, metric = evidence.validation, task.metric
+    counts = np.bincount(rows.y.astype(int), minlength=len(task.classes)).tolist() if task.classes else []
+    units = rows.rows if rows.group is None else len(np.unique(rows.group))
+    distance = abs(metric.perfect - by_name[DUMMY].other_score)
+    values = {name: one.value for name, one in first.metrics.items()} | dict(evidence.costs)
+    gates = (
+        evidence_gate(units, counts, first.score, distance),
+        seal_gate(evidence.keys_shared, evidence.opened, evidence.broken),
+        dummy_gate(by_name[DUMMY], metric),
+        default_gate(by_name.get(DEFAULT), rivals=evidence.finalists[0].rivals),
+        gap_gate(first.gap),
+        goal_gate(first.score, config.gates.score, metric),
+        constraints_gate(values, task.aims),
+        production_gate(production, config.gates.production_margin),
+        calibration_gate(evidence.calibration, required=config.gates.calibration == "required"),
+        slices_gate(evidence.slices, metric),
+        behaviour_gate(evidence.behaviour),
+    )
+    return tuple(gate for gate in gates if gate is not None)

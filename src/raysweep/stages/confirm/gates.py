@@ -1,4 +1,4 @@
-"""The gates of the final check, and the verdict: functions of numbers alone."""
+"""The gates about scores, and the verdict that all gates lead to: functions of numbers alone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,26 @@ from typing import Final
 from raysweep.records.aims import Aims
 from raysweep.records.final_check import Comparison, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import Metric
-from raysweep.records.model_facts import Estimate
+from raysweep.records.model_facts import Estimate, Opened, Production, Promotion
 
 MIN_ROWS: Final = 20
 MIN_CLASS_ROWS: Final = 3
 FEW_ROWS: Final = 100
 FEW_CLASS_ROWS: Final = 10
+WIDE: Final = 0.5
 SMALL_GAIN: Final = 0.10
 FAILED_GAP: Final = (3.0, 0.10)
 WARNED_GAP: Final = (2.0, 0.05)
+MAX_USES: Final = 5
+
+EVIDENCE: Final = "evidence"
+SEAL: Final = "seal"
+DUMMY: Final = "beats the dummy"
+DEFAULT: Final = "beats the default"
+GENERALISES: Final = "generalises"
+GOAL: Final = "goal"
+CONSTRAINTS: Final = "constraints"
+PRODUCTION: Final = "production"
 
 
 def dummy_gate(comparison: Comparison, metric: Metric) -> Gate:
@@ -24,15 +35,11 @@ def dummy_gate(comparison: Comparison, metric: Metric) -> Gate:
     gain, distance = comparison.gain, abs(metric.perfect - comparison.other_score)
     numbers = f"gain over the dummy {_interval(gain)}"
     if not gain.low > 0:
-        return Gate("beats the dummy", Outcome.FAILED, f"{numbers}: it is not above 0, there may be nothing to learn")
+        return Gate(DUMMY, Outcome.FAILED, f"{numbers}: it is not above 0, there may be nothing to learn")
     if gain.value < SMALL_GAIN * distance:
         share = gain.value / distance if distance else 0.0
-        return Gate(
-            "beats the dummy",
-            Outcome.WARNING,
-            f"{numbers}: only {share:.1%} of the way from the dummy to perfect",
-        )
-    return Gate("beats the dummy", Outcome.PASSED, numbers)
+        return Gate(DUMMY, Outcome.WARNING, f"{numbers}: only {share:.1%} of the way from the dummy to perfect")
+    return Gate(DUMMY, Outcome.PASSED, numbers)
 
 
 def default_gate(comparison: Comparison | None, *, rivals: int | None) -> Gate:
@@ -42,21 +49,20 @@ def default_gate(comparison: Comparison | None, *, rivals: int | None) -> Gate:
         comparison: with the default; None where there is none.
         rivals: where the default itself won, how many other candidates of its family had a score; else None.
     """
-    name = "beats the default"
     if rivals == 0:
         words = "the family's default parameters won, and no other candidate of the family was scored"
-        return Gate(name, Outcome.WARNING, f"{words}: give the search more time")
+        return Gate(DEFAULT, Outcome.WARNING, f"{words}: give the search more time")
     if rivals is not None:
         words = f"the family's default parameters won over {rivals:,} other candidates of the family"
-        return Gate(name, Outcome.WARNING, f"{words}: tuning bought nothing")
+        return Gate(DEFAULT, Outcome.WARNING, f"{words}: tuning bought nothing")
     if comparison is None:
-        return Gate(name, Outcome.WARNING, "no fit with the family's default parameters to compare with")
+        return Gate(DEFAULT, Outcome.WARNING, "no fit with the family's default parameters to compare with")
     numbers = f"gain over the family's default parameters {_interval(comparison.gain)}"
     if comparison.gain.high < 0:
-        return Gate(name, Outcome.FAILED, f"{numbers}: the default is better")
+        return Gate(DEFAULT, Outcome.FAILED, f"{numbers}: the default is better")
     if comparison.gain.low <= 0:
-        return Gate(name, Outcome.WARNING, f"{numbers}: it holds 0, tuning bought nothing measurable")
-    return Gate(name, Outcome.PASSED, numbers)
+        return Gate(DEFAULT, Outcome.WARNING, f"{numbers}: it holds 0, tuning bought nothing measurable")
+    return Gate(DEFAULT, Outcome.PASSED, numbers)
 
 
 def goal_gate(score: Estimate, goal: float | None, metric: Metric) -> Gate | None:
@@ -65,10 +71,10 @@ def goal_gate(score: Estimate, goal: float | None, metric: Metric) -> Gate | Non
         return None
     numbers = f"{metric.name} {_interval(score)} on validation, goal {goal:g}"
     if metric.is_better(goal, score.value):
-        return Gate("goal", Outcome.FAILED, f"{numbers}: missed")
+        return Gate(GOAL, Outcome.FAILED, f"{numbers}: missed")
     if score.low < goal < score.high:
-        return Gate("goal", Outcome.WARNING, f"{numbers}: reached, but the interval holds the goal")
-    return Gate("goal", Outcome.PASSED, numbers)
+        return Gate(GOAL, Outcome.WARNING, f"{numbers}: reached, but the interval holds the goal")
+    return Gate(GOAL, Outcome.PASSED, numbers)
 
 
 def constraints_gate(values: Mapping[str, float], aims: Aims) -> Gate | None:
@@ -84,56 +90,118 @@ def constraints_gate(values: Mapping[str, float], aims: Aims) -> Gate | None:
     shown = broken or tuple(aims.constraints)
     numbers = ", ".join(aims.bound_text(name, values[name]) for name in shown)
     if broken:
-        return Gate("constraints", Outcome.FAILED, f"the model that ships breaks search.constraints: {numbers}")
-    return Gate("constraints", Outcome.PASSED, f"the model that ships keeps search.constraints: {numbers}")
+        return Gate(CONSTRAINTS, Outcome.FAILED, f"the model that ships breaks search.constraints: {numbers}")
+    return Gate(CONSTRAINTS, Outcome.PASSED, f"the model that ships keeps search.constraints: {numbers}")
 
 
 def gap_gate(gap: Gap | None) -> Gate:
     """As good on validation as on testing, within the noise?"""
     if gap is None:
-        return Gate("generalises", Outcome.INCONCLUSIVE, "the gap from testing to validation could not be measured")
+        return Gate(GENERALISES, Outcome.INCONCLUSIVE, "the gap from testing to validation could not be measured")
     errors = gap.drop / gap.standard_error if gap.standard_error > 0 else 0.0
     share = gap.drop / abs(gap.testing) if gap.testing else 0.0
     numbers = (
         f"testing {gap.testing:.4g}, validation {gap.validation:.4g} (fit on training rows): "
         f"{abs(gap.drop):.2g} {'worse' if gap.drop > 0 else 'better'}, {errors:+.1f} standard errors"
     )
+    if gap.drop > 0 and gap.optimism is not None:
+        luck = gap.optimism
+        numbers += f"; choosing the best of {luck.candidates:,} explains about {luck.expected:.2g}"
     if errors > FAILED_GAP[0] and share > FAILED_GAP[1]:
-        return Gate("generalises", Outcome.FAILED, numbers)
+        return Gate(GENERALISES, Outcome.FAILED, numbers)
     if errors > WARNED_GAP[0] or share > WARNED_GAP[1]:
-        return Gate("generalises", Outcome.WARNING, numbers)
-    return Gate("generalises", Outcome.PASSED, numbers)
+        return Gate(GENERALISES, Outcome.WARNING, numbers)
+    return Gate(GENERALISES, Outcome.PASSED, numbers)
 
 
-def evidence_gate(rows: int, class_counts: Sequence[int]) -> Gate:
-    """Enough validation rows to say anything?"""
+def production_gate(production: Production | None, margin: float) -> Gate | None:
+    """Not worse than the model in production by more than the margin? None where none is named."""
+    if production is None:
+        return None
+    if production.gain is None or production.promotion is Promotion.INCONCLUSIVE:
+        return Gate(PRODUCTION, Outcome.WARNING, f"inconclusive: {production.reason}")
+    numbers = f"gain over the model in production {_interval(production.gain)}"
+    if production.gain.high < -margin:
+        allowed = f", by more than the margin {margin:g}" if margin else ""
+        return Gate(PRODUCTION, Outcome.FAILED, f"{numbers}: it is worse{allowed}")
+    if production.promotion is Promotion.KEEP:
+        return Gate(PRODUCTION, Outcome.WARNING, f"{numbers}: {production.reason}")
+    return Gate(PRODUCTION, Outcome.PASSED, f"{numbers}: {production.reason}")
+
+
+def evidence_gate(rows: int, class_counts: Sequence[int], score: Estimate, distance: float) -> Gate:
+    """Enough validation rows to say anything?
+
+    Args:
+        rows: of validation; where they come in groups, the groups.
+        class_counts: rows of each class; empty for regression.
+        score: of the model.
+        distance: from the dummy's score to a perfect one.
+    """
     rarest = min(class_counts, default=None)
     numbers = f"{rows:,} validation rows" + ("" if rarest is None else f", {rarest:,} of the rarest class")
     if rows < MIN_ROWS or (rarest is not None and rarest < MIN_CLASS_ROWS):
-        return Gate("evidence", Outcome.INCONCLUSIVE, f"{numbers}: too few to judge by")
+        return Gate(EVIDENCE, Outcome.INCONCLUSIVE, f"{numbers}: too few to judge by")
+    width = score.high - score.low
+    if not width <= WIDE * distance:
+        words = f"the interval is {width:.2g} wide, of {distance:.2g} from the dummy to perfect: too wide to judge by"
+        return Gate(EVIDENCE, Outcome.INCONCLUSIVE, f"{numbers}: {words}")
     if rows < FEW_ROWS or (rarest is not None and rarest < FEW_CLASS_ROWS):
-        return Gate("evidence", Outcome.WARNING, f"{numbers}: few, the intervals are wide")
-    return Gate("evidence", Outcome.PASSED, numbers)
+        return Gate(EVIDENCE, Outcome.WARNING, f"{numbers}: few, the intervals are wide")
+    return Gate(EVIDENCE, Outcome.PASSED, numbers)
 
 
-def seal_gate(keys_shared: int) -> Gate:
-    """Is no row in two parts?"""
+def seal_gate(keys_shared: int, opened: Opened, broken: str = "") -> Gate:
+    """Is no row in two parts, and has nobody looked at the validation rows before?
+
+    Args:
+        keys_shared: row keys that stand in more than one part.
+        opened: the opening, as the ledger has it.
+        broken: how the sealed rows were tampered with or opened before this check; empty where they were not.
+    """
     if keys_shared:
-        return Gate("seal", Outcome.FAILED, f"{keys_shared:,} row keys stand in more than one part")
-    return Gate("seal", Outcome.PASSED, "no row key stands in more than one part; validation was opened once, now")
+        return Gate(SEAL, Outcome.FAILED, f"{keys_shared:,} row keys stand in more than one part")
+    if broken:
+        return Gate(SEAL, Outcome.FAILED, broken)
+    before = ", ".join(opened.earlier[:MAX_USES])
+    if opened.use > MAX_USES:
+        words = f"these validation rows are used for the {ordinal(opened.use)} time (before: {before}, ...)"
+        return Gate(SEAL, Outcome.INCONCLUSIVE, f"{words}: they prove nothing any more, get fresh rows")
+    if opened.use > 1:
+        words = f"these validation rows are used for the {ordinal(opened.use)} time (before: {before})"
+        return Gate(SEAL, Outcome.WARNING, f"{words}: intervals are widened to {percent(opened.level)}")
+    again = ", as by this sweep before" if opened.is_repeat else ""
+    return Gate(SEAL, Outcome.PASSED, f"no row key stands in more than one part; validation was opened once{again}")
 
 
 def decide(gates: Sequence[Gate]) -> Verdict:
-    """The verdict that the gates lead to: a failed gate weighs most, then missing evidence, then warnings."""
-    outcomes = {gate.outcome for gate in gates}
-    inconclusive = any(gate.name == "evidence" and gate.outcome is Outcome.INCONCLUSIVE for gate in gates)
-    if inconclusive:
-        return Verdict.INCONCLUSIVE
-    if Outcome.FAILED in outcomes:
+    """The verdict that the gates lead to.
+
+    A broken seal weighs most; then missing evidence, since nothing can be said without; then a failed gate, what could
+    not be measured, and warnings.
+    """
+    outcomes = {gate.name: gate.outcome for gate in gates}
+    if outcomes.get(SEAL) is Outcome.FAILED:
         return Verdict.NOT_ADEQUATE
-    if Outcome.INCONCLUSIVE in outcomes:
+    if Outcome.INCONCLUSIVE in {outcomes.get(EVIDENCE), outcomes.get(SEAL)}:
         return Verdict.INCONCLUSIVE
-    return Verdict.WITH_WARNINGS if Outcome.WARNING in outcomes else Verdict.ADEQUATE
+    if Outcome.FAILED in outcomes.values():
+        return Verdict.NOT_ADEQUATE
+    if Outcome.INCONCLUSIVE in outcomes.values():
+        return Verdict.INCONCLUSIVE
+    return Verdict.WITH_WARNINGS if Outcome.WARNING in outcomes.values() else Verdict.ADEQUATE
+
+
+def percent(level: float) -> str:
+    """`97.5 %`."""
+    return f"{100 * level:.4g} %"
+
+
+def ordinal(number: int) -> str:
+    """`2nd`, `11th`."""
+    special = {1: "st", 2: "nd", 3: "rd"}
+    ending = "th" if number % 100 in {11, 12, 13} else special.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def _interval(estimate: Estimate) -> str:

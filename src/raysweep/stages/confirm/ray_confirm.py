@@ -1,32 +1,75 @@
-"""Stage 6: refit the winner, open the sealed validation rows once, and judge."""
+"""Stage 6: refit the finalists, open the sealed validation rows once, judge, and answer why not."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import ray
 
 from raysweep.config import SweepConfig
+from raysweep.events import Listener, Said
 from raysweep.records.final_check import FinalCheck
-from raysweep.records.table import LearningTask, Split
-from raysweep.records.trial import FittedModel, Trial, TrialState
-from raysweep.runtime.ray_carry import Carried, carry
-from raysweep.stages.confirm.final_check import Evidence, Scored, check_finally
-from raysweep.training.costs import measure_costs
+from raysweep.records.model_facts import Opened
+from raysweep.records.table import LabelConflicts, LearningTask, Part, Split
+from raysweep.records.trial import FittedModel, SearchOutcome, Trial
+from raysweep.space import SearchSpace
+from raysweep.stages.confirm.evidence import Evidence, FinalistEvidence
+from raysweep.stages.confirm.facts import FactRows, calibration_of, optimism_of, slices_of, threshold_of
+from raysweep.stages.confirm.final_check import check_finally
+from raysweep.stages.confirm.fits import (
+    BOTH,
+    SEEDS,
+    FitPlan,
+    Fitted,
+    count_rivals,
+    default_name,
+    default_of,
+    fitted_rows,
+    plan_fits,
+    seed_name,
+    shipped_name,
+    trained_name,
+)
+from raysweep.stages.confirm.ledger import Opening, record_opening, sweep_digest
+from raysweep.stages.confirm.production import ChampionModel, score_champion
+from raysweep.stages.confirm.ray_fits import RemoteFits, pipeline_of
+from raysweep.stages.confirm.ray_why_not import find_why_not
+from raysweep.storage.store import Store
+from raysweep.training.behaviour import probe_behaviour
 from raysweep.training.dummy import dummy_predictions
-from raysweep.training.evaluate import TrialRules, evaluate
-from raysweep.training.families import added_families, take_up
-from raysweep.training.pipeline import Pipeline
-from raysweep.training.process_state import begin_anew
-from raysweep.training.refit import fit_pipeline
-from raysweep.training.row_file import read_rows
-from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
+from raysweep.training.learner import Floats
+from raysweep.training.sealed_rows import Seal, SealedRows
+from raysweep.training.trial_data import RowBlock, SearchRows
 
-TRAINING, BOTH = "training", "training+testing"
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRequest:
+    """What the final check is given beside the config.
+
+    Attributes:
+        ranking: trials with a score, best first; not empty.
+        space: that was searched.
+        seal: of the validation rows.
+        conflicts: equal features with different targets, in the whole table.
+        ledger: of openings: the store that holds it.
+        opened: date and time, as ISO text in UTC.
+        champion: the model in production; None where none is named.
+    """
+
+    run_id: str
+    ranking: Sequence[Trial]
+    search: SearchOutcome
+    space: SearchSpace
+    task: LearningTask
+    split: Split
+    seal: Seal = field(repr=False)
+    conflicts: LabelConflicts | None
+    ledger: Store
+    opened: str
+    tell: Listener
+    champion: ChampionModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,161 +88,113 @@ class Confirmed:
     training: RowBlock
 
 
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """What has to be fitted.
+def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
+    """Fit what has to be fitted (in parallel), then open the validation rows, once, and judge.
 
-    Attributes:
-        on: training, or training+testing.
-        to_its_end: a trial that the scheduler had stopped is run to its end first, since what it gave in a few rounds
-            is no match for the winner.
+    Raises:
+        SealBroken: the sealed rows are not what was sealed, or were opened before.
+        StorageFailed: the ledger cannot be written; nothing was opened.
     """
+    task = request.task
+    plan = plan_fits(request.ranking, request.search.trials, config)
+    request.tell(Said(f"{len(plan.fits)} fits: the finalists as they ship, what they are compared with, other seeds"))
+    remote = RemoteFits(task, request.split.search_data, config)
+    models = remote.fit_all(plan.fits)
+    rows: SearchRows = ray.get(request.split.search_data)
+    before = _predict_before(plan, models, remote)
+    opened = _write_down(request, config, plan)
+    sealed = request.seal.open()
+    try:
+        evidence = _gather(request, config, Fitted(plan, models, before), rows, sealed, opened, remote)
+        check = check_finally(evidence, task, config.confirm, remote.draw)
+        if not check.verdict.allows_use:
+            request.tell(Said("looking for what keeps the model from what was asked of it"))
+            check = replace(check, why_not=find_why_not(request, config, check, evidence, remote))
+    finally:
+        request.seal.delete()
+    shipped = models.get(shipped_name(1), models[trained_name(1)])
+    best = [models[trained_name(rank)] for rank in range(1, min(plan.best, config.export.top) + 1)]
+    return Confirmed(check, ray.get(shipped), tuple(ray.get(best)), rows.training)
 
-    trial: Trial
-    on: str
-    to_its_end: bool = False
+
+def _predict_before(plan: FitPlan, models: Mapping[str, Any], remote: RemoteFits) -> dict[tuple[str, Part], Floats]:
+    """Predictions on the search's rows, made before the validation rows are opened."""
+    ranks = range(1, len(plan.finalists) + 1)
+    trained = {trained_name(rank): models[trained_name(rank)] for rank in ranks}
+    seeds = {seed_name(number): models[seed_name(number)] for number in range(1, SEEDS)}
+    on_training = remote.predict(trained, Part.TRAINING)
+    on_testing = remote.predict(trained | seeds, Part.TESTING)
+    found = {(name, Part.TRAINING): predicted for name, predicted in on_training.items()}
+    return found | {(name, Part.TESTING): predicted for name, predicted in on_testing.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What all fits have in common; `added` holds the families that raysweep does not ship."""
-
-    task: LearningTask
-    rules: TrialRules
-    seed: int
-    added: Carried
-
-
-def confirm_winner(
-    ranking: list[Trial], trials: tuple[Trial, ...], task: LearningTask, split: Split, config: SweepConfig
-) -> Confirmed:
-    """Fit what has to be fitted (in parallel), then look at the validation rows.
-
-    Args:
-        ranking: trials with a score, best first; not empty.
-        trials: all trials, among them the winner's family's default.
-        task: what was learned.
-        split: holds the search's rows and the file of the sealed ones.
-        config: the whole sweep.
-    """
-    winner = ranking[0]
-    default = _default_of(winner, trials, config.search.trial.seconds)
-    finalists = [trial for trial in ranking if trial is winner or trial.rungs[-1].is_whole][: config.export.top]
-    best = [f"best {rank}" for rank in range(1, len(finalists) + 1)]
-    fits = {name: _Fit(trial, TRAINING) for name, trial in zip(best, finalists, strict=True)}
-    if config.confirm.refit == BOTH:
-        fits["shipped"] = _Fit(winner, BOTH)
-    if default is not None and default is not winner:
-        fits["default"] = _Fit(default, config.confirm.refit, to_its_end=True)
-    fitted = _fit_all(fits, task, split, config)
-    shipped = fitted.get("shipped", fitted["best 1"])
-    evidence = _gather(
-        task,
-        split,
-        shipped=shipped,
-        trained=fitted["best 1"],
-        default=fitted.get("default"),
-        rivals=_rivals(winner, trials) if winner is default else None,
+def _write_down(request: ConfirmRequest, config: SweepConfig, plan: FitPlan) -> Opened:
+    """The opening in the ledger, before it happens."""
+    summary = request.split.parts[Part.VALIDATION]
+    opening = Opening(
+        run_id=request.run_id,
+        opened=request.opened,
+        digest=summary.digest,
+        rows=summary.rows,
+        sketch=request.split.sketch,
+        sweep=sweep_digest(config),
+        finalists=tuple(trial.candidate.digest for trial in plan.finalists),
     )
-    check = check_finally(evidence, task, config.confirm, config.split.seed)
-    rows: SearchRows = ray.get(split.search_data)
-    return Confirmed(check, shipped, tuple(fitted[name] for name in best), rows.training)
+    opened, unreadable = record_opening(request.ledger, opening)
+    for sentence in unreadable:
+        request.tell(Said(sentence))
+    return opened
 
 
-def _default_of(winner: Trial, trials: tuple[Trial, ...], longest_seconds: float | None) -> Trial | None:
-    """The winner's family with its default parameters; None where they failed, or take longer than a trial may."""
-    for trial in trials:
-        if trial.candidate.origin == "default" and trial.candidate.family == winner.candidate.family:
-            has_failed = not trial.rungs or trial.state is TrialState.FAILED
-            is_stopped = trial.state is TrialState.STOPPED
-            is_overdue = is_stopped and longest_seconds is not None and trial.slot_seconds >= longest_seconds
-            return None if has_failed or is_overdue else trial
-    return None
-
-
-def _rivals(default: Trial, trials: tuple[Trial, ...]) -> int:
-    family = default.candidate.family
-    return sum(one.candidate.family == family and one.score is not None for one in trials) - 1
-
-
-def _fit_all(fits: dict[str, _Fit], task: LearningTask, split: Split, config: SweepConfig) -> dict[str, FittedModel]:
-    trial = config.search.trial
-    rules = TrialRules((1.0,), trial.cpus, "cuda" if trial.gpus else "cpu")
-    carry_out = ray.remote(_carry_out).options(num_cpus=trial.cpus, num_gpus=trial.gpus)
-    setting = _Setting(task, rules, config.search.seed, carry(added_families()))
-    running = [carry_out.remote(fit, split.search_data, setting) for fit in fits.values()]
-    return dict(zip(fits, ray.get(running), strict=True))
-
-
-def _carry_out(fit: _Fit, rows: SearchRows, setting: _Setting) -> FittedModel:
-    take_up(setting.added.unpack())
-    task, rules, seed = setting.task, setting.rules, setting.seed
-    started = time.perf_counter()
-    block = rows.training if fit.on == TRAINING else rows.training.joined(rows.testing)
-    trial = fit.trial
-    begin_anew(trial.candidate.seed)
-    if fit.to_its_end and trial.state is not TrialState.COMPLETE:
-        trial = replace(trial, rungs=tuple(evaluate(trial.candidate, PreparedRows(task, rows, seed), rules)))
-        begin_anew(trial.candidate.seed)
-    rounds = _rounds_for(trial, block.rows, rows)
-    pipeline = fit_pipeline(trial.candidate, task, block, rules, rounds=rounds, seed=seed)
-    seconds = time.perf_counter() - started
-    costs = measure_costs(pipeline, block.features, task.aims.further)
-    return FittedModel(fit.trial, pipeline, fit.on, block.rows, seconds, costs)
-
-
-def _rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
-    """The rounds that the search found, scaled by the rows: more rows carry more rounds."""
-    found = trial.rungs[-1].rounds
-    if found is None:
-        return None
-    searched_on: float = search.training.rows
-    if search.folds > 1:
-        searched_on = (search.training.rows + search.testing.rows) * (1 - 1 / search.folds)
-    return max(1, round(found * rows / searched_on))
-
-
-def _gather(
-    task: LearningTask,
-    split: Split,
-    *,
-    shipped: FittedModel,
-    trained: FittedModel,
-    default: FittedModel | None,
-    rivals: int | None,
+def _gather(  # noqa: PLR0913 - everything that is judged by
+    request: ConfirmRequest,
+    config: SweepConfig,
+    fitted: Fitted,
+    rows: SearchRows,
+    sealed: SealedRows,
+    opened: Opened,
+    remote: RemoteFits,
 ) -> Evidence:
-    rows: SearchRows = ray.get(split.search_data)
-    sealed = open_sealed(split, task)
-    y, weight = rows.training.y, rows.training.weight
-    if shipped.fitted_on == BOTH:
-        y = np.concatenate([y, rows.testing.y])
-        weight = (
-            None if weight is None or rows.testing.weight is None else np.concatenate([weight, rows.testing.weight])
-        )
+    task, models = request.task, fitted.models
+    predicted = remote.predict(models, sealed.block)
+    first = ray.get(models.get(shipped_name(1), models[trained_name(1)]))
+    fitted_on = fitted_rows(rows, first.fitted_on)
+    dummy = dummy_predictions(task, fitted_on.y, fitted_on.weight, sealed.block.rows)
+    finalists = tuple(_finalist(request, fitted, predicted, rank) for rank in range(1, len(fitted.plan.finalists) + 1))
+    scored = FactRows(rows.testing, sealed, finalists[0].trained_testing, finalists[0].validation, dummy)
+    seeds = tuple(
+        (fitted.before[seed_name(number), Part.TESTING], predicted[seed_name(number)]) for number in range(1, SEEDS)
+    )
     return Evidence(
-        shipped=_score_on(shipped, sealed),
-        dummy=dummy_predictions(task, y, weight, sealed.rows),
-        default=None if default is None else _pipeline(default).predict(sealed.features),
-        rivals=rivals,
-        trained_testing=_score_on(trained, rows.testing),
-        trained_validation=_score_on(trained, sealed),
-        fitted_on=shipped.fitted_on,
-        keys_shared=split.keys_shared,
-        costs=shipped.costs,
+        training=rows.training,
+        testing=rows.testing,
+        validation=sealed.block,
+        finalists=finalists,
+        dummy=dummy,
+        seeds=seeds,
+        keys_shared=request.split.keys_shared,
+        opened=opened,
+        behaviour=probe_behaviour(pipeline_of(first), rows.testing.features, task),
+        optimism=optimism_of(request.search.trials, task, rows, config.split.seed),
+        calibration=calibration_of(scored, task, opened.level),
+        threshold=threshold_of(scored, task),
+        slices=slices_of(scored, task, config),
+        champion=None if request.champion is None else score_champion(request.champion, sealed, task, request.split),
+        costs=first.costs,
     )
 
 
-def open_sealed(split: Split, task: LearningTask) -> RowBlock:
-    """The validation rows. Called once a sweep, after the search has ended."""
-    return read_rows(Path(split.sealed), [column.name for column in task.inputs])
-
-
-def _score_on(model: FittedModel, block: RowBlock) -> Scored:
-    return Scored(block.y, block.weight, _pipeline(model).predict(block.features))
-
-
-def _pipeline(model: FittedModel) -> Pipeline:
-    learner: Any = model.learner
-    if not isinstance(learner, Pipeline):
-        raise TypeError(f"a {type(learner).__name__} is no Pipeline")
-    return learner
+def _finalist(request: ConfirmRequest, fitted: Fitted, predicted: Mapping[str, Floats], rank: int) -> FinalistEvidence:
+    trial, trained = fitted.plan.finalists[rank - 1], trained_name(rank)
+    is_refitted = shipped_name(rank) in predicted
+    default = default_of(trial, request.search.trials, None)
+    return FinalistEvidence(
+        trial=trial,
+        fitted_on=BOTH if is_refitted else Part.TRAINING.value,
+        validation=predicted[shipped_name(rank) if is_refitted else trained],
+        default=None if default is trial else predicted.get(default_name(trial)),
+        rivals=count_rivals(trial, request.search.trials) if default is trial else None,
+        trained_training=fitted.before[trained, Part.TRAINING],
+        trained_testing=fitted.before[trained, Part.TESTING],
+        trained_validation=predicted[trained],
+    )

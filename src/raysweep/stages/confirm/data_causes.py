@@ -1,0 +1,166 @@
+"""Whether the data are why a model falls short: wrong labels, few rows, leaks, shifts, weak slices, weak features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from raysweep.records.final_check import Gate, Outcome
+from raysweep.records.metric import Metric
+from raysweep.records.model_facts import Cause, CauseName, LearningCurve, Slice
+from raysweep.records.table import LabelConflicts
+from raysweep.stages.confirm.model_gates import SIGNIFICANT, WORSE
+from raysweep.stages.confirm.search_causes import Need
+
+NOISY: Final = 0.03
+EVEN: Final = 0.4
+TOLD_APART: Final = 0.55
+SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What the labels of testing rows look like to a fit on training rows (classification).
+
+    Attributes:
+        share: of testing rows whose label is probably wrong.
+        evenness: errors among the rows that the model is surest about, over errors among all: near 1 where labels are
+            wrong at random, near 0 where the errors lie where the classes overlap.
+        ceiling: the best score that is left with so many wrong labels; None where it is not known.
+    """
+
+    share: float
+    evenness: float
+    ceiling: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A feature that says much about the target in one part, and little in another."""
+
+    name: str
+    testing: float
+    validation: float
+
+
+def label_noise(labels: Labels | None, conflicts: LabelConflicts | None, rows: int, need: Need) -> Cause | str:
+    """Labels that no model can get right (confident learning: Northcutt et al. 2021; equal features)."""
+    conflicting = conflicts.minority_rows / rows if conflicts is not None and rows else 0.0
+    share = 0.0 if labels is None else labels.share
+    if labels is None or (conflicting < NOISY and (share < NOISY or labels.evenness < EVEN)):
+        return (
+            f"wrong labels: {share:.1%} of the testing rows look wrong, and {conflicting:.1%} of all rows have the "
+            "features of others with another label"
+        )
+    ceiling = "" if labels.ceiling is None else f"; with so many wrong no model scores above about {labels.ceiling:.4g}"
+    evidence = (
+        f"{share:.1%} of the testing rows probably have a wrong label (errors are as likely where the model is sure: "
+        f"{labels.evenness:.0%}); {conflicting:.1%} of all rows have the features of others with another label{ceiling}"
+    )
+    return Cause(
+        CauseName.LABEL_NOISE,
+        evidence,
+        "look at how labels come about, and label again the rows that the model is surest about and yet wrong",
+        f"a look at about {max(1, round(max(share, conflicting) * rows)):,} rows",
+        need.shortfall,
+        min(0.97, 0.45 + 0.4 * min(1.0, labels.evenness) + 0.5 * max(share, conflicting)),
+    )
+
+
+def few_rows(curve: LearningCurve | None, metric: Metric, need: Need) -> Cause | str:
+    """More rows would help: the learning curve still rises (Cortes et al. 1993; Viering & Loog 2023)."""
+    if curve is None or curve.doubled is None or len(curve.points) == 0:
+        return "too few rows: no learning curve fits the scores on shares of the training rows"
+    rows, last = curve.points[-1]
+    gain = metric.sign * (curve.doubled - last)
+    risen = metric.sign * (last - curve.points[0][1])
+    points = ", ".join(f"{score:.4g} with {count:,}" for count, score in curve.points)
+    if gain <= 0 or risen <= 0 or need.share(gain) < 0.1:  # noqa: PLR2004
+        return f"too few rows: testing scores are {points} training rows, twice as many would bring about {gain:.2g}"
+    return Cause(
+        CauseName.FEW_ROWS,
+        f"testing scores still rise with the training rows: {points}",
+        f"get more rows: with {2 * rows:,} training rows expect about {curve.doubled:.4g} on testing",
+        f"{rows:,} more training rows, and about twice the time of a trial",
+        gain,
+        0.3 + 0.55 * need.share(gain),
+    )
+
+
+def leakage(broken: Sequence[Broken], metric_of_strength: str) -> Cause | str:
+    """A feature that tells the target in training and testing, and does not in validation."""
+    if not broken:
+        return "a leak: each feature alone says as much in validation as it does in testing"
+    listed = "; ".join(
+        f"{one.name} alone has {metric_of_strength} {one.testing:.3g} on testing, {one.validation:.3g} on validation"
+        for one in broken[:SHOWN]
+    )
+    names = ", ".join(one.name for one in broken[:SHOWN])
+    return Cause(
+        CauseName.LEAKAGE,
+        f"{listed}: it may know the target in the rows at hand, and will not in production",
+        f"find out how {names} comes about; leave it out by data.features.exclude if it is known only afterwards",
+        "a new run",
+        None,
+        0.97,
+    )
+
+
+def shift(told: float | None, features: Sequence[str], gates: Sequence[Gate]) -> Cause | str:
+    """Validation rows differ from training rows.
+
+    Args:
+        told: lower end of the ROC AUC of a small model that tells them apart; None where it could not be measured.
+        features: that tell them apart most.
+        gates: whether the score fell from testing to validation is among them.
+    """
+    if told is None or told <= TOLD_APART:
+        shown = (
+            "not measured" if told is None else f"a model tells them apart with ROC AUC {max(0.5, told):.3g} or more"
+        )
+        return f"a shift between parts: {shown}"
+    has_fallen = any(one.name == "generalises" and one.outcome is not Outcome.PASSED for one in gates)
+    return Cause(
+        CauseName.SHIFT,
+        f"a small model tells validation rows from training rows (ROC AUC at least {told:.3g}), most by "
+        f"{', '.join(features[:SHOWN]) or 'nothing single'}",
+        "train on rows that are like those to come: newer ones, other sources; or leave out what shifts",
+        "new rows, or a new run without these features",
+        None,
+        min(0.95, 0.25 + (0.35 if has_fallen else 0.0) + 0.7 * (told - 0.5)),
+    )
+
+
+def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int) -> Cause | str:
+    """A group of rows on which the model is much worse."""
+    weak = [one for one in slices if one.loss_ratio >= WORSE and one.p_value < SIGNIFICANT]
+    if not weak:
+        return f"weak slices: none of {len(slices)} is 20 % worse than all rows"
+    worst = max(weak, key=lambda one: (one.column is not None, one.rows * (one.loss_ratio - 1)))
+    has_failed = any(one.name == "slices" and one.outcome is Outcome.FAILED for one in gates)
+    carried = worst.rows / rows * worst.loss_ratio
+    return Cause(
+        CauseName.WEAK_SLICE,
+        f"{worst.name}: {worst.rows:,} of {rows:,} validation rows carry {min(1.0, carried):.0%} of the loss "
+        f"({worst.loss_ratio:.2g} times that of all rows, p {worst.p_value:.2g})",
+        f"look at the rows of {worst.name}: wrong labels, another meaning of a column, too few of them; or a model of "
+        "their own",
+        "a look at the data, and a new run",
+        None,
+        0.9 if has_failed else min(0.85, 0.2 + 0.6 * min(1.0, carried) + 0.1 * min(1.5, worst.loss_ratio - 1)),
+    )
+
+
+def weak_features(gates: Sequence[Gate]) -> Cause | str:
+    """The model does no better than one that looks at nothing."""
+    if not any(one.name == "beats the dummy" and one.outcome is Outcome.FAILED for one in gates):
+        return "features that say nothing: the model is better than the dummy"
+    return Cause(
+        CauseName.WEAK_FEATURES,
+        "the model is no better on validation than one that looks at no feature",
+        "look for columns that can know the target before it happens; check that rows and labels were joined rightly",
+        "new columns, and a new run",
+        None,
+        0.6,
+    )

@@ -1,0 +1,84 @@
+"""What is found out about the model that ships beside its score: what is chosen on testing, judged on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from raysweep.config import SweepConfig, TaskKind
+from raysweep.records.model_facts import Calibration, Optimism, Slice, Threshold
+from raysweep.records.table import LearningTask
+from raysweep.records.trial import Trial
+from raysweep.training.calibration import calibrate_numbers, calibrate_probabilities
+from raysweep.training.learner import Floats
+from raysweep.training.optimism import selection_optimism
+from raysweep.training.sealed_rows import SealedRows
+from raysweep.training.slice_tree import found_slices
+from raysweep.training.slices import JudgedRows, declared_slices, judge_slices, row_losses
+from raysweep.training.testing_sample import sample_targets, unpack
+from raysweep.training.threshold import choose_threshold, criterion_of, judge_threshold
+from raysweep.training.trial_data import RowBlock, SearchRows
+
+MIN_COMPARED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FactRows:
+    """Rows with predictions.
+
+    Attributes:
+        trained_testing: of the fit on training rows, on testing rows.
+        validation: of the fit that ships, on validation rows.
+        dummy: on validation rows.
+    """
+
+    testing: RowBlock
+    sealed: SealedRows
+    trained_testing: Floats
+    validation: Floats
+    dummy: Floats
+
+
+def calibration_of(rows: FactRows, task: LearningTask, level: float) -> Calibration:
+    """Whether predictions mean what they say, on validation rows."""
+    block = rows.sealed.block
+    calibrate = calibrate_probabilities if task.kind.is_classification else calibrate_numbers
+    return calibrate(block.y, rows.validation, block.weight, level=level, group=block.group)
+
+
+def threshold_of(rows: FactRows, task: LearningTask) -> Threshold | None:
+    """The threshold chosen on testing rows, judged on validation rows; None for what is not binary."""
+    if task.kind is not TaskKind.BINARY:
+        return None
+    testing, block = rows.testing, rows.sealed.block
+    chosen = choose_threshold(testing.y, rows.trained_testing, testing.weight, criterion_of(task.metric))
+    return None if chosen is None else judge_threshold(chosen, block.y, rows.validation, block.weight)
+
+
+def slices_of(rows: FactRows, task: LearningTask, config: SweepConfig) -> tuple[Slice, ...]:
+    """Declared slices, and those that were found on testing rows; all judged on validation rows."""
+    testing, block = rows.testing, rows.sealed.block
+    losses = row_losses(task.metric, testing.y, rows.trained_testing)
+    found = found_slices(testing.features, losses, testing.weight, block.features, config.split.seed)
+    declared = declared_slices(_declared_columns(rows.sealed, tuple(config.confirm.slices)))
+    judged = JudgedRows(block.y, rows.validation, rows.dummy, block.weight, block.group)
+    return judge_slices([*declared, *found], judged, task.metric, config.confirm.slices)
+
+
+def _declared_columns(sealed: SealedRows, names: Sequence[str]) -> pa.Table:
+    inputs = sealed.block.features
+    columns = {name: (inputs if name in inputs.column_names else sealed.further).column(name) for name in names}
+    return pa.table(columns)
+
+
+def optimism_of(trials: Sequence[Trial], task: LearningTask, rows: SearchRows, seed: int) -> Optimism | None:
+    """How much of the best testing score is luck, from what all trials predict for the same testing rows."""
+    known = [trial for trial in trials if trial.rungs and trial.rungs[-1].sample and trial.rungs[-1].is_whole]
+    if len(known) < MIN_COMPARED:
+        return None
+    sample = sample_targets(task, rows)
+    predictions = [unpack(task, trial.rungs[-1].sample) for trial in known]
+    scores = [trial.rungs[-1].score for trial in known]
+    return selection_optimism(task.metric, sample.y, sample.weight, predictions, scores, sample.testing_rows, seed=seed)

@@ -1,0 +1,107 @@
+"""The gates about what the model is like beside its score: calibration, slices, behaviour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from raysweep.records.final_check import Gate, Outcome
+from raysweep.records.metric import Metric
+from raysweep.records.model_facts import Behaviour, Calibration, Slice
+
+SLOPES: Final = (0.8, 1.25)
+MAX_ERROR: Final = 0.05
+WORSE: Final = 1.2
+SIGNIFICANT: Final = 0.05
+SHOWN: Final = 3
+
+CALIBRATION: Final = "calibration"
+SLICES: Final = "slices"
+BEHAVIOUR: Final = "behaviour"
+
+
+def calibration_gate(calibration: Calibration | None, *, required: bool) -> Gate | None:
+    """Do probabilities mean what they say? None for numbers, and where it was not asked for and is not defined.
+
+    The calibration error of a calibrated model is above 0 by chance alone (Bröcker & Smith 2007): what chance brings
+    on so many rows is not held against it; nor is a slope whose interval holds 1.
+    """
+    if calibration is None or calibration.brier is None:
+        return None
+    slope, chance = calibration.slope, chance_error(calibration)
+    numbers = f"calibration error {calibration.error:.3f} ({chance:.3f} by chance)"
+    problems = []
+    if slope is not None:
+        numbers += f", slope {slope.value:.3g} [{slope.low:.3g}, {slope.high:.3g}]"
+        if not SLOPES[0] <= slope.value <= SLOPES[1] and not slope.low <= 1 <= slope.high:
+            problems.append("too sure of itself" if slope.value < 1 else "not sure enough of itself")
+    if calibration.error - chance > MAX_ERROR:
+        problems.append("probabilities are off")
+    if not problems:
+        return Gate(CALIBRATION, Outcome.PASSED, numbers)
+    outcome = Outcome.FAILED if required else Outcome.WARNING
+    return Gate(CALIBRATION, outcome, f"{numbers}: {' and '.join(problems)}; do not use the probabilities as they are")
+
+
+def chance_error(calibration: Calibration) -> float:
+    """The calibration error that a calibrated model with these bins has on average."""
+    rows = sum(one.rows for one in calibration.bins)
+    parts = (
+        one.rows * math.sqrt(max(0.0, one.predicted * (1 - one.predicted)) / one.rows * 2 / math.pi)
+        for one in calibration.bins
+    )
+    return sum(parts) / rows if rows else 0.0
+
+
+def slices_gate(slices: Sequence[Slice], metric: Metric) -> Gate:
+    """Is no group of rows much worse off than the others?"""
+    under_floor = [one for one in slices if one.floor is not None and _is_under(one.score, one.floor, metric)]
+    no_better = [one for one in slices if one.column is not None and _is_under(one.score, one.dummy_score, metric)]
+    failed = [*under_floor, *(one for one in no_better if one.p_value < SIGNIFICANT and one not in under_floor)]
+    if failed:
+        return Gate(SLICES, Outcome.FAILED, "; ".join(_declared(one, metric) for one in failed[:SHOWN]))
+    weak = [one for one in slices if one.loss_ratio >= WORSE and one.p_value < SIGNIFICANT]
+    noted = [*weak, *(one for one in no_better if one not in weak)]
+    if noted:
+        return Gate(SLICES, Outcome.WARNING, "; ".join(_weak(one, metric) for one in noted[:SHOWN]))
+    if not slices:
+        return Gate(SLICES, Outcome.PASSED, "no slice has enough rows to be judged")
+    return Gate(SLICES, Outcome.PASSED, f"{len(slices):,} slices, none 20 % worse than all rows")
+
+
+def behaviour_gate(behaviour: Behaviour) -> Gate:
+    """Does the model take what production brings?"""
+    failed = [one for one in behaviour.probes if one.failed]
+    if failed:
+        return Gate(BEHAVIOUR, Outcome.FAILED, "; ".join(f"{one.name}: {one.said}" for one in failed[:SHOWN]))
+    slow = [one for one in behaviour.probes if one.slow]
+    if slow:
+        return Gate(BEHAVIOUR, Outcome.WARNING, "; ".join(f"{one.name}: {one.said}" for one in slow[:SHOWN]))
+    return Gate(
+        BEHAVIOUR, Outcome.PASSED, f"{len(behaviour.probes)} probes, {1000 * behaviour.row_seconds:.3g} ms a row"
+    )
+
+
+def _is_under(score: float | None, bound: float | None, metric: Metric) -> bool:
+    return score is not None and bound is not None and metric.is_better(bound, score)
+
+
+def _declared(one: Slice, metric: Metric) -> str:
+    if one.floor is not None and _is_under(one.score, one.floor, metric):
+        return f"{one.name}: {metric.name} {_score(one.score)} on {one.rows:,} validation rows, asked for {one.floor:g}"
+    return (
+        f"{one.name}: {metric.name} {_score(one.score)} on {one.rows:,} validation rows, "
+        f"no better than the dummy ({_score(one.dummy_score)})"
+    )
+
+
+def _weak(one: Slice, metric: Metric) -> str:
+    return (
+        f"{one.name}: {metric.name} {_score(one.score)} on {one.rows:,} validation rows, "
+        f"loss {one.loss_ratio:.2g} times that of all rows (p {one.p_value:.2g})"
+    )
+
+
+def _score(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"

@@ -1,0 +1,100 @@
+"""The long parts of the final check as Ray tasks: fits, predictions, scores on resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import ray
+
+from raysweep.config import SweepConfig
+from raysweep.records.table import LearningTask, Part
+from raysweep.records.trial import FittedModel
+from raysweep.runtime.ray_carry import Carried, carry
+from raysweep.stages.confirm.final_check import Scored
+from raysweep.stages.confirm.fits import Fit, FitRules, carry_out
+from raysweep.training.canaries import check_unsealed
+from raysweep.training.evaluate import TrialRules
+from raysweep.training.families import added_families, take_up
+from raysweep.training.learner import Floats
+from raysweep.training.pipeline import Pipeline
+from raysweep.training.resampling import resampled_scores
+from raysweep.training.trial_data import RowBlock, SearchRows
+
+_SMALL: Final = 20_000_000  # rows x resamples x scores that are drawn here before a task would have begun
+_CHUNKS: Final = 8
+
+
+class RemoteFits:
+    """Carries out fits on the search's rows, and what is to be done with them, on the cluster.
+
+    Models stay in the object store until somebody asks for them.
+    """
+
+    def __init__(self, task: LearningTask, search_data: Any, config: SweepConfig) -> None:
+        trial = config.search.trial
+        rules = TrialRules((1.0,), trial.cpus, "cuda" if trial.gpus else "cpu")
+        self._rules = FitRules(task, rules, config.search.seed)
+        self._rows = search_data
+        self._seed = config.split.seed
+        self._added = carry(added_families())
+        self._options: dict[str, Any] = {"num_cpus": trial.cpus, "num_gpus": trial.gpus}
+
+    def fit_all(self, fits: Mapping[str, Fit]) -> dict[str, Any]:
+        """References to the `FittedModel` of each fit; all of them have ended well."""
+        work = ray.remote(_fit).options(num_returns=2, **self._options)
+        running = {name: work.remote(fit, self._rows, self._rules, self._added) for name, fit in fits.items()}
+        ray.get([ended for _, ended in running.values()])  # raises what a fit has raised
+        return {name: model for name, (model, _) in running.items()}
+
+    def predict(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Floats]:
+        """What each model predicts for some rows.
+
+        Args:
+            models: references, by name.
+            rows: a part of the search's rows, or others.
+        """
+        work = ray.remote(_predict).options(**self._options)
+        place = self._rows if isinstance(rows, Part) else ray.put(rows)
+        part = rows if isinstance(rows, Part) else None
+        running = [work.remote([model], place, part, self._added) for model in models.values()]
+        return dict(zip(models, ray.get(running), strict=True))
+
+    def draw(self, rows: RowBlock, scored: Scored, resamples: int) -> Floats:
+        """Scores on the same resamples of these rows, shape (len(scored), resamples)."""
+        if rows.rows * resamples * len(scored) <= _SMALL:
+            return resampled_scores(rows.y, rows.weight, scored, seed=self._seed, resamples=resamples, group=rows.group)
+        shared = ray.put((rows.y, rows.weight, rows.group, scored))
+        ends = np.linspace(0, resamples, _CHUNKS + 1).astype(int).tolist()
+        chunks = [_draw.remote(shared, self._seed, (start, stop)) for start, stop in zip(ends, ends[1:], strict=False)]
+        return np.concatenate(ray.get(chunks), axis=1)
+
+
+@ray.remote
+def _draw(
+    shared: tuple[Floats, Floats | None, Any, Sequence[tuple[str, Floats]]], seed: int, chunk: tuple[int, int]
+) -> Floats:
+    y, weight, group, scored = shared
+    return resampled_scores(y, weight, scored, seed=seed, group=group, chunk=chunk)
+
+
+def _fit(fit: Fit, rows: SearchRows, rules: FitRules, added: Carried) -> tuple[FittedModel, bool]:
+    take_up(added.unpack())
+    check_unsealed(rows)
+    return carry_out(fit, rows, rules), True
+
+
+def _predict(model: list[Any], rows: SearchRows | RowBlock, part: Part | None, added: Carried) -> Floats:
+    take_up(added.unpack())  # before the model is unpickled, which is why it comes in a list
+    if isinstance(rows, SearchRows):
+        rows = rows.training if part is Part.TRAINING else rows.testing
+    return pipeline_of(ray.get(model[0])).predict(rows.features)
+
+
+def pipeline_of(model: FittedModel) -> Pipeline:
+    """The pipeline of a fitted model, typed."""
+    learner: Any = model.learner
+    if not isinstance(learner, Pipeline):
+        raise TypeError(f"a {type(learner).__name__} is no Pipeline")
+    return learner

@@ -1,0 +1,106 @@
+"""The answer to "why not?": what is measured once a gate or the goal was missed, and the causes in their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ray
+
+from raysweep.config import SweepConfig, TaskKind
+from raysweep.records.final_check import FinalCheck, Outcome
+from raysweep.records.model_facts import Cause, LearningCurve, WhyNot
+from raysweep.records.table import LearningTask, Part
+from raysweep.stages.confirm.data_causes import (
+    Broken,
+    Labels,
+    few_rows,
+    label_noise,
+    leakage,
+    shift,
+    weak_features,
+    weak_slice,
+)
+from raysweep.stages.confirm.evidence import Evidence
+from raysweep.stages.confirm.fits import plan_curve
+from raysweep.stages.confirm.ray_fits import RemoteFits
+from raysweep.stages.confirm.search_causes import Need, narrow_space, seed_noise, small_budget
+from raysweep.training.label_noise import label_facts
+from raysweep.training.learning_curve import extrapolate
+from raysweep.training.metrics import score
+from raysweep.training.shift import Told, broken_features, tell_apart
+from raysweep.training.trial_data import RowBlock
+
+if TYPE_CHECKING:
+    from raysweep.stages.confirm.ray_confirm import ConfirmRequest
+
+
+def find_why_not(
+    request: ConfirmRequest, config: SweepConfig, check: FinalCheck, evidence: Evidence, remote: RemoteFits
+) -> WhyNot:
+    """Measure what may be the cause, and order what was found by how strongly the evidence speaks for it."""
+    task, metric, goal = request.task, request.task.metric, config.confirm.gates.score
+    missed = None if goal is None else metric.sign * (goal - check.score.value)
+    need = Need(missed if missed is not None and missed > 0 else None, check.score.standard_error)
+    apart = _tell_apart.remote(task, ray.put(evidence.training), ray.put(evidence.validation))
+    broken = _broken_features.remote(task, ray.put((evidence.training, evidence.testing, evidence.validation)))
+    curve = _learning_curve(evidence, task, request, remote)
+    told: Told | None = ray.get(apart)
+    rows = sum(part.rows for part in request.split.parts.values())
+    winner = request.ranking[0]
+    answers = [
+        leakage(ray.get(broken), "ROC AUC" if task.kind.is_classification else "R2"),
+        label_noise(_labels(evidence, task), request.conflicts, rows, need),
+        few_rows(curve, metric, need),
+        narrow_space(winner, request.search, request.space, metric, need),
+        small_budget(request.search, metric, need),
+        shift(None if told is None else told.low, () if told is None else told.features, check.gates),
+        weak_slice(check.slices, check.gates, check.rows),
+        seed_noise(check.seeds, need),
+        weak_features(check.gates),
+    ]
+    causes = sorted((one for one in answers if isinstance(one, Cause)), key=lambda one: -one.weight)
+    looked_at = tuple(one for one in answers if isinstance(one, str))
+    return WhyNot(_shortfall(check, goal, need), tuple(causes), looked_at, curve)
+
+
+def _shortfall(check: FinalCheck, goal: float | None, need: Need) -> str:
+    if need.shortfall is not None:
+        return (
+            f"{check.metric} {check.score.value:.4g} on validation is {need.shortfall:.2g} short of the goal {goal:g}"
+        )
+    missed = [gate for gate in check.gates if gate.outcome in {Outcome.FAILED, Outcome.INCONCLUSIVE}]
+    return "; ".join(f"{gate.name}: {gate.reason}" for gate in missed)
+
+
+def _learning_curve(
+    evidence: Evidence, task: LearningTask, request: ConfirmRequest, remote: RemoteFits
+) -> LearningCurve:
+    """The winner on shares of the training rows, scored on testing rows."""
+    testing, metric = evidence.testing, task.metric
+    fits = plan_curve(request.ranking[0])
+    models = remote.fit_all({f"{share:g}": fit for share, fit in fits.items()})
+    predicted = remote.predict(models, Part.TESTING)
+    whole = evidence.finalists[0].trained_testing
+    points = [
+        (round(share * evidence.training.rows), score(metric.name, testing.y, predicted[f"{share:g}"], testing.weight))
+        for share in fits
+    ]
+    points.append((evidence.training.rows, score(metric.name, testing.y, whole, testing.weight)))
+    return extrapolate(points, metric)
+
+
+def _labels(evidence: Evidence, task: LearningTask) -> Labels | None:
+    if task.kind is TaskKind.REGRESSION:
+        return None
+    found = label_facts(task.metric, evidence.testing.y, evidence.finalists[0].trained_testing)
+    return Labels(found.share, found.evenness, found.ceiling)
+
+
+@ray.remote
+def _tell_apart(task: LearningTask, before: RowBlock, after: RowBlock) -> Told | None:
+    return tell_apart(task, before, after)
+
+
+@ray.remote
+def _broken_features(task: LearningTask, parts: tuple[RowBlock, RowBlock, RowBlock]) -> list[Broken]:
+    return [Broken(one.name, one.testing, one.validation) for one in broken_features(task, *parts)]
