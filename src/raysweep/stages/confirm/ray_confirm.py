@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import FittedModel, Trial, TrialState
 from raysweep.runtime.ray_carry import Carried, carry
 from raysweep.stages.confirm.final_check import Evidence, Scored, check_finally
+from raysweep.training.canaries import check_unsealed
 from raysweep.training.costs import measure_costs
 from raysweep.training.dummy import dummy_predictions
 from raysweep.training.evaluate import TrialRules, evaluate
@@ -23,7 +23,7 @@ from raysweep.training.families import added_families, take_up
 from raysweep.training.pipeline import Pipeline
 from raysweep.training.process_state import begin_anew
 from raysweep.training.refit import fit_pipeline
-from raysweep.training.row_file import read_rows
+from raysweep.training.sealed_rows import Seal
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
 
 TRAINING, BOTH = "training", "training+testing"
@@ -71,7 +71,13 @@ class _Setting:
 
 
 def confirm_winner(
-    ranking: list[Trial], trials: tuple[Trial, ...], task: LearningTask, split: Split, config: SweepConfig
+    ranking: list[Trial],
+    trials: tuple[Trial, ...],
+    task: LearningTask,
+    split: Split,
+    config: SweepConfig,
+    *,
+    seal: Seal,
 ) -> Confirmed:
     """Fit what has to be fitted (in parallel), then look at the validation rows.
 
@@ -79,8 +85,9 @@ def confirm_winner(
         ranking: trials with a score, best first; not empty.
         trials: all trials, among them the winner's family's default.
         task: what was learned.
-        split: holds the search's rows and the file of the sealed ones.
+        split: holds the search's rows.
         config: the whole sweep.
+        seal: of the validation rows.
     """
     winner = ranking[0]
     default = _default_of(winner, trials, config.search.trial.seconds)
@@ -96,6 +103,7 @@ def confirm_winner(
     evidence = _gather(
         task,
         split,
+        seal,
         shipped=shipped,
         trained=fitted["best 1"],
         default=fitted.get("default"),
@@ -133,6 +141,7 @@ def _fit_all(fits: dict[str, _Fit], task: LearningTask, split: Split, config: Sw
 
 def _carry_out(fit: _Fit, rows: SearchRows, setting: _Setting) -> FittedModel:
     take_up(setting.added.unpack())
+    check_unsealed(rows)
     task, rules, seed = setting.task, setting.rules, setting.seed
     started = time.perf_counter()
     block = rows.training if fit.on == TRAINING else rows.training.joined(rows.testing)
@@ -159,9 +168,10 @@ def _rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
     return max(1, round(found * rows / searched_on))
 
 
-def _gather(
+def _gather(  # noqa: PLR0913 - what the evidence is gathered from
     task: LearningTask,
     split: Split,
+    seal: Seal,
     *,
     shipped: FittedModel,
     trained: FittedModel,
@@ -169,7 +179,7 @@ def _gather(
     rivals: int | None,
 ) -> Evidence:
     rows: SearchRows = ray.get(split.search_data)
-    sealed = open_sealed(split, task)
+    sealed = seal.open().block
     y, weight = rows.training.y, rows.training.weight
     if shipped.fitted_on == BOTH:
         y = np.concatenate([y, rows.testing.y])
@@ -187,11 +197,6 @@ def _gather(
         keys_shared=split.keys_shared,
         costs=shipped.costs,
     )
-
-
-def open_sealed(split: Split, task: LearningTask) -> RowBlock:
-    """The validation rows. Called once a sweep, after the search has ended."""
-    return read_rows(Path(split.sealed), [column.name for column in task.inputs])
 
 
 def _score_on(model: FittedModel, block: RowBlock) -> Scored:
