@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-
 import stat
 from dataclasses import replace
 from itertools import pairwise
@@ -285,7 +284,7 @@ def test_nothing_that_the_search_gets_leads_to_the_sealed_rows(tmp_path):
     split, seal = cut_and_seal(table_in(frame), task, tmp_path)
     space = load_space("auto", base=Path())
     request = SearchRequest(task, split, space, print, print, bool)
-    context = SlotContext(task, split.search_data, 0, TrialRules((1.0,)))
+    context = SlotContext(task, split.search_data, 0, TrialRules((1.0,), threads=1))
     for given in (replace(request, split=replace(split, search_data=None)), replace(context, rows=None)):
         assert seal.path.parent.name.encode() not in cloudpickle.dumps(given)
     assert seal.path.parent.name.encode() not in cloudpickle.dumps(search_rows(split))
