@@ -123,7 +123,7 @@ def make_view(names: tuple[str, ...] = ("age", "city"), **changes: Any) -> Repor
         ),
         "table": Table(f"{strange}.csv", "csv", columns, (), scan=OPAQUE),
         "check": DataCheck(Suitability.WITH_WARNINGS, findings, task, {strange: f"{strange} is constant"}),
-        "split": Split("stratified", 0, names, parts, 1, 0, 3, search_data=OPAQUE, sealed=OPAQUE),
+        "split": Split("stratified", 0, names, parts, 1, 0, 3, search_data=OPAQUE),
         "search": SearchOutcome(
             trials, "testing", "search.trials: all 3 were tried", (Period(Capacity(2), 1.0, 12.5),), 2
         ),

@@ -9,6 +9,7 @@
     │   └── RunTakenOver         6   another driver goes on with the run; this one has stopped
     ├── NotFound                 2   a named run, bundle or file that is not there
     ├── BundleRefused            8   verify or load refused a bundle
+    ├── SealBroken               1   a sealed validation row was handed to the search, or the sealed rows were touched
     └── Interrupted            130   stopped by the user
 
 Every error takes `(message, *, extras=default)` and hands the message up, so that it survives the pickling between
@@ -103,6 +104,10 @@ class BundleRefused(RaysweepError, ValueError):
     def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.problems = tuple(problems)
+
+
+class SealBroken(RaysweepError):
+    """A sealed validation row was handed to the search, or the sealed rows were opened or changed before their time."""
 
 
 class Interrupted(RaysweepError):

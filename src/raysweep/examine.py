@@ -17,7 +17,8 @@ from raysweep.stages.profile.ray_profile import profile_table
 from raysweep.stages.profile.ray_unread import refusals_counted
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.source.ray_source import MEMORY, open_table
-from raysweep.stages.split.ray_split import key_columns, plan_assignment, usable_rows
+from raysweep.stages.split.dealing import key_columns
+from raysweep.stages.split.ray_split import plan_assignment, usable_rows
 from raysweep.stages.validate.features import requested_inputs
 from raysweep.stages.validate.gate import Means, validate_table
 from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target

@@ -35,7 +35,7 @@ from raysweep.stages.export.publish import Claim
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
-from raysweep.stages.split.ray_split import cut_table, plan_assignment
+from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
@@ -43,6 +43,7 @@ from raysweep.storage.run_journal import RunJournal
 from raysweep.storage.secret_values import masked
 from raysweep.storage.store import Store
 from raysweep.training.families import fitting_space
+from raysweep.training.sealed_rows import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Sweep:
 
     Attributes:
         searched_at: when the search ended, by `time.perf_counter`.
+        seal: of the validation rows: for the final check alone.
         usage: of the cluster, until the bundle was written.
     """
 
@@ -58,6 +60,7 @@ class Sweep:
     examined: Examined
     history: History = field(default_factory=History, repr=False)
     split: Split | None = None
+    seal: Seal | None = field(default=None, repr=False)
     search: SearchOutcome | None = None
     ranking: tuple[Trial, ...] = ()
     confirmed: Confirmed | None = None
@@ -145,11 +148,11 @@ def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     return _export(request, sweep, out)
 
 
-def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> Split:
+def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> tuple[Split, Seal]:
     with ray_errors_translated("splitting the table"):
-        assignment = plan_assignment(examined.table, config, task)
         thresholds = resolve_thresholds(config.checks)
-        return cut_table(examined.table, config, task, assignment, folder.path, thresholds)
+        further = tuple(config.confirm.slices)
+        return cut_table(examined.table, config, task, folder.path, thresholds, further=further)
 
 
 def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
@@ -157,10 +160,10 @@ def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) ->
     before, config = sweep.examined.check, request.config
     with stage_told(request.tell, Stage.SPLIT) as done:
         try:
-            split = _cut(config, sweep.examined, task, out.folder)
+            split, seal = _cut(config, sweep.examined, task, out.folder)
             found = split.findings
         except DataUnsuitable as error:  # a part is empty: published like the gate's own verdict
-            split, found = None, tuple(error.findings)
+            split, seal, found = None, None, tuple(error.findings)
         check = with_findings(before, found, config, datetime.now(UTC).date())
         done(_split_summary(split))
     new = tuple(finding for finding in check.findings if finding not in before.findings)
@@ -170,7 +173,7 @@ def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) ->
         request.tell(Said(sentence))
     if split is not None:
         _write_down(sweep, split, task, out.journal)
-    return replace(sweep, split=split, examined=replace(sweep.examined, check=check))
+    return replace(sweep, split=split, seal=seal, examined=replace(sweep.examined, check=check))
 
 
 def _write_down(sweep: Sweep, split: Split, task: LearningTask, journal: RunJournal) -> None:
@@ -228,11 +231,13 @@ def _used(sweep: Sweep, out: Out, price: PriceConfig | None) -> Usage:
 
 
 def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
-    if sweep.split is None or sweep.search is None:
+    if sweep.split is None or sweep.seal is None or sweep.search is None:
         raise ValueError("a final check needs a split and a search")
     with stage_told(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
         request.tell(Said("fitting the best again, the one that ships, and what it is compared with"))
-        confirmed = confirm_winner(list(sweep.ranking), sweep.search.trials, task, sweep.split, request.config)
+        ranking, trials = list(sweep.ranking), sweep.search.trials
+        confirmed = confirm_winner(ranking, trials, task, sweep.split, request.config, seal=sweep.seal)
+        sweep.seal.delete()
         check = confirmed.check
         done(f"{check.verdict}: {check.metric} {check.score.value:.4g} on validation ({check.rows:,} rows)")
     return replace(sweep, confirmed=confirmed)

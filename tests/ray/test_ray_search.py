@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,17 @@ import misbehaving
 from builders import arrow_of, clean_table
 from raysweep.config import SearchConfig, TaskKind
 from raysweep.documents import canonical_json, plain_record
+from raysweep.errors import SealBroken
+from raysweep.events import TrialEnded
 from raysweep.records.metric import METRICS
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import TrialState
+from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest, run_search
 from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.training import families as registry
+from raysweep.training.canaries import hash_block
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.process_state import begin_anew
 from raysweep.training.trial_data import PreparedRows, RowBlock, SearchRows
@@ -64,6 +69,26 @@ def search(space, records=None, *, interrupted=lambda: False, tell=lambda _: Non
         masked=masked,
     )
     return run_search(request, SearchConfig(**config))
+
+
+def test_a_sealed_row_among_the_search_s_ends_the_whole_search(ray_session: None):
+    import ray
+
+    rows, task = rows_and_task()
+    sealed = rows.testing.take(slice(20, 21))
+    planted = replace(rows, canaries=hash_block(sealed))
+    told: list[object] = []
+    request = SearchRequest(
+        task=task,
+        split=Split("random", 0, (), {}, 1, 0, 0, search_data=ray.put(planted)),
+        space=load_space(misbehaving.SPACE, base=Path()),
+        tell=told.append,
+        record=[].append,
+        interrupted=lambda: False,
+    )
+    with pytest.raises(SealBroken, match="handed to the search: 1 of 200 testing rows"), ray_errors_translated("x"):
+        run_search(request, SearchConfig(trials=4, concurrency=2))
+    assert not [event for event in told if isinstance(event, TrialEnded)]
 
 
 def undisturbed_score(candidate) -> float:

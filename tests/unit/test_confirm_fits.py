@@ -9,12 +9,14 @@ import pytest
 import misbehaving
 from builders import arrow_of, clean_table
 from raysweep.config import TaskKind
+from raysweep.errors import SealBroken
 from raysweep.records.metric import metric_for
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, Trial, TrialState
 from raysweep.runtime.ray_carry import carry
 from raysweep.stages.confirm.ray_confirm import BOTH, TRAINING, _carry_out, _default_of, _Fit, _rounds_for, _Setting
 from raysweep.training import families as registry
+from raysweep.training.canaries import hash_block
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
 from raysweep.training.metrics import score
@@ -60,6 +62,13 @@ def test_more_rows_carry_more_rounds(search):
     with warnings.catch_warnings():
         fitted = _carry_out(_Fit(trial, BOTH), rows, _Setting(task, RULES, 0, carry(())))
     assert (fitted.rows, fitted.learner.learner.rounds) == (300, 6)
+
+
+def test_a_sealed_row_is_refused_before_anything_is_fitted(search):
+    task, rows = search
+    planted = replace(rows, canaries=hash_block(rows.testing)[40:41])
+    with pytest.raises(SealBroken, match="handed to the search: 1 of 100 testing rows"):
+        _carry_out(_Fit(pruned_default(task, rows), TRAINING), planted, _Setting(task, RULES, 0, carry(())))
 
 
 def test_defaults_that_failed_or_take_too_long_are_not_tried_again(search):

@@ -407,8 +407,8 @@ class Split:
         keys_shared: row keys that stand in more than one part, counted over all rows; the proof says 0.
         left_out_rows: rows without a target.
         search_data: references to the training and testing rows in Ray's object store; opaque.
-        sealed: file of the sealed validation rows, on this machine only.
         findings: what the parts said of one another before the validation rows were sealed.
+        sketch: the 1,024 smallest hashes of whole validation rows, uint64: for the ledger of openings.
         cuts: kind time: when testing and validation begin, in microseconds since 1970 (or the column's numbers).
     """
 
@@ -420,6 +420,6 @@ class Split:
     keys_shared: int
     left_out_rows: int
     search_data: Any = field(repr=False, compare=False)
-    sealed: str = field(repr=False, compare=False, default="")
+    sketch: Any = field(repr=False, compare=False, default=None)
     cuts: tuple[float, ...] = ()
     findings: tuple[Finding, ...] = ()

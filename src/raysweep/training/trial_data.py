@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
+from raysweep.rows.hashing import Hashes
 from raysweep.training.families import families, is_shipped
 from raysweep.training.learner import Floats, Matrix
 from raysweep.training.preparation import FittedPreparation
@@ -65,12 +66,14 @@ class SearchRows:
 
     Attributes:
         fold_of_row: for cross-validation, the fold of each row of training, then testing; empty without folds.
+        canaries: hashes of validation rows, which none of these may have (`raysweep.training.canaries`).
     """
 
     training: RowBlock
     testing: RowBlock
     fold_of_row: npt.NDArray[np.int64]
     folds: int
+    canaries: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from raysweep.errors import RequestInvalid
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.runtime.ray_carry import Carried
+from raysweep.training.canaries import check_unsealed
 from raysweep.training.evaluate import TrialRules, evaluate, limit_threads
 from raysweep.training.families import families, take_up
 from raysweep.training.process_memory import LeakWatch, MemoryWatch, available_bytes, limit_growth
@@ -109,10 +110,13 @@ class SlotActor:
 
         Raises:
             RequestInvalid: a family cannot be imported here.
+            SealBroken: one of the rows is sealed.
         """
         if self._refused is not None:
             raise self._refused
-        self._prepared = PreparedRows(context.task, ray.get(context.rows), context.seed)
+        rows = ray.get(context.rows)
+        check_unsealed(rows)
+        self._prepared = PreparedRows(context.task, rows, context.seed)
         self._rules = context.rules
         for name in self._names:
             limit_threads(families()[name].learner, context.rules.threads)
