@@ -42,7 +42,7 @@ class _Reading:
         return _floats(column.cast(pa.int8()) if pa.types.is_boolean(self.type) else column)
 
     def condition(self, low: float, high: float, *, with_missing: bool) -> str:
-        """Values above `low` and up to `high` in words; a cut at infinity parts those that are missing from the rest."""
+        """Values above `low` up to `high` in words; a cut at infinity parts those that are missing from the rest."""
         if np.isinf(low) and np.isinf(high):
             return f"{self.name} is {'missing' if low > 0 else 'known'}"
         text = self._condition(low, high)
