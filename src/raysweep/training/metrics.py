@@ -102,6 +102,12 @@ def predicted_codes(probability: Floats) -> npt.NDArray[np.int64]:
     return np.asarray(probability.argmax(axis=1), dtype=np.int64)
 
 
+def log_losses(y: Floats, probability: Floats) -> Floats:
+    """The log loss of each row, shape (rows,): its mean is the metric."""
+    of_truth = (probability / probability.sum(axis=1, keepdims=True))[np.arange(len(y)), y.astype(np.int64)]
+    return np.asarray(-np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1)), dtype=np.float64)
+
+
 def score(name: str, y: Floats, predicted: Floats, weight: Weights = None) -> float:
     """One metric.
 

@@ -37,6 +37,8 @@ class Pipeline:
         Raises:
             DataUnsuitable: a value cannot be prepared as the rules say.
         """
+        if not features.num_rows:  # which many libraries refuse: shape and type are those of a row of nulls
+            return self.predict(pa.table([pa.nulls(1, one.type) for one in features.schema], features.schema))[:0]
         return self.learner.predict(self.matrix(features))
 
     def matrix(self, features: pa.Table) -> Matrix:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raysweep.training.learner import Floats
-from raysweep.training.metrics import predicted_codes
+from raysweep.training.metrics import log_losses, predicted_codes
 from raysweep.training.weighted_rows import ROUNDING, TINY, Chunk, Rows, Score, mean_of_known, ratio
 
 
@@ -41,11 +41,6 @@ class WeightedScores:
         chunk = Chunk(drawn, self._rows)
         scores = {score: score(chunk) for score in dict.fromkeys(self._scores)}
         return np.stack([scores[score] for score in self._scores])
-
-
-def _log_loss(rows: Rows, probability: Floats) -> Score:
-    of_truth = (probability / probability.sum(axis=1, keepdims=True))[np.arange(len(rows.y)), rows.y.astype(int)]
-    return rows.mean_of(-np.log(np.clip(of_truth, np.finfo(np.float64).eps, 1)))
 
 
 def _rmse(rows: Rows, predicted: Floats) -> Score:
@@ -107,7 +102,7 @@ FORMS: Final[dict[str, Callable[[Rows, Floats], Score]]] = {
     "roc_auc_ovr": _roc_auc_ovr,
     "average_precision": lambda rows, probability: rows.ranking(probability, 1).average_precision,
     "brier": lambda rows, probability: rows.mean_of((probability[:, 1] - rows.y) ** 2),
-    "log_loss": _log_loss,
+    "log_loss": lambda rows, probability: rows.mean_of(log_losses(rows.y, probability)),
     "accuracy": lambda rows, probability: rows.mean_of((predicted_codes(probability) == rows.y).astype(np.float64)),
     "balanced_accuracy": _balanced_accuracy,
     "f1": _f1,
