@@ -16,7 +16,7 @@ SAID: Final = 190
 ROW: Final = 30
 TOP: Final = 14
 AXIS: Final = 46
-LONGEST_LABEL: Final = 34
+LONGEST_LABEL: Final = 29
 STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 TICKS: Final = 5
 TINY: Final = 1e-9
@@ -38,30 +38,26 @@ def drawing_style(scope: str) -> Html:
         ".chosen": "stroke:#b7791f;stroke-width:1.5",
         ".floor": "stroke:#1f2933;stroke-width:3",
         ".grid": "stroke:#8a97a5;stroke-width:1;opacity:.25",
-        ".quiet": "opacity:.65;font-size:12px",
+        ".quiet": "fill:#6b7785;font-size:12px",
     }
     return Html("".join(f"{scope} {name}{{{rule}}}" for name, rule in rules.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Maps values from `low` to `high` onto pixels from `start` to `end`."""
+    """Maps values from `low` to `high` onto pixels from `start` to `end`, with a tick every `step`."""
 
     low: float
     high: float
     start: float
     end: float
+    step: float = 1.0
 
     def __call__(self, value: float) -> float:
         """The pixel of a value."""
         width = self.high - self.low
         share = (value - self.low) / width if width > 0 else 0.5
         return round(self.start + share * (self.end - self.start), 1)
-
-    @property
-    def step(self) -> float:
-        """The distance of its ticks: 1, 2, 2.5 or 5 times a power of ten."""
-        return _step(self.low, self.high)
 
     @property
     def ticks(self) -> list[float]:
@@ -91,15 +87,16 @@ def scale_over(values: Iterable[float | None], start: float, end: float) -> Scal
         around = 0.1 * abs(low) or 0.5
         low, high = low - around, high + around
     step = _step(low, high)
-    return Scale(math.floor(low / step + TINY) * step, math.ceil(high / step - TINY) * step, start, end)
+    return Scale(math.floor(low / step + TINY) * step, math.ceil(high / step - TINY) * step, start, end, step)
 
 
 def _step(low: float, high: float) -> float:
+    """1, 2, 2.5 or 5 times a power of ten, so that at most `TICKS` of it make the way."""
     rough = (high - low) / TICKS
     if not (math.isfinite(rough) and rough > 0):
         return 1.0
     power = 10.0 ** math.floor(math.log10(rough))
-    return power * min(STEPS, key=lambda step: abs(math.log(step * power / rough)))
+    return power * next((step for step in STEPS if step * power >= rough), STEPS[-1])
 
 
 def x_axis(scale: Scale, top: float, bottom: float, title: str) -> list[Html]:
@@ -125,7 +122,8 @@ def y_axis(scale: Scale, left: float, right: float, title: str) -> list[Html]:
 
 def svg(shapes: Iterable[Html], height: float, label: str, width: float = WIDTH) -> Html:
     """The drawing, with what it shows for those who cannot see it."""
-    return tag("svg", *shapes, viewBox=f"0 0 {width:g} {height:g}", width=f"{width:g}", role="img", aria_label=label)
+    size = {"width": f"{width:g}", "height": f"{height:g}"}
+    return tag("svg", *shapes, viewBox=f"0 0 {width:g} {height:g}", **size, role="img", aria_label=label)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from raysweep.records.model_facts import Bin, Calibration, Threshold
 from raysweep.report.axes import Scale, known, scale_over, svg, x_axis, y_axis
 from raysweep.report.check_wording import is_about_numbers
 from raysweep.report.markup import Html, tag
-from raysweep.report.wording import TESTING, VALIDATION, number_text, score_text
+from raysweep.report.wording import TESTING, VALIDATION, number_text
 
 SQUARE: Final = 340
 SMALL_SQUARE: Final = 240
@@ -19,7 +19,7 @@ LEFT, RIGHT, TOP, BELOW = 64, 20, 30, 46
 LARGEST: Final = 9.0
 SMALLEST: Final = 2.5
 HALF: Final = 0.5
-NAMES_APART: Final = 100
+NAMES_APART: Final = 55
 
 
 def draw_calibration(calibration: Calibration, *, small: bool = False) -> Html | None:
@@ -34,7 +34,7 @@ def _draw_reliability(bins: Sequence[Bin], *, small: bool) -> Html:
     size = SMALL_SQUARE if small else SQUARE
     ends = [value for one in bins for value in (one.predicted, one.observed)]
     across = scale_over([min(ends), max(ends), *([0.0] if min(ends) < HALF else [])], LEFT, size - RIGHT)
-    up = Scale(across.low, across.high, size - BELOW, TOP)
+    up = Scale(across.low, across.high, size - BELOW, TOP, across.step)
     most = max(one.rows for one in bins)
     places = [(across(one.predicted), up(one.observed)) for one in bins]
     drawn = [
@@ -94,7 +94,7 @@ def draw_threshold(one: Threshold) -> Html | None:
         if math.isfinite(one.testing_score):
             drawn.append(tag("circle", cx=x, cy=up(one.testing_score), r=5, class_="model"))
         if abs(x - half) > NAMES_APART:
-            drawn.append(tag("text", "predict uses 0.5", x=half, y=TOP + 8, text_anchor="middle", class_="quiet"))
+            drawn.append(tag("text", "0.5", x=half, y=TOP + 8, text_anchor="middle", class_="quiet"))
         drawn.append(tag("text", f"chosen: {number_text(one.value)}", x=x, y=TOP + 8, text_anchor="middle"))
     label = f"{one.criterion} on {TESTING} rows over the threshold; chosen {number_text(one.value)}"
     return svg(drawn, height, label, width)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.model_facts import LearningCurve, SeedSpread, Slice
-from raysweep.report.axes import Dot, DotRow, Guide, Scale, draw_rows, known, scale_over, svg, x_axis, y_axis
-from raysweep.report.check_wording import direction, is_weak, loss_text, probability_text, sign_of
+from raysweep.report.axes import Dot, DotRow, Guide, Scale, draw_rows, known, scale_over, svg, y_axis
+from raysweep.report.check_wording import axis_title, is_weak, loss_text, probability_text, sign_of
 from raysweep.report.markup import Html, tag
 from raysweep.report.wording import TESTING, VALIDATION, score_text
 
@@ -30,17 +30,12 @@ def draw_gap(check: FinalCheck) -> Html | None:
         expected = gap.testing - sign_of(check.metric) * gap.optimism.expected
         guides.append(Guide(expected, f"{TESTING} less the expected optimism"))
     label = f"{check.metric} of the fit on training rows, on training, {TESTING} and {VALIDATION} rows"
-    return draw_rows(rows, _titled(check.metric, "the fit on training rows"), label, guides)
+    return draw_rows(rows, axis_title(check.metric, "of the fit on training rows"), label, guides)
 
 
 def _step(part: str, score: float, error: float | None) -> DotRow:
     around = None if error is None else (score - BARS * error, score + BARS * error)
     return DotRow(f"on {part}", (Dot(score),), score_text(score), around)
-
-
-def _titled(metric: str, what: str) -> str:
-    said = direction(metric)
-    return f"{metric} of {what}" + (f" ({said})" if said else "")
 
 
 def draw_slices(slices: Sequence[Slice], check: FinalCheck) -> Html:
@@ -54,7 +49,7 @@ def draw_slices(slices: Sequence[Slice], check: FinalCheck) -> Html:
         rows.append(DotRow(one.name, dots, said))
     label = f"{check.metric} on {VALIDATION} slice by slice, beside the dummy and the floor"
     guides = [Guide(check.score.value, "all validation rows")]
-    return draw_rows(rows, _titled(check.metric, f"slices of {VALIDATION} rows"), label, guides)
+    return draw_rows(rows, axis_title(check.metric, f"of slices of {VALIDATION} rows"), label, guides)
 
 
 def draw_seeds(seeds: SeedSpread, metric: str) -> Html:
@@ -65,7 +60,7 @@ def draw_seeds(seeds: SeedSpread, metric: str) -> Html:
         said = f"{score_text(min(scores))} to {score_text(max(scores))}" if known(scores) else "-"
         rows.append(DotRow(f"on {part}", dots, said))
     label = f"{metric} of the winner fitted with {len(seeds.validation)} seeds, on {TESTING} and {VALIDATION} rows"
-    return draw_rows(rows, _titled(metric, "the winner's params, seed by seed"), label)
+    return draw_rows(rows, axis_title(metric, "of the winner's params, seed by seed"), label)
 
 
 def draw_learning_curve(curve: LearningCurve, metric: str) -> Html | None:

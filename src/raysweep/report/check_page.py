@@ -7,7 +7,7 @@ from typing import Final
 
 from raysweep.documents import shorten
 from raysweep.records.final_check import FinalCheck
-from raysweep.records.model_facts import Behaviour, Calibration, Confusion, LearningCurve, Slice, Threshold, WhyNot
+from raysweep.records.model_facts import Behaviour, Calibration, Confusion, LearningCurve, Slice, Threshold
 from raysweep.report.axes import drawing_style
 from raysweep.report.calibration_drawings import draw_calibration, draw_threshold
 from raysweep.report.check_drawings import draw_gap, draw_learning_curve, draw_seeds, draw_slices
@@ -16,8 +16,8 @@ from raysweep.report.check_wording import (
     behaviour_line,
     calibration_facts,
     finalist_cells,
+    finalist_gains,
     fits_line,
-    gain_text,
     gap_lines,
     is_about_numbers,
     is_weak,
@@ -30,7 +30,7 @@ from raysweep.report.check_wording import (
     threshold_line,
 )
 from raysweep.report.drawings import draw_scores
-from raysweep.report.fragments import gates_table
+from raysweep.report.fragments import gates_table, why_not
 from raysweep.report.markup import Html, definitions, join, table, tag
 from raysweep.report.page import rest, section
 from raysweep.report.wording import VALIDATION, interval_name, interval_text, number_text, score_text, share_text
@@ -43,7 +43,7 @@ CHECK_STYLE: Final = Html(
     + """
 h3{font-size:1rem;margin:1.6rem 0 .4rem}figure{margin:.4rem 0;break-inside:avoid}
 figcaption,.soft{color:var(--soft);font-size:.85rem}.pair{display:flex;flex-wrap:wrap;gap:0 2rem;align-items:start}
-.pair>*{flex:1 1 20rem;min-width:0}ol.causes>li{margin:0 0 .8rem}ol.causes p{margin:.1rem 0}
+.pair>*{flex:1 1 16rem;min-width:0}.pair>figure{flex:2 1 24rem}ol.causes>li{margin:0 0 .8rem}ol.causes p{margin:.1rem 0}
 .weak{color:var(--red);font-weight:600}.confusion td{text-align:right}
 """
 )
@@ -51,14 +51,15 @@ figcaption,.soft{color:var(--soft);font-size:.85rem}.pair{display:flex;flex-wrap
 
 def check_section(check: FinalCheck) -> Html:
     """Everything that the final check found; what it did not look at has no heading."""
-    how = f"Measured once on {check.rows:,} {VALIDATION} rows, which nothing had seen. Every interval is a "
-    how += f"{interval_name(check)} ({check.resamples:,} resamples)."
+    how = f"Measured on {check.rows:,} {VALIDATION} rows, which no trial has seen. "
+    how += f"Every interval is a {interval_name(check)} ({check.resamples:,} resamples)."
     return section(
         "Final check",
         tag("p", how),
+        _reuse(check),
         tag("p", fits_line(check)),
         part(f"{check.metric} on {VALIDATION}", figure(draw_scores(check), _scores_caption(check))),
-        part("Why", tag("ul", *(tag("li", reason) for reason in check.reasons)), gates_table(check)),
+        part("Why this verdict", gates_table(check)),
         _production(check),
         _why_not(check),
         _finalists(check),
@@ -70,6 +71,13 @@ def check_section(check: FinalCheck) -> Html:
         _opening(check),
         _metrics(check),
     )
+
+
+def _reuse(check: FinalCheck) -> Html:
+    """Said up front where the rows are not fresh."""
+    if check.opened is None or (check.opened.use == 1 and not check.opened.is_repeat):
+        return Html()
+    return tag("p", tag("b", f"{opening_line(check.opened)}."))
 
 
 def part(title: str, *content: object) -> Html:
@@ -98,25 +106,8 @@ def _why_not(check: FinalCheck) -> Html:
     why = check.why_not
     if why is None:
         return Html()
-    causes = tag("ol", *_causes(why, check.metric), class_="causes")
-    looked = tag("ul", *(tag("li", sentence) for sentence in why.looked_at))
-    without = tag("details", tag("summary", "Looked for, and not found"), looked) if why.looked_at else Html()
-    said = "Causes, the likeliest first:" if why.causes else "None of the known causes shows."
     curve = _learning_curve(why.learning_curve, check.metric)
-    return part("Why not?", tag("p", tag("b", why.shortfall)), tag("p", said), causes, without, curve)
-
-
-def _causes(why: WhyNot, metric: str) -> list[Html]:
-    return [
-        tag(
-            "li",
-            tag("p", tag("b", one.name.value), tag("span", f" (weight {number_text(one.weight)})", class_="soft")),
-            tag("p", one.evidence),
-            tag("p", tag("b", "What to do: "), one.advice),
-            tag("p", f"Expected gain: {gain_text(one, metric)}. Price: {one.price}", class_="soft"),
-        )
-        for one in why.causes
-    ]
+    return part("Why not?", why_not(why, check.metric), curve)
 
 
 def _learning_curve(curve: LearningCurve | None, metric: str) -> Html:
@@ -131,7 +122,8 @@ def _learning_curve(curve: LearningCurve | None, metric: str) -> Html:
 def _finalists(check: FinalCheck) -> Html:
     if not check.finalists:
         return Html()
-    return part("Finalists", table(FINALIST_HEAD, (finalist_cells(one) for one in check.finalists)))
+    rows = ((*finalist_cells(one), join(tag("div", gain) for gain in finalist_gains(one))) for one in check.finalists)
+    return part("Finalists", table((*FINALIST_HEAD, "paired gain"), rows))
 
 
 def _gap(check: FinalCheck) -> Html:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from raysweep.records.final_check import FinalCheck, Finalist
+from raysweep.records.final_check import FinalCheck, Finalist, Gate, Outcome
 from raysweep.records.metric import COSTS, METRICS
 from raysweep.records.model_facts import (
     Behaviour,
@@ -32,6 +33,7 @@ from raysweep.report.wording import (
 )
 
 SIGNIFICANT = 0.05
+WEIGHTS = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.WARNING, Outcome.PASSED)
 SURE = 0.001
 PROMOTIONS = {
     Promotion.PROMOTE: "promote this model",
@@ -56,6 +58,12 @@ def direction(metric: str) -> str:
     return "" if found is None else "more is better" if found.sign > 0 else "less is better"
 
 
+def axis_title(metric: str, what: str) -> str:
+    """`roc_auc of slices of validation rows (more is better)`."""
+    said = direction(metric)
+    return f"{metric} {what}" + (f" ({said})" if said else "")
+
+
 def sign_of(metric: str) -> int:
     """+1 where more of the metric is better, -1 where less is."""
     found = (METRICS | COSTS).get(metric)
@@ -73,13 +81,15 @@ def gap_lines(check: FinalCheck) -> list[str]:
     if gap.optimism is not None:
         one = gap.optimism
         lines.append(
-            f"the best of {one.candidates:,} candidates is expected to look {short_text(one.expected)} {check.metric} too "
-            f"good on {TESTING} by luck alone (from {one.rows:,} {TESTING} rows)"
+            f"the best of {one.candidates:,} candidates is expected to look {short_text(one.expected)} {check.metric} "
+            f"too good on {TESTING} by luck alone (from {one.rows:,} {TESTING} rows)"
         )
     return lines
 
 
 def _change(drop: float, error: float | None) -> str:
+    if math.isnan(drop):
+        return "-"
     said = f"{short_text(abs(drop))} {'worse' if drop > 0 else 'better'}"
     return said if error is None else f"{said} (standard error {short_text(error)})"
 
@@ -203,12 +213,21 @@ def cause_line(cause: Cause, metric: str) -> str:
     return f"{cause.name.value}: {cause.advice} (expected gain {gain_text(cause, metric)}, price: {cause.price})"
 
 
+def finalist_gains(one: Finalist) -> list[str]:
+    """What a finalist gains over the others on the same validation rows."""
+    return [f"{interval_text(other.gain)} over {other.against}" for other in one.comparisons]
+
+
 def finalist_cells(one: Finalist) -> tuple[str, ...]:
-    """A finalist in a row: rank, trial, family, the rows it was fitted on, score, gains, gap."""
-    gains = "; ".join(f"{interval_text(other.gain)} over {other.against}" for other in one.comparisons)
+    """A finalist in a row: rank, trial, family, the rows it was fitted on, score, gap."""
     gap = "not measured" if one.gap is None else _change(one.gap.drop, one.gap.standard_error)
-    ships = " (ships)" if one.rank == 1 else ""
-    return (f"{one.rank:,}{ships}", str(one.trial), one.family, one.fitted_on, interval_text(one.score), gains, gap)
+    ships = ", ships" if one.rank == 1 else ""
+    return (f"{one.rank:,}{ships}", str(one.trial), one.family, one.fitted_on, interval_text(one.score), gap)
 
 
-FINALIST_HEAD = ("rank", "trial", "family", "fitted on", "score on validation", "gain", "gap testing to validation")
+def heaviest_first(gates: Iterable[Gate]) -> list[Gate]:
+    """Those that failed first, those that passed last; else in their order."""
+    return sorted(gates, key=lambda gate: WEIGHTS.index(gate.outcome))
+
+
+FINALIST_HEAD = ("rank", "trial", "family", "fitted on", "on validation", "gap from testing")

@@ -97,7 +97,9 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number with four significant digits, a whole one in full."""
+    """A number with four significant digits, a whole one in full; a dash where it is not known."""
+    if math.isnan(value):
+        return "-"
     if math.isfinite(value) and value == int(value) and abs(value) < EXACT:
         return f"{int(value):,}" if abs(value) >= LONG else str(int(value))
     return f"{value:.4g}"
@@ -134,12 +136,13 @@ def comparison_line(comparison: Comparison) -> str:
 def gap_line(check: FinalCheck) -> str:
     """How the score changed from testing to validation."""
     gap = check.gap
-    if gap is None:
+    if gap is None or math.isnan(gap.drop):
         return f"gap {TESTING} to {VALIDATION}: not measured"
     direction = "worse" if gap.drop > 0 else "better"
+    change, error = short_text(abs(gap.drop)), short_text(gap.standard_error)
     return (
         f"gap: {score_text(gap.testing)} on {TESTING}, {score_text(gap.validation)} on {VALIDATION}, "
-        f"{short_text(abs(gap.drop))} {direction} (fit on training rows, standard error {short_text(gap.standard_error)})"
+        f"{change} {direction} (fit on training rows, standard error {error})"
     )
 
 
