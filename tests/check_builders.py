@@ -112,6 +112,10 @@ def make_full_regression_check(**changes: Any) -> FinalCheck:
             "metrics": {"rmse": score, "r2": Estimate(0.84, 0.82, 0.86, 0.01)},
             "comparisons": comparisons,
             "gap": gap,
+            "gates": (
+                Gate("beats the dummy", Outcome.PASSED, "gain over the dummy 18.89 [17.7, 20.1]"),
+                Gate("slices", Outcome.WARNING, "region = north: 14.9, over its floor 14"),
+            ),
             "resampled": "rows",
             "level": 0.95,
             "finalists": (),

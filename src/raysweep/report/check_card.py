@@ -15,6 +15,7 @@ from raysweep.report.check_wording import (
     seeds_line,
     slice_line,
     threshold_line,
+    weakest_first,
 )
 from raysweep.report.markdown import bullets, plain, table
 from raysweep.report.wording import VALIDATION, share_text
@@ -34,10 +35,11 @@ def _why_not(check: FinalCheck) -> list[str]:
     if why is None:
         return []
     causes = (
-        f"{place}. {plain(cause_line(one, check.metric))}. {plain(one.evidence)}"
+        f"{place}. {plain(cause_line(one, check.metric))}. Evidence: {plain(one.evidence)}"
         for place, one in enumerate(why.causes, 1)
     )
-    return ["## Why not", "", plain(why.shortfall), "", *causes, *([""] if why.causes else []), *bullets(why.looked_at)]
+    looked = ["", "Looked for, and not found:", "", *bullets(why.looked_at)] if why.looked_at else []
+    return ["## Why not", "", plain(why.shortfall), "", *causes, *looked]
 
 
 def _finalists(check: FinalCheck) -> list[str]:
@@ -62,8 +64,9 @@ def _calibration(check: FinalCheck) -> list[str]:
 def _slices(check: FinalCheck) -> list[str]:
     if not check.slices:
         return []
-    ordered = sorted(check.slices, key=lambda one: (not is_weak(one), -one.loss_ratio))
-    said = [("weak: " if is_weak(one) else "") + slice_line(one, check.metric) for one in ordered[:SHOWN_SLICES]]
+    ordered = weakest_first(check)
+    metric = check.metric
+    said = [("weak: " if is_weak(one, metric) else "") + slice_line(one, metric) for one in ordered[:SHOWN_SLICES]]
     rest = len(ordered) - SHOWN_SLICES
     return ["## Slices", "", *bullets(said + ([f"{rest:,} more in final_check.json"] if rest > 0 else []))]
 

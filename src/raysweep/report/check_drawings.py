@@ -39,11 +39,11 @@ def _step(part: str, score: float, error: float | None) -> DotRow:
 
 
 def draw_slices(slices: Sequence[Slice], check: FinalCheck) -> Html:
-    """Each slice's score beside the dummy's and its floor; those worse than the rest beyond doubt in red."""
+    """Each slice's score beside the dummy's and its floor; the weak ones in red."""
     rows = []
     for one in slices:
         floor = (Dot(one.floor, "floor"),) if one.floor is not None else ()
-        style = "bad" if is_weak(one) else "model"
+        style = "bad" if is_weak(one, check.metric) else "model"
         dots = (*floor, Dot(one.dummy_score, "other"), Dot(one.score, style))
         said = f"{score_text(one.score)}, loss {loss_text(one)}, p {probability_text(one.p_value)}"
         rows.append(DotRow(one.name, dots, said))

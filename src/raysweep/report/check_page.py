@@ -28,6 +28,7 @@ from raysweep.report.check_wording import (
     production_line,
     seeds_line,
     threshold_line,
+    weakest_first,
 )
 from raysweep.report.drawings import draw_scores
 from raysweep.report.fragments import gates_table, why_not
@@ -152,19 +153,19 @@ def _calibration(calibration: Calibration | None) -> Html:
 def _slices(check: FinalCheck) -> Html:
     if not check.slices:
         return Html()
-    worst = sorted(check.slices, key=lambda one: (not is_weak(one), -one.loss_ratio))[:SHOWN_SLICES]
+    worst = weakest_first(check)[:SHOWN_SLICES]
     head = ("slice", "", "rows", check.metric, "dummy", "floor", "loss to all rows", "p (Holm)")
-    caption = "Red: worse than the other rows beyond doubt. Grey: the dummy. Stroke: the floor. Dashed: all rows."
+    caption = "Red: worse than the other rows beyond doubt, or under floor or dummy. Grey: the dummy. Stroke: the floor. Dashed: all rows."
     return part(
         f"Slices of {VALIDATION}",
         figure(draw_slices(worst, check), caption),
-        table(head, (_slice_cells(one) for one in worst)),
+        table(head, (_slice_cells(one, check.metric) for one in worst)),
         rest(len(check.slices) - len(worst), "slices", FILE),
     )
 
 
-def _slice_cells(one: Slice) -> Sequence[object]:
-    name = tag("bdi", shorten(one.name, SHOWN_NAME), class_="weak" if is_weak(one) else "")
+def _slice_cells(one: Slice, metric: str) -> Sequence[object]:
+    name = tag("bdi", shorten(one.name, SHOWN_NAME), class_="weak" if is_weak(one, metric) else "")
     kind = "found" if one.column is None else "declared"
     floor = "" if one.floor is None else score_text(one.floor)
     scores = (score_text(one.score), score_text(one.dummy_score), floor)

@@ -106,9 +106,14 @@ def _listed(scores: tuple[float, ...]) -> str:
     return ", ".join(score_text(score) for score in scores)
 
 
-def production_line(production: Production) -> str:
+def promotion_text(production: Production) -> str:
     """Whether the new model should take the place of the one in production, and why."""
-    said = f"production: {PROMOTIONS[production.promotion]}: {production.reason}"
+    return f"production: {PROMOTIONS[production.promotion]}: {production.reason}"
+
+
+def production_line(production: Production) -> str:
+    """The same, with the bundle and its score."""
+    said = promotion_text(production)
     if production.score is None:
         return said
     gain = "" if production.gain is None else f", gain {interval_text(production.gain)}"
@@ -156,9 +161,17 @@ def _share(share: float) -> str:
     return "-" if math.isnan(share) else share_text(share)
 
 
-def is_weak(one: Slice) -> bool:
-    """Whether the slice is worse than the rest beyond doubt, or under what it has to reach."""
-    return one.loss_ratio > 1 and one.p_value < SIGNIFICANT
+def is_weak(one: Slice, metric: str) -> bool:
+    """Whether the slice is worse than the other rows beyond doubt, or under its floor or the dummy."""
+    if one.loss_ratio > 1 and one.p_value < SIGNIFICANT:
+        return True
+    wanted, sign = [one.floor, one.dummy_score], sign_of(metric)
+    return one.score is not None and any(least is not None and sign * one.score < sign * least for least in wanted)
+
+
+def weakest_first(check: FinalCheck) -> list[Slice]:
+    """The slices, the weak ones first, then by their loss."""
+    return sorted(check.slices, key=lambda one: (not is_weak(one, check.metric), -one.loss_ratio))
 
 
 def probability_text(value: float) -> str:
