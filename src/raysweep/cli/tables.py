@@ -196,9 +196,8 @@ def verdict_panel(check: FinalCheck) -> Panel:
 
 def _gates(check: FinalCheck) -> Table:
     """A line each; where there is more to say, those that passed share one, so that all fits on a screen."""
-    ordered = heaviest_first(check.gates)
-    loud = [gate for gate in ordered if check.why_not is None or gate.outcome is not Outcome.PASSED]
-    quiet = [gate.name for gate in ordered if gate not in loud]
+    loud = [gate for gate in heaviest_first(check.gates) if check.why_not is None or gate.outcome is not Outcome.PASSED]
+    quiet = [gate.name for gate in check.gates if gate not in loud]
     rest = [Gate(f"{len(quiet):,} gates", Outcome.PASSED, ", ".join(quiet))] if quiet else []
     grid = Table.grid(padding=(0, 2))
     for gate in loud + rest:

@@ -20,7 +20,8 @@ LONGEST_LABEL: Final = 29
 STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 TICKS: Final = 5
 TINY: Final = 1e-9
-PLAIN: Final = (1e-4, 1e7)
+LARGEST: Final = 1e150
+PLAIN: Final = (1e-3, 1e7)
 
 
 def drawing_style(scope: str) -> Html:
@@ -67,16 +68,17 @@ class Scale:
 
     def text(self, value: float) -> str:
         """A tick's value, with the digits that its neighbours need."""
-        if not PLAIN[0] <= self.step < PLAIN[1]:
-            return f"{value:.4g}"
+        largest = max(abs(self.low), abs(self.high))
+        if not PLAIN[0] <= largest < PLAIN[1]:
+            return f"{value:.{math.ceil(math.log10(largest / self.step)) + 2}g}"
         digits = 0 if self.step >= STEPS[-1] else max(0, -math.floor(math.log10(self.step) + TINY))
         digits += round(self.step * 10**digits, 6) != round(self.step * 10**digits)
         return f"{value + 0.0:,.{digits}f}"
 
 
 def known(values: Iterable[float | None]) -> list[float]:
-    """Those that are numbers."""
-    return [value for value in values if value is not None and math.isfinite(value)]
+    """Those that are numbers which can be drawn."""
+    return [value for value in values if value is not None and abs(value) < LARGEST]
 
 
 def scale_over(values: Iterable[float | None], start: float, end: float) -> Scale:

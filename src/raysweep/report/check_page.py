@@ -44,8 +44,8 @@ CHECK_STYLE: Final = Html(
     + """
 h3{font-size:1rem;margin:1.6rem 0 .4rem}figure{margin:.4rem 0;break-inside:avoid}
 figcaption,.soft{color:var(--soft);font-size:.85rem}.pair{display:flex;flex-wrap:wrap;gap:0 2rem;align-items:start}
-.pair>*{flex:1 1 16rem;min-width:0}.pair>figure{flex:2 1 24rem}ol.causes>li{margin:0 0 .8rem}ol.causes p{margin:.1rem 0}
-.weak{color:var(--red);font-weight:600}.confusion td{text-align:right}
+.pair>*{flex:2 1 18rem;min-width:0}.pair>figure{flex:3 1 24rem}ol.causes>li{margin:0 0 .8rem}ol.causes p{margin:.1rem 0}
+.weak{color:var(--red);font-weight:600}.confusion td{text-align:right;white-space:nowrap}
 """
 )
 
@@ -155,7 +155,8 @@ def _slices(check: FinalCheck) -> Html:
         return Html()
     worst = weakest_first(check)[:SHOWN_SLICES]
     head = ("slice", "", "rows", check.metric, "dummy", "floor", "loss to all rows", "p (Holm)")
-    caption = "Red: worse than the other rows beyond doubt, or under floor or dummy. Grey: the dummy. Stroke: the floor. Dashed: all rows."
+    caption = "Red: worse than the other rows beyond doubt, or under floor or dummy. "
+    caption += "Grey: the dummy. Stroke: the floor. Dashed: all rows."
     return part(
         f"Slices of {VALIDATION}",
         figure(draw_slices(worst, check), caption),

@@ -31,7 +31,8 @@ CELL_STYLE = Html(
     ".raysweep svg{max-width:100%;height:auto;font:13px sans-serif;fill:currentColor}"
     ".raysweep th,.raysweep td{text-align:left;vertical-align:top;padding:.15rem .9rem .15rem 0}"
     ".raysweep .error,.raysweep .failed{color:#c53030}.raysweep .warning{color:#b7791f}.raysweep .waived{color:#805ad5}"
-    ".raysweep .inconclusive{color:#b7791f}.raysweep .passed{color:#2f855a}" + drawing_style(".raysweep svg")
+    ".raysweep li p{margin:.1rem 0}.raysweep .inconclusive{color:#b7791f}.raysweep .passed{color:#2f855a}"
+    + drawing_style(".raysweep svg")
 )
 
 
