@@ -22,7 +22,7 @@ from raysweep.records.table import DataCheck, LearningTask, Proposal, Split, Tab
 from raysweep.records.trial import Candidate, SearchOutcome, Trial
 from raysweep.records.usage import Usage
 from raysweep.report.view import DataView
-from raysweep.views import Findings, Leaderboard, TableProfile
+from raysweep.views import Findings, Leaderboard, TableProfile, VerdictView
 
 if TYPE_CHECKING:
     from raysweep.bundle.load import Model
@@ -61,9 +61,9 @@ class SweepResult:
     without_model: str = ""
 
     @property
-    def verdict(self) -> Verdict:
-        """Whether the model is adequate."""
-        return self.final_check.verdict
+    def verdict(self) -> VerdictView:
+        """Whether the model is adequate, why, and what to do where it is not; equal to a `Verdict` and its text."""
+        return VerdictView(self.final_check)
 
     @property
     def best(self) -> Candidate:

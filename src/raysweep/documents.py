@@ -7,12 +7,12 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -33,6 +33,7 @@ class Document(BaseModel):
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 DocumentT = TypeVar("DocumentT", bound=Document)
+RecordT = TypeVar("RecordT")
 
 
 class _Loader(yaml.SafeLoader):
@@ -211,6 +212,97 @@ def plain_record(value: object) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     return value
+
+
+def read_record(kind: type[RecordT], plain: object) -> RecordT:
+    """The record that `plain_record` wrote: absent keys take their defaults, keys that it does not know are left.
+
+    Args:
+        kind: a dataclass; its fields may be dataclasses, enums, tuples, mappings, plain values, and unions of them.
+        plain: what `plain_record` gave, or JSON gave back. None reads as NaN where only a float may stand.
+
+    Raises:
+        TypeError: a value is of another kind than its field.
+        ValueError: a key is missing, or a word is not one of its enum. Both name the place.
+    """
+    record: RecordT = _read(kind, plain, kind.__name__)
+    return record
+
+
+def _read(kind: Any, plain: Any, place: str) -> Any:
+    if get_origin(kind) in {Union, UnionType}:
+        return _read_union(get_args(kind), plain, place)
+    if is_dataclass(kind):
+        return _read_dataclass(kind, _expect(plain, Mapping, place), place)
+    if get_args(kind):
+        return _read_holder(kind, plain, place)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _read_enum(kind, plain, place)
+    if kind is float:
+        return math.nan if plain is None else float(_expect(plain, (int, float), place))
+    return plain if kind is Any else _expect(plain, kind, place)
+
+
+def _read_holder(kind: Any, plain: Any, place: str) -> Any:
+    if get_origin(kind) is tuple:
+        return _read_tuple(get_args(kind), _expect(plain, (list, tuple), place), place)
+    keys, values = get_args(kind)
+    items = _expect(plain, Mapping, place).items()
+    return {_read_key(keys, key, place): _read(values, item, f"{place}[{key!r}]") for key, item in items}
+
+
+def _read_union(kinds: tuple[Any, ...], plain: Any, place: str) -> Any:
+    """The first of the kinds that fits; None only where it is one of them."""
+    if plain is None and type(None) in kinds:
+        return None
+    *others, last = [kind for kind in kinds if kind is not type(None)]
+    for kind in others:
+        try:
+            return _read(kind, plain, place)
+        except (TypeError, ValueError):
+            continue
+    return _read(last, plain, place)
+
+
+def _read_dataclass(kind: Any, plain: Mapping[str, Any], place: str) -> Any:
+    hints, values = get_type_hints(kind), {}
+    for item in fields(kind):
+        if item.name in plain:
+            values[item.name] = _read(hints[item.name], plain[item.name], f"{place}.{item.name}")
+        elif item.default is MISSING and item.default_factory is MISSING:
+            raise ValueError(f"{place}.{item.name}: is missing")
+    return kind(**values)
+
+
+def _read_tuple(kinds: tuple[Any, ...], plain: Sequence[Any], place: str) -> tuple[Any, ...]:
+    if kinds[-1:] == (...,):
+        kinds = kinds[:1] * len(plain)
+    if len(kinds) != len(plain):
+        raise ValueError(f"{place}: {len(plain):,} values, not {len(kinds):,}")
+    return tuple(_read(kind, one, f"{place}[{at}]") for at, (kind, one) in enumerate(zip(kinds, plain, strict=True)))
+
+
+def _read_key(kind: Any, key: str, place: str) -> Any:
+    """JSON knows only texts as keys."""
+    if kind in {int, float}:
+        return kind(key)
+    return _read(kind, key, f"a key of {place}")
+
+
+def _read_enum(kind: type[Enum], plain: Any, place: str) -> Enum:
+    try:
+        return kind(plain)
+    except ValueError:
+        known = ", ".join(repr(one.value) for one in kind)
+        raise ValueError(f"{place}: {shorten(repr(plain))} is none of {known}") from None
+
+
+def _expect(plain: Any, kinds: Any, place: str) -> Any:
+    is_flag = isinstance(plain, bool) and kinds is not bool and kinds is not object  # a bool is an int in Python
+    if is_flag or not isinstance(plain, kinds):
+        names = " or ".join(one.__name__ for one in (kinds if isinstance(kinds, tuple) else (kinds,)))
+        raise TypeError(f"{place}: {names} should stand here, not {shorten(repr(plain))}")
+    return plain
 
 
 def to_yaml(document: Document) -> str:

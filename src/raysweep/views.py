@@ -1,14 +1,17 @@
-"""What results hold to be looked at: leaderboard, findings, profile; plain in a terminal, tables in a notebook."""
+"""What results hold to be looked at: leaderboard, findings, verdict, profile; as text and as HTML."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
 
 from raysweep.documents import plain_record
 from raysweep.records.aims import Aims, standings_of
+from raysweep.records.final_check import FinalCheck
+from raysweep.records.model_facts import WhyNot
+from raysweep.records.published_check import final_check_document
 from raysweep.records.table import ColumnProfile, Finding, Meaning, Profile, Severity
 from raysweep.records.trial import Trial
 
@@ -95,6 +98,68 @@ class Findings(tuple[Finding, ...]):
         from raysweep.report.notebook import findings_html
 
         return findings_html(self)
+
+
+class VerdictView(str):
+    """A verdict that shows why: equal to, and printed as, the text of the `Verdict` that it is.
+
+    Attributes:
+        final_check: the record that it comes from.
+    """
+
+    __slots__ = ("final_check",)
+    final_check: FinalCheck
+
+    def __new__(cls, final_check: FinalCheck) -> Self:
+        """The text of the final check's verdict."""
+        made = super().__new__(cls, final_check.verdict.value)
+        object.__setattr__(made, "final_check", final_check)
+        return made
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"a verdict is not changed: {name}")
+
+    def __reduce__(self) -> tuple[type[VerdictView], tuple[FinalCheck]]:
+        return VerdictView, (self.final_check,)
+
+    @property
+    def name(self) -> str:
+        """Of the `Verdict`, such as `WITH_WARNINGS`."""
+        return self.final_check.verdict.name
+
+    @property
+    def value(self) -> str:
+        """Of the `Verdict`, such as `adequate with warnings`."""
+        return self.final_check.verdict.value
+
+    @property
+    def allows_use(self) -> bool:
+        """Whether the model may be used."""
+        return self.final_check.verdict.allows_use
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why: what the gates say that did not pass, or all of them where every one passed."""
+        return self.final_check.reasons
+
+    @property
+    def why_not(self) -> WhyNot | None:
+        """What is missing, and what may be done about it; None where nothing is missing."""
+        return self.final_check.why_not
+
+    def to_document(self) -> dict[str, Any]:
+        """As final_check.json holds it."""
+        return final_check_document(self.final_check)
+
+    def __repr__(self) -> str:
+        from raysweep.report.wording import score_line
+
+        return f"<Verdict: {self.value}; {score_line(self.final_check)}>"
+
+    def _repr_html_(self) -> str:
+        from raysweep.report.notebook import verdict_html
+
+        return verdict_html(self.final_check)
 
 
 @dataclass(frozen=True, slots=True)

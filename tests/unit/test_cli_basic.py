@@ -11,6 +11,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from check_builders import make_full_check
 from raysweep.cli.main import main
 from raysweep.cli.published import read_final_check, read_findings
 from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, verdict_panel
@@ -154,6 +155,30 @@ def test_the_verdict_shows_score_interval_and_part(capsys: Capture) -> None:
     assert "roc_auc 0.81 [0.79, 0.83] on validation" in shown
     assert "dummy 0.5 on validation" in shown
     assert "0.82 on testing" in shown
+
+
+def test_the_verdict_says_what_to_do_next_on_one_screen(capsys: Capture) -> None:
+    output().print(verdict_panel(make_full_check()))
+
+    shown = capsys.readouterr().out
+    assert "97.5 % bootstrap interval, groups resampled" in shown
+    assert "production: inconclusive: the gain's interval holds 0" in shown
+    assert "why not: 0.0393 of roc_auc on validation is missing" in shown
+    assert "1. too few rows: bring twice as many rows (expected gain 0.013 roc_auc, price: 12,000 rows more)" in shown
+    assert "2. space too narrow: widen max_depth to 20" in shown
+    assert "label noise" not in shown
+    assert "more in report.html" in shown
+    assert "evidence, beats the dummy, beats the default, generalises" in shown
+    assert shown.index("✗ failed") < shown.index("! warning") < shown.index("✓ passed")
+    assert len(shown.splitlines()) <= 24
+
+
+def test_gates_that_passed_keep_their_reasons_where_nothing_is_missing(capsys: Capture) -> None:
+    output().print(verdict_panel(make_full_check(why_not=None, production=None)))
+
+    shown = capsys.readouterr().out
+    assert "gain over the dummy 0.3107" in shown
+    assert "report.html" not in shown
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from raysweep.documents import read_record
 from raysweep.errors import BundleRefused
-from raysweep.records.final_check import Comparison, FinalCheck, Gap, Gate, Outcome, Verdict
-from raysweep.records.model_facts import Estimate
-from raysweep.records.table import Finding, Proposal, Severity
-
-UNREADABLE = (KeyError, TypeError, ValueError, AttributeError)
+from raysweep.records.final_check import FinalCheck
+from raysweep.records.published_check import read_final_check_document
+from raysweep.records.table import Finding, Proposal
 
 
 def read_final_check(document: Mapping[str, Any]) -> FinalCheck:
@@ -20,22 +19,8 @@ def read_final_check(document: Mapping[str, Any]) -> FinalCheck:
         BundleRefused: it does not have the keys of one.
     """
     try:
-        return FinalCheck(
-            metric=document["metric"],
-            rows=document["rows"],
-            fitted_on=document["fitted_on"],
-            score=_estimate(document["score"]),
-            metrics={name: _estimate(one) for name, one in document["metrics"].items()},
-            comparisons=tuple(
-                Comparison(one["against"], one["other_score"], _estimate(one["gain"]))
-                for one in document["comparisons"]
-            ),
-            gap=_gap(document["gap"]),
-            gates=tuple(Gate(one["name"], Outcome(one["outcome"]), one["reason"]) for one in document["gates"]),
-            verdict=Verdict(document["verdict"]),
-            resamples=document["resamples"],
-        )
-    except UNREADABLE as error:
+        return read_final_check_document(document)
+    except (TypeError, ValueError) as error:
         raise _refused("final_check.json", error) from error
 
 
@@ -46,22 +31,8 @@ def read_findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
         BundleRefused: one does not have the keys of a finding.
     """
     try:
-        return [
-            Finding(
-                check=one["check"],
-                severity=Severity(one["severity"]),
-                message=one["message"],
-                advice=one["advice"],
-                column=one["column"],
-                count=one.get("count"),
-                share=one.get("share"),
-                examples=tuple(one.get("examples", ())),
-                places=tuple(one.get("places", ())),
-                waived=one.get("waived"),
-            )
-            for one in documents
-        ]
-    except UNREADABLE as error:
+        return [read_record(Finding, one) for one in documents]
+    except (TypeError, ValueError) as error:
         raise _refused("data/findings.json", error) from error
 
 
@@ -72,23 +43,12 @@ def read_proposals(documents: Sequence[Mapping[str, str]]) -> list[Proposal]:
         BundleRefused: one does not have the keys of a proposal.
     """
     try:
-        return [Proposal(one["line"], one["why"]) for one in documents]
-    except UNREADABLE as error:
+        return [read_record(Proposal, one) for one in documents]
+    except (TypeError, ValueError) as error:
         raise _refused("data/findings.json", error) from error
 
 
 def _refused(path: str, error: Exception) -> BundleRefused:
     return BundleRefused(
-        f"{path} is not as raysweep writes it ({type(error).__name__}: {error}); "
-        "see with `raysweep verify` whether it was changed"
+        f"{path} is not as raysweep writes it ({error}); see with `raysweep verify` whether it was changed"
     )
-
-
-def _estimate(document: Mapping[str, float]) -> Estimate:
-    return Estimate(document["value"], document["low"], document["high"], document["standard_error"])
-
-
-def _gap(document: Mapping[str, float] | None) -> Gap | None:
-    if document is None:
-        return None
-    return Gap(document["testing"], document["validation"], document["drop"], document["standard_error"])

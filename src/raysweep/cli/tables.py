@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from rich.console import Console, Group
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from raysweep.documents import shorten
 from raysweep.records.aims import Aims
-from raysweep.records.final_check import FinalCheck, Outcome, Verdict
+from raysweep.records.final_check import FinalCheck, Gate, Outcome, Verdict
 from raysweep.records.table import (
     ColumnKind,
     ColumnProfile,
@@ -25,6 +25,7 @@ from raysweep.records.table import (
     Severity,
     Suitability,
 )
+from raysweep.report.check_wording import cause_line, heaviest_first, promotion_text
 from raysweep.report.leaderboard import Row
 from raysweep.report.wording import MARKS, comparison_line, gap_line, heading_note, score_heading, score_line
 
@@ -55,6 +56,7 @@ SUITABILITY_STYLES = {
 PIPED_WIDTH = 160
 NARROW_WIDTH = 110
 MAX_COLUMNS_SHOWN = 60
+SHOWN_CAUSES = 2
 TYPES_SHOWN = {ColumnKind.NUMBER, ColumnKind.DATETIME, ColumnKind.NESTED}
 
 
@@ -180,7 +182,7 @@ def _keep_whole(table: Table, *headings: str) -> None:
 
 
 def verdict_panel(check: FinalCheck) -> Panel:
-    """The verdict, the score beside what it is compared with, and the gates."""
+    """The verdict, the score beside what it is compared with, the gates, and what to do; on one screen."""
     style = VERDICT_STYLES[check.verdict]
     lines = [
         Text(check.verdict.value, style=f"bold {style}"),
@@ -189,11 +191,30 @@ def verdict_panel(check: FinalCheck) -> Panel:
         Text(gap_line(check)),
         Text(""),
     ]
-    gates = Table.grid(padding=(0, 2))
-    for gate in check.gates:
+    return Panel(Group(*lines, _gates(check), *_next(check)), title="verdict", title_align="left", border_style=style)
+
+
+def _gates(check: FinalCheck) -> Table:
+    """A line each; where there is more to say, those that passed share one, so that all fits on a screen."""
+    loud = [gate for gate in heaviest_first(check.gates) if check.why_not is None or gate.outcome is not Outcome.PASSED]
+    quiet = [gate.name for gate in check.gates if gate not in loud]
+    rest = [Gate(f"{len(quiet):,} gates", Outcome.PASSED, ", ".join(quiet))] if quiet else []
+    grid = Table.grid(padding=(0, 2))
+    for gate in loud + rest:
         mark = Text(f"{MARKS[gate.outcome]} {gate.outcome.value}", style=GATE_STYLES[gate.outcome])
-        gates.add_row(mark, Text(gate.name), Text(gate.reason))
-    return Panel(Group(*lines, gates), title="verdict", title_align="left", border_style=style)
+        grid.add_row(mark, Text(gate.name), Text(gate.reason))
+    return grid
+
+
+def _next(check: FinalCheck) -> Iterator[Text]:
+    """Whether to take the place of the model in production; what is missing, and the likeliest ways to mend it."""
+    if check.production is not None:
+        yield Text(f"\n{promotion_text(check.production)}", style="bold")
+    if check.why_not is not None:
+        yield Text(f"\nwhy not: {check.why_not.shortfall}")
+        for place, cause in enumerate(check.why_not.causes[:SHOWN_CAUSES], 1):
+            yield Text(f"  {place}. {cause_line(cause, check.metric)}")
+        yield Text("more in report.html", style="dim")
 
 
 def next_steps(url: str, *, has_model: bool, finished: bool = True, without_model: str = "") -> Text:

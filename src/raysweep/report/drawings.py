@@ -4,57 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from raysweep.records.aims import Aims, standings_of
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.metric import COSTS, Metric
+from raysweep.records.model_facts import Estimate
 from raysweep.records.trial import Trial, TrialState
+from raysweep.report.axes import Dot, DotRow, Scale, draw_rows
+from raysweep.report.check_wording import axis_title
 from raysweep.report.markup import Html, tag
-from raysweep.report.wording import cost_text, score_text
+from raysweep.report.wording import VALIDATION, cost_text, interval_name, interval_text, score_text
 
-WIDTH, ROW, LABELS, MARGIN = 640, 34, 150, 70
-HEIGHT = 200
+WIDTH, HEIGHT, MARGIN = 640, 200, 70
 MIN_STEPS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Maps values from `low` to `high` onto pixels from `start` to `end`."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        width = self.high - self.low
-        share = (value - self.low) / width if width > 0 else 0.5
-        return round(self.start + share * (self.end - self.start), 1)
-
-
 def draw_scores(check: FinalCheck) -> Html:
-    """The model's score with its interval beside those of what it is compared with."""
-    others = [(one.against, one.other_score) for one in check.comparisons]
-    values = [check.score.low, check.score.high, check.score.value, *(score for _, score in others)]
-    scale = _Scale(min(values), max(values), LABELS + 20, WIDTH - MARGIN)
-    rows = [_score_row(0, "this model", check.score.value, scale, (check.score.low, check.score.high))]
-    rows += [_score_row(number, name, score, scale, None) for number, (name, score) in enumerate(others, 1)]
-    height = ROW * len(rows) + 10
-    label = f"{check.metric} on validation with its 95 % interval, beside {', '.join(name for name, _ in others)}"
-    return tag("svg", *rows, viewBox=f"0 0 {WIDTH} {height}", role="img", aria_label=label)
+    """The model's score with its interval beside the other finalists' and those of what it is compared with."""
+    rows = [_scored("this model", check.score, "model")]
+    rows += [_scored(f"finalist {one.rank}: {one.family}", one.score, "other") for one in check.finalists[1:]]
+    others = {one.against: one.other_score for one in check.comparisons}
+    if check.production is not None and check.production.score is not None:
+        others.setdefault("production", check.production.score)
+    rows += [DotRow(name, (Dot(score, "other"),), score_text(score)) for name, score in others.items()]
+    label = f"{check.metric} on {VALIDATION} with its {interval_name(check)}, beside {', '.join(others) or 'nothing'}"
+    return draw_rows(rows, axis_title(check.metric, f"on {VALIDATION}"), label)
 
 
-def _score_row(number: int, name: str, score: float, scale: _Scale, interval: tuple[float, float] | None) -> Html:
-    y = ROW * number + 22
-    style = "model" if interval else "other"
-    parts = [tag("text", name, x=LABELS, y=y + 5, text_anchor="end")]
-    if interval:
-        parts.append(tag("line", x1=scale(interval[0]), x2=scale(interval[1]), y1=y, y2=y, class_="interval"))
-    parts.append(tag("circle", cx=scale(score), cy=y, r=5, class_=style))
-    right = scale(interval[1] if interval else score)
-    parts.append(tag("text", f"{score:.4g}", x=max(right, scale(score)) + 10, y=y + 5))
-    return tag("g", *parts)
+def _scored(name: str, score: Estimate, style: str) -> DotRow:
+    interval = (score.low, score.high)
+    return DotRow(name, (Dot(score.value, style),), interval_text(score), interval, "" if style == "model" else style)
 
 
 def draw_progress(trials: Sequence[Trial], metric: Metric) -> Html | None:
@@ -63,8 +42,8 @@ def draw_progress(trials: Sequence[Trial], metric: Metric) -> Html | None:
     if len(steps) < MIN_STEPS:
         return None
     scores = [score for _, score in steps]
-    across = _Scale(0.0, max(second for second, _ in steps), MARGIN, WIDTH - 20)
-    up = _Scale(min(scores), max(scores), HEIGHT - 40, 20)
+    across = Scale(0.0, max(second for second, _ in steps), MARGIN, WIDTH - 20)
+    up = Scale(min(scores), max(scores), HEIGHT - 40, 20)
     path, last = f"M {across(steps[0][0])} {up(scores[0])}", up(scores[0])
     for second, score in steps[1:]:
         path += f" L {across(second)} {last} L {across(second)} {up(score)}"
@@ -84,7 +63,7 @@ def draw_progress(trials: Sequence[Trial], metric: Metric) -> Html | None:
     )
 
 
-def _labels(scores: Sequence[float], up: _Scale) -> list[Html]:
+def _labels(scores: Sequence[float], up: Scale) -> list[Html]:
     return [tag("text", score_text(score), x=MARGIN - 8, y=up(score) + 4, text_anchor="end") for score in scores]
 
 
@@ -97,8 +76,8 @@ def draw_front(trials: Sequence[Trial], aims: Aims, objective: Metric) -> Html |
     values = [one.metrics[objective.name] for one in standings]
     placed = [math.log10(value) if objective.name in COSTS else value for value in values]  # costs differ by orders
     scores = [one.score for one in standings]
-    across = _Scale(min(placed), max(placed), MARGIN + 10, WIDTH - 60)
-    up = _Scale(min(scores), max(scores), HEIGHT - 40, 20)
+    across = Scale(min(placed), max(placed), MARGIN + 10, WIDTH - 60)
+    up = Scale(min(scores), max(scores), HEIGHT - 40, 20)
     spots = {one.number: (across(value), up(one.score)) for one, value in zip(standings, placed, strict=True)}
     steps = sorted(spots[number] for number in front)
     bottom = HEIGHT - 30

@@ -8,8 +8,10 @@ from typing import Final
 from raysweep.documents import shorten
 from raysweep.records.aims import Aims
 from raysweep.records.final_check import FinalCheck
+from raysweep.records.model_facts import Cause, WhyNot
 from raysweep.records.table import ColumnKind, ColumnProfile, Finding, Meaning, Profile, Proposal
 from raysweep.records.trial import Trial
+from raysweep.report.check_wording import gain_text, heaviest_first
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.markup import Html, join, table, tag
 from raysweep.report.page import rest
@@ -48,7 +50,7 @@ def verdict_lines(check: FinalCheck) -> Html:
 
 
 def gates_table(check: FinalCheck) -> Html:
-    """Every gate with its outcome and reason."""
+    """Every gate with its outcome and reason, those that failed first."""
     return table(
         ("gate", "outcome", "reason"),
         (
@@ -57,8 +59,29 @@ def gates_table(check: FinalCheck) -> Html:
                 tag("span", f"{MARKS[gate.outcome]} {gate.outcome.value}", class_=gate.outcome.value),
                 gate.reason,
             )
-            for gate in check.gates
+            for gate in heaviest_first(check.gates)
         ),
+    )
+
+
+def why_not(why: WhyNot | None, metric: str) -> Html:
+    """What is missing, and its causes with what to do about each, the likeliest first; nothing for None."""
+    if why is None:
+        return Html()
+    looked = tag("ul", *(tag("li", sentence) for sentence in why.looked_at))
+    without = tag("details", tag("summary", "Looked for, and not found"), looked) if why.looked_at else Html()
+    said = "Causes, the likeliest first:" if why.causes else "None of the known causes shows."
+    causes = tag("ol", *(_cause(one, metric) for one in why.causes), class_="causes")
+    return join((tag("p", tag("b", why.shortfall)), tag("p", said), causes, without))
+
+
+def _cause(one: Cause, metric: str) -> Html:
+    return tag(
+        "li",
+        tag("p", tag("b", one.name.value), tag("span", f" (weight {number_text(one.weight)})", class_="soft")),
+        tag("p", one.evidence),
+        tag("p", tag("b", "What to do: "), one.advice),
+        tag("p", f"Expected gain: {gain_text(one, metric)}. Price: {one.price}", class_="soft"),
     )
 
 

@@ -8,11 +8,11 @@ from typing import Final
 from raysweep.prepare_rules import rule_line
 from raysweep.records.table import LearningTask, PartSummary
 from raysweep.records.trial import SearchOutcome
-from raysweep.report.drawings import draw_front, draw_progress, draw_scores
+from raysweep.report.check_page import CHECK_STYLE, check_section
+from raysweep.report.drawings import draw_front, draw_progress
 from raysweep.report.fragments import (
     columns_table,
     findings_table,
-    gates_table,
     leaderboard_table,
     proposals_list,
     verdict_lines,
@@ -39,7 +39,7 @@ def html_report(view: ReportInput) -> str:
         _loading(view),
     )
     header = tag("header", tag("h1", view.name), tag("p", f"{view.run_id} · {view.created}"))
-    return page(f"{view.name}: {view.headline}", STYLE, header, *sections)
+    return page(f"{view.name}: {view.headline}", Html(STYLE + CHECK_STYLE), header, *sections)
 
 
 def _verdict(view: ReportInput) -> Html:
@@ -48,13 +48,11 @@ def _verdict(view: ReportInput) -> Html:
     if check is None:
         words = "There is no model, and so no score: the sweep ended before the final check."
         return tag("div", tag("b", view.headline), tag("p", words), class_=f"verdict {style}")
-    reasons = tag("ul", *(tag("li", reason) for reason in check.reasons))
     missing = tag("p", tag("b", "No model is published: "), view.without_model) if view.without_model else Html()
     return join(
         (
             tag("div", tag("b", view.headline), verdict_lines(check), missing, class_=f"verdict {style}"),
-            section(f"{check.metric} on validation", draw_scores(check)),
-            section("Why", reasons, gates_table(check)),
+            check_section(check),
         )
     )
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-
 from raysweep.prepare_rules import rule_line
 from raysweep.records.table import Severity
+from raysweep.report.check_card import check_sections
+from raysweep.report.check_wording import fits_line, heaviest_first, opening_line, production_line
 from raysweep.report.leaderboard import leaderboard
-from raysweep.report.markup import UNSHOWN
+from raysweep.report.markdown import bullets, plain, table
 from raysweep.report.view import ReportInput, states_text
-from raysweep.report.wording import comparison_line, gap_line, interval_text, learned_from, params_text, score_line
+from raysweep.report.wording import (
+    comparison_line,
+    gap_line,
+    interval_name,
+    interval_text,
+    learned_from,
+    params_text,
+    score_line,
+)
 
 SHOWN_TRIALS = 10
 SHOWN_FINDINGS = 50
-# What Markdown reads as markup anywhere, and at the beginning of a line.
-_SPECIAL = re.compile(r"([\\`*_{}\[\]|~$])")
-_SPECIAL_FIRST = re.compile(r"^(\d*)([-+=#.)!])(?=[\s=+#-]|$)")
-
-
-def plain(value: object) -> str:
-    """`value` as one line of Markdown that means nothing but its letters."""
-    line = UNSHOWN.sub("\ufffd", " ".join(str(value).split()))
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL_FIRST.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", line))
 
 
 def model_card(view: ReportInput) -> str:
@@ -33,6 +30,7 @@ def model_card(view: ReportInput) -> str:
         _verdict(view),
         _intended_use(view),
         _metrics(view),
+        *check_sections(view.final_check),
         _model(view),
         _data(view),
         _preparation(view),
@@ -49,11 +47,13 @@ def _verdict(view: ReportInput) -> list[str]:
     check = view.final_check
     if check is None:
         return [*lines, "There is no model: the sweep ended before the final check."]
-    said = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check)]
-    gates = ((gate.name, gate.outcome.value, gate.reason) for gate in check.gates)
+    said = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check), fits_line(check)]
+    said += [production_line(check.production)] if check.production is not None else []
+    said += [opening_line(check.opened)] if check.opened is not None else []
+    gates = ((gate.name, gate.outcome.value, gate.reason) for gate in heaviest_first(check.gates))
     if view.without_model:
         lines += [f"**No model is published**: {plain(view.without_model)}.", ""]
-    return [*lines, *_bullets(said), "", *_table(("gate", "outcome", "reason"), gates)]
+    return [*lines, *bullets(said), "", *table(("gate", "outcome", "reason"), gates)]
 
 
 def _intended_use(view: ReportInput) -> list[str]:
@@ -68,14 +68,14 @@ def _intended_use(view: ReportInput) -> list[str]:
     if not check.verdict.allows_use:
         lines += ["", f"The verdict is {plain(check.verdict.value)}: do not rely on this model."]
     limits = [finding.message for finding in view.check.findings if finding.severity is Severity.WARNING]
-    return [*lines, *([""] if limits else []), *_bullets(limits[:SHOWN_FINDINGS])]
+    return [*lines, *([""] if limits else []), *bullets(limits[:SHOWN_FINDINGS])]
 
 
 def _metrics(view: ReportInput) -> list[str]:
     if view.final_check is None:
         return []
     rows = ((name, interval_text(estimate)) for name, estimate in view.final_check.metrics.items())
-    return ["## All metrics", "", *_table(("metric", "on validation, 95 % interval"), rows)]
+    return ["## All metrics", "", *table(("metric", f"on validation, {interval_name(view.final_check)}"), rows)]
 
 
 def _model(view: ReportInput) -> list[str]:
@@ -88,7 +88,7 @@ def _model(view: ReportInput) -> list[str]:
         f"fitted on: {view.final_check.fitted_on}",
         f"seed: {best.seed}",
     ]
-    return ["## Model", "", *_bullets(facts)]
+    return ["## Model", "", *bullets(facts)]
 
 
 def _data(view: ReportInput) -> list[str]:
@@ -103,8 +103,8 @@ def _data(view: ReportInput) -> list[str]:
     ]
     shown = check.findings[:SHOWN_FINDINGS]
     rows = ((one.severity.value, one.check, one.column or "", one.message) for one in shown)
-    findings = _table(("severity", "check", "column", "what"), rows) if shown else ["No finding."]
-    return ["## Data", "", *_bullets(facts), "", *findings]
+    findings = table(("severity", "check", "column", "what"), rows) if shown else ["No finding."]
+    return ["## Data", "", *bullets(facts), "", *findings]
 
 
 def _preparation(view: ReportInput) -> list[str]:
@@ -127,7 +127,7 @@ def _accepted(view: ReportInput) -> list[str]:
         return []
     rows = ((one.check, one.column or "", one.message, one.waived or "") for one in waived)
     head = ("check", "column", "what", "accepted because (up to, until)")
-    return ["## Accepted findings", "", *_table(head, rows)]
+    return ["## Accepted findings", "", *table(head, rows)]
 
 
 def _split(view: ReportInput) -> list[str]:
@@ -136,7 +136,7 @@ def _split(view: ReportInput) -> list[str]:
         return ["## Split", "", "The rows were not split."]
     rows = ((part.value, f"{summary.rows:,}", summary.digest) for part, summary in split.parts.items())
     proof = f"{split.kind}, seed {split.seed}; {split.keys_shared:,} row keys stand in more than one part."
-    return ["## Split", "", plain(proof), "", *_table(("part", "rows", "digest"), rows)]
+    return ["## Split", "", plain(proof), "", *table(("part", "rows", "digest"), rows)]
 
 
 def _search(view: ReportInput) -> list[str]:
@@ -148,13 +148,13 @@ def _search(view: ReportInput) -> list[str]:
         f"ended because: {search.stopped_by}",
         f"took {search.seconds:,.1f} s, {search.slots:,} trials at a time",
     ]
-    lines = ["## Search", "", *_bullets(said)]
+    lines = ["## Search", "", *bullets(said)]
     if view.task is None or not view.ranking:
         return [*lines, "", "No trial has a score."]
     head = ("rank", "family", f"{view.task.metric.name} on {search.part}", *view.task.aims.further, "state", "params")
     shown = leaderboard(view.ranking, view.task.aims, SHOWN_TRIALS)
     rows = ((row.rank, row.family, row.score, *row.further, row.state, row.params) for row in shown)
-    return [*lines, "", *_table(head, rows)]
+    return [*lines, "", *table(head, rows)]
 
 
 def _loading(view: ReportInput) -> list[str]:
@@ -168,13 +168,3 @@ def _loading(view: ReportInput) -> list[str]:
         f"    model = raysweep.load_model({address!r})",
         "    model.predict(frame)",
     ]
-
-
-def _bullets(lines: Iterable[str]) -> list[str]:
-    return [f"- {plain(line)}" for line in lines]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    lines = [[plain(cell) for cell in line] for line in (head, *rows)]
-    lines.insert(1, ["---"] * len(head))
-    return [f"| {' | '.join(line)} |" for line in lines]

@@ -8,6 +8,8 @@ from raysweep.records.aims import Aims
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck, Finding, Meaning, Profile
 from raysweep.records.trial import Trial
+from raysweep.report.axes import drawing_style
+from raysweep.report.calibration_drawings import draw_calibration
 from raysweep.report.drawings import draw_scores
 from raysweep.report.fragments import (
     columns_table,
@@ -16,19 +18,21 @@ from raysweep.report.fragments import (
     leaderboard_table,
     proposals_list,
     verdict_lines,
+    why_not,
 )
-from raysweep.report.markup import Html, tag
+from raysweep.report.markup import Html, join, tag
+from raysweep.report.wording import VALIDATION
 
 SHOWN_TRIALS = 20
 SHOWN_FINDINGS = 100
 SHOWN_COLUMNS = 100
 # A notebook has no style sheet of ours, and SVG shapes are black without one.
 CELL_STYLE = Html(
-    ".raysweep svg{max-width:40rem;font:13px sans-serif;fill:currentColor}"
-    ".raysweep .interval{stroke:#2b6cb0;stroke-width:4;opacity:.4}"
+    ".raysweep svg{max-width:100%;height:auto;font:13px sans-serif;fill:currentColor}"
     ".raysweep th,.raysweep td{text-align:left;vertical-align:top;padding:.15rem .9rem .15rem 0}"
     ".raysweep .error,.raysweep .failed{color:#c53030}.raysweep .warning{color:#b7791f}.raysweep .waived{color:#805ad5}"
-    ".raysweep .model{fill:#2b6cb0}.raysweep .other{fill:#888}"
+    ".raysweep li p{margin:.1rem 0}.raysweep .inconclusive{color:#b7791f}.raysweep .passed{color:#2f855a}"
+    + drawing_style(".raysweep svg")
 )
 
 
@@ -44,7 +48,7 @@ def leaderboard_html(ranking: Sequence[Trial], aims: Aims, part: str) -> str:
 
 
 def verdict_html(final_check: FinalCheck | None) -> str:
-    """The verdict, the score beside what it is compared with, and the gates."""
+    """The verdict, the score beside what it is compared with, the gates, why not, and calibration drawn small."""
     if final_check is None:
         return _cell(tag("p", "There is no verdict: the sweep did not come to the final check."))
     return _cell(
@@ -52,7 +56,14 @@ def verdict_html(final_check: FinalCheck | None) -> str:
         verdict_lines(final_check),
         draw_scores(final_check),
         gates_table(final_check),
+        why_not(final_check.why_not, final_check.metric),
+        _calibration(final_check),
     )
+
+
+def _calibration(check: FinalCheck) -> Html:
+    drawing = None if check.calibration is None else draw_calibration(check.calibration, small=True)
+    return Html() if drawing is None else join((tag("p", f"Calibration on {VALIDATION}"), drawing))
 
 
 def findings_html(findings: Sequence[Finding]) -> str:

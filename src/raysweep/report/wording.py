@@ -39,13 +39,18 @@ def heading_note(metric: str, part: str) -> str:
 
 
 def score_text(value: float | None) -> str:
-    """A score with six significant digits, or a dash."""
-    return "-" if value is None else f"{value:.6g}"
+    """A score with six significant digits, or a dash where it is not known."""
+    return "-" if value is None or math.isnan(value) else f"{value:.6g}"
+
+
+def short_text(value: float) -> str:
+    """A difference with two significant digits, or a dash where it is not known."""
+    return "-" if math.isnan(value) else f"{value:.2g}"
 
 
 def cost_text(name: str, value: float | None) -> str:
     """A cost with its unit, such as `81.2 KiB` or `3.4 ms`; any other metric as a score."""
-    if value is None or name not in COSTS:
+    if value is None or name not in COSTS or math.isnan(value):
         return score_text(value)
     if name == "size_bytes":
         return f"{value / 1024:.4g} KiB" if value < MEBIBYTE else f"{value / MEBIBYTE:.4g} MiB"
@@ -74,7 +79,11 @@ def _parts(seconds: Seconds, fitting: str = "") -> str:
 
 
 def interval_text(estimate: Estimate) -> str:
-    """`0.8123 [0.8011, 0.8239]`."""
+    """`0.8123 [0.8011, 0.8239]`; a dash where it is not known."""
+    if math.isnan(estimate.value):
+        return "-"
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return f"{estimate.value:.4g} (no interval)"
     return f"{estimate.value:.4g} [{estimate.low:.4g}, {estimate.high:.4g}]"
 
 
@@ -88,7 +97,9 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """A number with four significant digits, a whole one in full."""
+    """A number with four significant digits, a whole one in full; a dash where it is not known."""
+    if math.isnan(value):
+        return "-"
     if math.isfinite(value) and value == int(value) and abs(value) < EXACT:
         return f"{int(value):,}" if abs(value) >= LONG else str(int(value))
     return f"{value:.4g}"
@@ -99,9 +110,19 @@ def params_text(params: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={_value_text(value)}" for name, value in params.items())
 
 
+def level_text(level: float) -> str:
+    """`95 %`, or `98.33 %` where the validation rows were used before."""
+    return f"{100 * level:.4g} %"
+
+
+def interval_name(check: FinalCheck) -> str:
+    """What the intervals of a final check are: level, method, and what the bootstrap draws."""
+    return f"{level_text(check.level)} bootstrap interval, {check.resampled} resampled"
+
+
 def score_line(check: FinalCheck) -> str:
-    """The final score in one line, with the part that it was measured on."""
-    return f"{check.metric} {interval_text(check.score)} on {VALIDATION} ({check.rows:,} rows, 95 % bootstrap interval)"
+    """The final score in one line, with the part that it was measured on and what its interval is."""
+    return f"{check.metric} {interval_text(check.score)} on {VALIDATION} ({check.rows:,} rows; {interval_name(check)})"
 
 
 def comparison_line(comparison: Comparison) -> str:
@@ -115,12 +136,13 @@ def comparison_line(comparison: Comparison) -> str:
 def gap_line(check: FinalCheck) -> str:
     """How the score changed from testing to validation."""
     gap = check.gap
-    if gap is None:
+    if gap is None or math.isnan(gap.drop):
         return f"gap {TESTING} to {VALIDATION}: not measured"
     direction = "worse" if gap.drop > 0 else "better"
+    change, error = short_text(abs(gap.drop)), short_text(gap.standard_error)
     return (
         f"gap: {score_text(gap.testing)} on {TESTING}, {score_text(gap.validation)} on {VALIDATION}, "
-        f"{abs(gap.drop):.2g} {direction} (fit on training rows, standard error {gap.standard_error:.2g})"
+        f"{change} {direction} (fit on training rows, standard error {error})"
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 from raysweep.config import SweepConfig
 from raysweep.documents import plain_record, plain_yaml, readable_json, to_yaml
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
-from raysweep.records.table import Part, Split
+from raysweep.records.published_check import final_check_document
+from raysweep.records.table import Split
 from raysweep.records.trial import FittedModel, Trial
 from raysweep.report.data_page import data_page
 from raysweep.report.html_report import DATA_PAGE, html_report
@@ -71,8 +72,7 @@ def write_contents(contents: BundleContents, folder: Path) -> None:
             price=config.cluster.price_per_hour,
         )
     if view.final_check is not None:
-        document = {"schema_version": 1, "part": Part.VALIDATION.value, **plain_record(view.final_check)}
-        _write(folder / "final_check.json", readable_json(document))
+        _write(folder / "final_check.json", readable_json(final_check_document(view.final_check)))
     _write_models(contents, folder)
     _write(folder / DATA_PAGE, data_page(view.data).encode())
     _write(folder / "report.html", html_report(view).encode())
