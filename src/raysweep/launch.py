@@ -74,7 +74,12 @@ def _check(request: SweepRequest) -> Ready:
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     place = reserve(config, run_id, request.earlier)
     check_goes_on(place.history.records, space)
-    return Ready(space, schema, place, make_run_folder(run_id), started, secrets)
+    champion = None
+    if config.confirm.production is not None:  # what reads bundles takes its time to load
+        from raysweep.stages.confirm.production import find_champion
+
+        champion = find_champion(config)
+    return Ready(space, schema, place, make_run_folder(run_id), started, secrets, champion)
 
 
 def _refuse_secrets(config: SweepConfig, space: SearchSpace, secrets: Mapping[str, str]) -> None:

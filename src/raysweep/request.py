@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from raysweep.config import SweepConfig
 from raysweep.events import Listener
@@ -11,6 +12,9 @@ from raysweep.run_place import Earlier, Place
 from raysweep.runtime.run_folder import RunFolder
 from raysweep.space import SearchSpace
 from raysweep.stages.validate.user_schema import UserSchema
+
+if TYPE_CHECKING:
+    from raysweep.stages.confirm.production import ChampionModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class SweepRequest:
         interrupted: whether the user has asked to finish with what there is.
         answer_repeats: a candidate that is proposed again gets its known score, not another trial.
         earlier: the run that this one goes on with; None for a new one, or one that `run_id` finds in its place.
+        ledger: prefix of the ledger of openings below `export.to`; empty for the one of all sweeps there.
     """
 
     config: SweepConfig
@@ -34,6 +39,7 @@ class SweepRequest:
     interrupted: Callable[[], bool]
     answer_repeats: bool = True
     earlier: Earlier | None = None
+    ledger: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Ready:
         folder: private, for what is on its way out.
         started: when the sweep began, by `time.perf_counter`.
         secrets: of this process's environment, by the variables' names.
+        champion: the model in production that `confirm.production` names.
     """
 
     space: SearchSpace
@@ -54,3 +61,4 @@ class Ready:
     folder: RunFolder
     started: float
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    champion: ChampionModel | None = None

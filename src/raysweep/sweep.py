@@ -27,7 +27,8 @@ from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder
 from raysweep.space import SearchSpace
-from raysweep.stages.confirm.ray_confirm import Confirmed, confirm_winner
+from raysweep.stages.confirm.production import ChampionModel
+from raysweep.stages.confirm.ray_confirm import Confirmed, ConfirmRequest, confirm_winner
 from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
@@ -39,6 +40,7 @@ from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
+from raysweep.storage.open_store import open_store
 from raysweep.storage.run_journal import RunJournal
 from raysweep.storage.secret_values import masked
 from raysweep.storage.store import Store
@@ -82,6 +84,7 @@ class Out:
         capacity: of the cluster.
         started: when the sweep began, by `time.perf_counter`.
         processes: for the slots of the search; some start while the table is read.
+        champion: the model in production that `confirm.production` names.
     """
 
     folder: RunFolder
@@ -92,6 +95,7 @@ class Out:
     capacity: Capacity
     started: float
     secrets: Mapping[str, str] = field(repr=False)
+    champion: ChampionModel | None = None
 
     def claim(self, leftovers: Collection[str]) -> Claim:
         """By which this driver publishes: the whole journal is put, and nobody has taken the run over."""
@@ -126,7 +130,17 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     with resumable(place.store.address(), config), journal:
         check_same_rows(history, examined.profile)  # the driver before may have come to that meanwhile
         capacity = Capacity(session.cpus, session.gpus)
-        out = Out(folder, place.store, journal, ready.space, processes, capacity, ready.started, ready.secrets)
+        out = Out(
+            folder,
+            place.store,
+            journal,
+            ready.space,
+            processes,
+            capacity,
+            ready.started,
+            ready.secrets,
+            ready.champion,
+        )
         return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
 
@@ -144,15 +158,17 @@ def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     if not sweep.ranking:
         _export(request, sweep, out)
         raise _nothing_finished(sweep, out.store)
-    sweep = _confirm(request, sweep, task)
+    sweep = _confirm(request, sweep, task, out)
     return _export(request, sweep, out)
 
 
-def _cut(config: SweepConfig, examined: Examined, task: LearningTask, folder: RunFolder) -> tuple[Split, Seal]:
+def _cut(config: SweepConfig, examined: Examined, task: LearningTask, out: Out) -> tuple[Split, Seal]:
+    table = examined.table
+    production = () if out.champion is None else (name for name in out.champion.columns if name in table.names)
+    further = (*config.confirm.slices, *production)
     with ray_errors_translated("splitting the table"):
         thresholds = resolve_thresholds(config.checks)
-        further = tuple(config.confirm.slices)
-        return cut_table(examined.table, config, task, folder.path, thresholds, further=further)
+        return cut_table(table, config, task, out.folder.path, thresholds, further=further)
 
 
 def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
@@ -160,7 +176,7 @@ def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) ->
     before, config = sweep.examined.check, request.config
     with stage_told(request.tell, Stage.SPLIT) as done:
         try:
-            split, seal = _cut(config, sweep.examined, task, out.folder)
+            split, seal = _cut(config, sweep.examined, task, out)
             found = split.findings
         except DataUnsuitable as error:  # a part is empty: published like the gate's own verdict
             split, seal, found = None, None, tuple(error.findings)
@@ -230,17 +246,35 @@ def _used(sweep: Sweep, out: Out, price: PriceConfig | None) -> Usage:
     return Usage.of(periods, sweep.search.trials, price)
 
 
-def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask) -> Sweep:
+def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
     if sweep.split is None or sweep.seal is None or sweep.search is None:
-        raise ValueError("a final check needs a split and a search")
+        raise ValueError("a final check needs a split, its seal, and a search")
+    config = request.config
+    asked = ConfirmRequest(
+        run_id=sweep.run_id,
+        ranking=sweep.ranking,
+        search=sweep.search,
+        space=out.space,
+        task=task,
+        split=sweep.split,
+        seal=sweep.seal,
+        conflicts=sweep.examined.profile.conflicts,
+        ledger=_ledger(request),
+        opened=datetime.now(UTC).isoformat(timespec="seconds"),
+        tell=request.tell,
+        champion=out.champion,
+    )
     with stage_told(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
-        request.tell(Said("fitting the best again, the one that ships, and what it is compared with"))
-        ranking, trials = list(sweep.ranking), sweep.search.trials
-        confirmed = confirm_winner(ranking, trials, task, sweep.split, request.config, seal=sweep.seal)
-        sweep.seal.delete()
+        confirmed = confirm_winner(asked, config)
         check = confirmed.check
         done(f"{check.verdict}: {check.metric} {check.score.value:.4g} on validation ({check.rows:,} rows)")
     return replace(sweep, confirmed=confirmed)
+
+
+def _ledger(request: SweepRequest) -> Store:
+    """Where openings of validation rows are written down: beside the exported sweeps."""
+    folder = open_store(request.config.export.to, request.config.export.s3)
+    return folder.child(request.ledger) if request.ledger else folder
 
 
 def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:

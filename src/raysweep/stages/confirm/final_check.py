@@ -146,8 +146,11 @@ def _finalists(evidence: Evidence, task: LearningTask, scored: _Validation, draw
 
 def _gap(evidence: Evidence, one: FinalistEvidence, metric: Metric, draw: Draw) -> Gap | None:
     """How the fit on training rows does on each part."""
-    parts = ((evidence.training, one.trained_training), (evidence.testing, one.trained_testing))
-    parts = (*parts, (evidence.validation, one.trained_validation))
+    parts = (
+        (evidence.training, one.trained_training),
+        (evidence.testing, one.trained_testing),
+        (evidence.validation, one.trained_validation),
+    )
     scores = [score(metric.name, rows.y, predicted, rows.weight) for rows, predicted in parts]
     errors = [_standard_error(rows, predicted, metric, draw) for rows, predicted in parts]
     if not np.isfinite([*scores[1:], *errors[1:]]).all():

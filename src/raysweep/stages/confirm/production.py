@@ -11,7 +11,7 @@ from raysweep.bundle.locate import open_run, read_manifest
 from raysweep.config import SweepConfig
 from raysweep.errors import RaysweepError, RequestInvalid
 from raysweep.records.manifest import Manifest, Signature, SplitRecord
-from raysweep.records.table import LearningTask, Part, Split
+from raysweep.records.table import LearningTask, Split
 from raysweep.stages.confirm.evidence import Champion
 from raysweep.storage.store import Store
 from raysweep.training.learner import Floats
@@ -82,17 +82,12 @@ def why_unfair(theirs: SplitRecord | None, ours: Split) -> str:
     """
     if theirs is None:
         return "its manifest does not say how its rows were split"
-    until = max((theirs.last_time(part.value) for part in (Part.TRAINING, Part.TESTING)), default=None)
-    since = ours.first_time(Part.VALIDATION)
-    if until is not None and since is not None and until < since:
-        return ""
     differing = [
         name
         for name, mine, other in (
             ("kind", ours.kind, theirs.kind),
             ("key", ours.key, theirs.key),
             ("seed", ours.seed, theirs.seed),
-            ("parts", ours.shares, theirs.shares),
         )
         if mine != other
     ]

@@ -88,6 +88,15 @@ class Confirmed:
     training: RowBlock
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The rows of all parts, at the one time when they are together."""
+
+    rows: SearchRows
+    sealed: SealedRows
+    opened: Opened
+
+
 def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
     """Fit what has to be fitted (in parallel), then open the validation rows, once, and judge.
 
@@ -105,7 +114,7 @@ def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
     opened = _write_down(request, config, plan)
     sealed = request.seal.open()
     try:
-        evidence = _gather(request, config, Fitted(plan, models, before), rows, sealed, opened, remote)
+        evidence = _gather(request, config, Fitted(plan, models, before), _Look(rows, sealed, opened), remote)
         check = check_finally(evidence, task, config.confirm, remote.draw)
         if not check.verdict.allows_use:
             request.tell(Said("looking for what keeps the model from what was asked of it"))
@@ -146,16 +155,8 @@ def _write_down(request: ConfirmRequest, config: SweepConfig, plan: FitPlan) -> 
     return opened
 
 
-def _gather(  # noqa: PLR0913 - everything that is judged by
-    request: ConfirmRequest,
-    config: SweepConfig,
-    fitted: Fitted,
-    rows: SearchRows,
-    sealed: SealedRows,
-    opened: Opened,
-    remote: RemoteFits,
-) -> Evidence:
-    task, models = request.task, fitted.models
+def _gather(request: ConfirmRequest, config: SweepConfig, fitted: Fitted, look: _Look, remote: RemoteFits) -> Evidence:
+    task, models, rows, sealed = request.task, fitted.models, look.rows, look.sealed
     predicted = remote.predict(models, sealed.block)
     first = ray.get(models.get(shipped_name(1), models[trained_name(1)]))
     fitted_on = fitted_rows(rows, first.fitted_on)
@@ -173,10 +174,10 @@ def _gather(  # noqa: PLR0913 - everything that is judged by
         dummy=dummy,
         seeds=seeds,
         keys_shared=request.split.keys_shared,
-        opened=opened,
+        opened=look.opened,
         behaviour=probe_behaviour(pipeline_of(first), rows.testing.features, task),
         optimism=optimism_of(request.search.trials, task, rows, config.split.seed),
-        calibration=calibration_of(scored, task, opened.level),
+        calibration=calibration_of(scored, task, look.opened.level),
         threshold=threshold_of(scored, task),
         slices=slices_of(scored, task, config),
         champion=None if request.champion is None else score_champion(request.champion, sealed, task, request.split),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -67,11 +68,11 @@ class RemoteFits:
             return resampled_scores(rows.y, rows.weight, scored, seed=self._seed, resamples=resamples, group=rows.group)
         shared = ray.put((rows.y, rows.weight, rows.group, scored))
         ends = np.linspace(0, resamples, _CHUNKS + 1).astype(int).tolist()
-        chunks = [_draw.remote(shared, self._seed, (start, stop)) for start, stop in zip(ends, ends[1:], strict=False)]
+        work = ray.remote(_draw)
+        chunks = [work.remote(shared, self._seed, chunk) for chunk in pairwise(ends)]
         return np.concatenate(ray.get(chunks), axis=1)
 
 
-@ray.remote
 def _draw(
     shared: tuple[Floats, Floats | None, Any, Sequence[tuple[str, Floats]]], seed: int, chunk: tuple[int, int]
 ) -> Floats:

@@ -41,8 +41,11 @@ def find_why_not(
     task, metric, goal = request.task, request.task.metric, config.confirm.gates.score
     missed = None if goal is None else metric.sign * (goal - check.score.value)
     need = Need(missed if missed is not None and missed > 0 else None, check.score.standard_error)
-    apart = _tell_apart.remote(task, ray.put(evidence.training), ray.put(evidence.validation))
-    broken = _broken_features.remote(task, ray.put((evidence.training, evidence.testing, evidence.validation)))
+    training, validation = ray.put(evidence.training), ray.put(evidence.validation)
+    apart = ray.remote(tell_apart).remote(task, training, validation)
+    broken = ray.remote(_broken_features).remote(
+        task, ray.put((evidence.training, evidence.testing, evidence.validation))
+    )
     curve = _learning_curve(evidence, task, request, remote)
     told: Told | None = ray.get(apart)
     rows = sum(part.rows for part in request.split.parts.values())
@@ -96,11 +99,5 @@ def _labels(evidence: Evidence, task: LearningTask) -> Labels | None:
     return Labels(found.share, found.evenness, found.ceiling)
 
 
-@ray.remote
-def _tell_apart(task: LearningTask, before: RowBlock, after: RowBlock) -> Told | None:
-    return tell_apart(task, before, after)
-
-
-@ray.remote
 def _broken_features(task: LearningTask, parts: tuple[RowBlock, RowBlock, RowBlock]) -> list[Broken]:
     return [Broken(one.name, one.testing, one.validation) for one in broken_features(task, *parts)]
