@@ -219,8 +219,10 @@ def test_an_interval_says_its_level_and_what_was_resampled(level: float, resampl
 
 def test_which_fit_was_checked_and_which_ships() -> None:
     assert "the one on training+testing rows" in fits_line(make_full_check())
-    assert "on training rows alone" in fits_line(make_full_check())
-    assert "all of it" in fits_line(make_full_check(fitted_on="training"))
+    assert "the gap, the seeds and the choice of a threshold are of the fit" in fits_line(make_full_check())
+    assert "the gap and the seeds are of the fit" in fits_line(make_full_regression_check())
+    assert "the gap is of the fit with the same params on training rows alone" in fits_line(make_final_check())
+    assert "both of it" in fits_line(make_full_check(fitted_on="training"))
 
 
 def test_the_gates_that_failed_come_first() -> None:
