@@ -219,8 +219,10 @@ def test_an_interval_says_its_level_and_what_was_resampled(level: float, resampl
 
 def test_which_fit_was_checked_and_which_ships() -> None:
     assert "the one on training+testing rows" in fits_line(make_full_check())
-    assert "on training rows alone" in fits_line(make_full_check())
-    assert "all of it" in fits_line(make_full_check(fitted_on="training"))
+    assert "the gap, the seeds and the choice of a threshold are of the fit" in fits_line(make_full_check())
+    assert "the gap and the seeds are of the fit" in fits_line(make_full_regression_check())
+    assert "the gap is of the fit with the same params on training rows alone" in fits_line(make_final_check())
+    assert "both of it" in fits_line(make_full_check(fitted_on="training"))
 
 
 def test_the_gates_that_failed_come_first() -> None:
@@ -406,3 +408,34 @@ def test_the_card_stays_short_and_keeps_its_verdict_on_top() -> None:
     assert card.index("97.5 % bootstrap") < card.index("## Why not") < card.index("## Data")
     assert card.index(Outcome.FAILED.value) < card.index(Outcome.PASSED.value)
     assert len(card.splitlines()) < 160
+
+
+def test_the_steps_of_the_gap_have_bars_of_two_standard_errors() -> None:
+    drawing = draw_gap(make_full_check())
+    assert drawing is not None
+    page = Page(drawing)
+    training, testing, _ = (x for x, _ in page.circles("model"))
+    per_unit = (training - testing) / (0.8912 - 0.8231)
+    bars = [place for tag, place in page.places if tag == "line" and place["class"] == "interval"]
+    widths = [float(place["x2"] or "") - float(place["x1"] or "") for place in bars]
+
+    assert widths == pytest.approx([4 * 0.0052 * per_unit, 4 * 0.0071 * per_unit], abs=0.3)
+
+
+def test_a_bin_that_was_promised_more_lies_under_the_diagonal() -> None:
+    bins = (Bin(100, 0.2, 0.2), Bin(100, 0.9, 0.6))
+    drawing = draw_calibration(Calibration(bins, 0.1, None, None, brier=0.1))
+    assert drawing is not None
+    page = Page(drawing)
+    (line,) = (place for tag, place in page.places if tag == "line" and place["class"] == "guide")
+    x1, y1, x2, y2 = (float(line[name] or "") for name in ("x1", "y1", "x2", "y2"))
+    (x, y) = page.circles("model")[1]
+
+    assert y > y1 + (y2 - y1) * (x - x1) / (x2 - x1) + 20, "down is up in SVG"
+
+
+def test_the_confusion_matrix_has_each_count_in_its_place() -> None:
+    page = str(check_section(make_full_check()))
+    cells = re.findall(r"<td>is (positive|negative)</td><td>([\d,]+)</td><td>([\d,]+)</td>", page)
+
+    assert cells == [("positive", "301", "130"), ("negative", "257", "1312")]
