@@ -239,7 +239,13 @@ def test_calibration(facts, expected):
 
 def test_numbers_have_no_calibration_gate():
     assert calibration_gate(calibration(0.5, brier=None), required=True) is None
-    assert calibration_gate(None, required=True) is None
+    assert calibration_gate(None, required=False) is None
+
+
+def test_calibration_that_is_required_and_unknown_is_inconclusive():
+    gate = calibration_gate(None, required=True)
+    assert gate is not None
+    assert gate.outcome is Outcome.INCONCLUSIVE
 
 
 def test_the_error_that_chance_brings_is_that_of_simulated_calibrated_models():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 
 from raysweep.config import SweepConfig, TaskKind
+from raysweep.documents import shorten
 from raysweep.records.model_facts import Calibration, Optimism, Slice, Threshold
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Trial
@@ -22,6 +24,16 @@ from raysweep.training.threshold import choose_threshold, criterion_of, judge_th
 from raysweep.training.trial_data import RowBlock, SearchRows
 
 MIN_COMPARED = 2
+Found = TypeVar("Found")
+
+
+def measured(what: str, measure: Callable[[], Found], say: Callable[[str], None]) -> Found | None:
+    """What was measured, or None where that failed, which is said: it must not cost the score that it stands beside."""
+    try:
+        return measure()
+    except Exception as error:  # noqa: BLE001 - whatever a table of somebody's makes of a statistic
+        say(f"{what} could not be measured: {type(error).__name__}: {shorten(str(error), 200)}")
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,7 +215,7 @@ def _gates(
         goal_gate(first.score, config.gates.score, metric),
         constraints_gate(values, task.aims),
         production_gate(production, config.gates.production_margin),
-        calibration_gate(evidence.calibration, required=config.gates.calibration == "required"),
+        calibration_gate(evidence.calibration, required=config.gates.calibration == "required" and bool(task.classes)),
         slices_gate(evidence.slices, metric),
         behaviour_gate(evidence.behaviour),
     )

@@ -22,11 +22,13 @@ BEHAVIOUR: Final = "behaviour"
 
 
 def calibration_gate(calibration: Calibration | None, *, required: bool) -> Gate | None:
-    """Do probabilities mean what they say? None for numbers, and where it was not asked for and is not defined.
+    """Do probabilities mean what they say? None for numbers, and where they could not be looked at and need not be.
 
     The calibration error of a calibrated model is above 0 by chance alone (Bröcker & Smith 2007): what chance brings
     on so many rows is not held against it; nor is a slope whose interval holds 1.
     """
+    if calibration is None and required:
+        return Gate(CALIBRATION, Outcome.INCONCLUSIVE, "required, and could not be measured")
     if calibration is None or calibration.brier is None:
         return None
     slope, chance = calibration.slope, chance_error(calibration)

@@ -16,7 +16,7 @@ from raysweep.records.table import LabelConflicts, LearningTask, Part, Split
 from raysweep.records.trial import FittedModel, SearchOutcome, Trial
 from raysweep.space import SearchSpace
 from raysweep.stages.confirm.evidence import Evidence, FinalistEvidence
-from raysweep.stages.confirm.facts import FactRows, calibration_of, optimism_of, slices_of, threshold_of
+from raysweep.stages.confirm.facts import FactRows, calibration_of, measured, optimism_of, slices_of, threshold_of
 from raysweep.stages.confirm.final_check import check_finally
 from raysweep.stages.confirm.fits import (
     BOTH,
@@ -166,6 +166,11 @@ def _gather(request: ConfirmRequest, config: SweepConfig, fitted: Fitted, look: 
     seeds = tuple(
         (fitted.before[seed_name(number), Part.TESTING], predicted[seed_name(number)]) for number in range(1, SEEDS)
     )
+    trials = request.search.trials
+
+    def say(sentence: str) -> None:
+        request.tell(Said(sentence))
+
     return Evidence(
         training=rows.training,
         testing=rows.testing,
@@ -176,10 +181,10 @@ def _gather(request: ConfirmRequest, config: SweepConfig, fitted: Fitted, look: 
         keys_shared=request.split.keys_shared,
         opened=look.opened,
         behaviour=probe_behaviour(pipeline_of(first), rows.testing.features, task),
-        optimism=optimism_of(request.search.trials, task, rows, config.split.seed),
-        calibration=calibration_of(scored, task, look.opened.level),
-        threshold=threshold_of(scored, task),
-        slices=slices_of(scored, task, config),
+        optimism=measured("the luck of the best", lambda: optimism_of(trials, task, rows, config.split.seed), say),
+        calibration=measured("calibration", lambda: calibration_of(scored, task, look.opened.level), say),
+        threshold=measured("a threshold", lambda: threshold_of(scored, task), say),
+        slices=measured("slices", lambda: slices_of(scored, task, config), say) or (),
         champion=None if request.champion is None else score_champion(request.champion, sealed, task, request.split),
         costs=first.costs,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -21,6 +21,7 @@ from raysweep.stages.confirm.data_causes import (
     weak_slice,
 )
 from raysweep.stages.confirm.evidence import Evidence
+from raysweep.stages.confirm.facts import measured
 from raysweep.stages.confirm.fits import plan_curve
 from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.stages.confirm.search_causes import Need, narrow_space, seed_noise, small_budget
@@ -41,20 +42,18 @@ def find_why_not(
     task, metric, goal = request.task, request.task.metric, config.confirm.gates.score
     missed = None if goal is None else metric.sign * (goal - check.score.value)
     need = Need(missed if missed is not None and missed > 0 else None, check.score.standard_error)
-    training, validation = ray.put(evidence.training), ray.put(evidence.validation)
-    apart = ray.remote(tell_apart).remote(task, training, validation)
-    broken = ray.remote(_broken_features).remote(
-        task, ray.put((evidence.training, evidence.testing, evidence.validation))
-    )
-    curve = _learning_curve(evidence, task, request, remote)
-    told: Told | None = ray.get(apart)
+    said: list[str] = []
+    apart, broken = _start(evidence, task)
+    curve = measured("a learning curve", lambda: _learning_curve(evidence, task, request, remote), said.append)
+    labels = measured("labels", lambda: _labels(evidence, task), said.append)
+    leaks: list[Broken] | None = measured("leaks", lambda: ray.get(broken), said.append)
+    told: Told | None = measured("a shift between parts", lambda: ray.get(apart), said.append)
     rows = sum(part.rows for part in request.split.parts.values())
-    winner = request.ranking[0]
     answers = [
-        leakage(ray.get(broken), "ROC AUC" if task.kind.is_classification else "R2"),
-        label_noise(_labels(evidence, task), request.conflicts, rows, need),
+        leakage(leaks or (), "ROC AUC" if task.kind.is_classification else "R2"),
+        label_noise(labels, request.conflicts, rows, need),
         few_rows(curve, metric, need),
-        narrow_space(winner, request.search, request.space, metric, need),
+        narrow_space(request.ranking[0], request.search, request.space, metric, need),
         small_budget(request.search, metric, need),
         shift(None if told is None else told.low, () if told is None else told.features, check.gates),
         weak_slice(check.slices, check.gates, check.rows),
@@ -62,8 +61,15 @@ def find_why_not(
         weak_features(check.gates),
     ]
     causes = sorted((one for one in answers if isinstance(one, Cause)), key=lambda one: -one.weight)
-    looked_at = tuple(one for one in answers if isinstance(one, str))
+    looked_at = (*(one for one in answers if isinstance(one, str)), *said)
     return WhyNot(_shortfall(check, goal, need), tuple(causes), looked_at, curve)
+
+
+def _start(evidence: Evidence, task: LearningTask) -> tuple[Any, Any]:
+    """What takes long, begun at once: are parts told apart, and what does each feature say in each part?"""
+    training, validation = ray.put(evidence.training), ray.put(evidence.validation)
+    parts = ray.put((evidence.training, evidence.testing, evidence.validation))
+    return ray.remote(tell_apart).remote(task, training, validation), ray.remote(_broken_features).remote(task, parts)
 
 
 def _shortfall(check: FinalCheck, goal: float | None, need: Need) -> str:
