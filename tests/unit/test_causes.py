@@ -133,16 +133,24 @@ def test_no_goal_no_noise_of_seeds():
 @pytest.mark.parametrize(
     ("labels", "minority", "is_cause"),
     [
-        (Labels(0.2, 0.95, 0.85), 0, True),
-        (Labels(0.25, 0.1, 0.85), 0, False),  # errors lie where classes overlap
-        (Labels(0.01, 0.95, 0.99), 0, False),
-        (Labels(0.01, 0.1, 0.99), 120, True),  # equal features, other labels
+        (Labels(0.2, 0.85), 0, True),
+        (Labels(0.01, 0.99), 0, False),
+        (Labels(0.0, 1.0), 120, True),  # equal features, other labels
         (None, 0, False),
     ],
 )
 def test_wrong_labels(labels, minority, is_cause):
-    found = label_noise(labels, LabelConflicts(10, 200, minority), 1_000, NEED)
+    found = label_noise(labels, LabelConflicts(10, 200, minority), 1_000, AUC, 0.9)
     assert isinstance(found, Cause) == is_cause
+
+
+def test_a_goal_above_the_ceiling_is_out_of_reach():
+    reachable = label_noise(Labels(0.1, 0.95), None, 1_000, AUC, 0.9)
+    out_of_reach = label_noise(Labels(0.1, 0.85), None, 1_000, AUC, 0.9)
+    assert isinstance(reachable, Cause)
+    assert isinstance(out_of_reach, Cause)
+    assert reachable.weight < out_of_reach.weight == 0.96
+    assert "roc_auc better than about 0.85" in out_of_reach.evidence
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from raysweep.stages.confirm.model_gates import SIGNIFICANT, WORSE
 from raysweep.stages.confirm.search_causes import Need
 
 NOISY: Final = 0.03
-EVEN: Final = 0.4
 TOLD_APART: Final = 0.55
 SHOWN: Final = 3
 
@@ -24,14 +23,11 @@ class Labels:
     """What the labels of testing rows look like to a fit on training rows (classification).
 
     Attributes:
-        share: of testing rows whose label is probably wrong.
-        evenness: errors among the rows that the model is surest about, over errors among all: near 1 where labels are
-            wrong at random, near 0 where the errors lie where the classes overlap.
+        share: of testing rows whose label is probably wrong; 0 where classes that overlap explain what is seen.
         ceiling: the best score that is left with so many wrong labels; None where it is not known.
     """
 
     share: float
-    evenness: float
     ceiling: float | None
 
 
@@ -44,27 +40,31 @@ class Broken:
     validation: float
 
 
-def label_noise(labels: Labels | None, conflicts: LabelConflicts | None, rows: int, need: Need) -> Cause | str:
+def label_noise(
+    labels: Labels | None, conflicts: LabelConflicts | None, rows: int, metric: Metric, goal: float | None
+) -> Cause | str:
     """Labels that no model can get right (confident learning: Northcutt et al. 2021; equal features)."""
     conflicting = conflicts.minority_rows / rows if conflicts is not None and rows else 0.0
     share = 0.0 if labels is None else labels.share
-    if labels is None or (conflicting < NOISY and (share < NOISY or labels.evenness < EVEN)):
+    if labels is None or max(conflicting, share) < NOISY:
         return (
             f"wrong labels: {share:.1%} of the testing rows look wrong, and {conflicting:.1%} of all rows have the "
             "features of others with another label"
         )
-    ceiling = "" if labels.ceiling is None else f"; with so many wrong no model scores above about {labels.ceiling:.4g}"
+    ceiling = labels.ceiling
+    said = "" if ceiling is None else f"; with so many wrong no model has {metric.name} better than about {ceiling:.4g}"
     evidence = (
-        f"{share:.1%} of the testing rows probably have a wrong label (errors are as likely where the model is sure: "
-        f"{labels.evenness:.0%}); {conflicting:.1%} of all rows have the features of others with another label{ceiling}"
+        f"{share:.1%} of the testing rows probably have a wrong label, also where the model is surest; {conflicting:.1%} "
+        f"of all rows have the features of others with another label{said}"
     )
+    is_out_of_reach = goal is not None and ceiling is not None and metric.is_better(goal, ceiling)
     return Cause(
         CauseName.LABEL_NOISE,
         evidence,
         "look at how labels come about, and label again the rows that the model is surest about and yet wrong",
         f"a look at about {max(1, round(max(share, conflicting) * rows)):,} rows",
-        need.shortfall,
-        min(0.97, 0.45 + 0.4 * min(1.0, labels.evenness) + 0.5 * max(share, conflicting)),
+        None if ceiling is None else max(0.0, metric.sign * (metric.perfect - ceiling)) or None,
+        0.96 if is_out_of_reach else min(0.9, 0.5 + 1.5 * max(share, conflicting)),
     )
 
 

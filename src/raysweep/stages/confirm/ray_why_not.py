@@ -25,7 +25,7 @@ from raysweep.stages.confirm.facts import measured
 from raysweep.stages.confirm.fits import plan_curve
 from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.stages.confirm.search_causes import Need, narrow_space, seed_noise, small_budget
-from raysweep.training.label_noise import label_facts
+from raysweep.training.label_noise import mislabelled_share, noise_ceiling
 from raysweep.training.learning_curve import extrapolate
 from raysweep.training.metrics import score
 from raysweep.training.shift import Told, broken_features, tell_apart
@@ -51,7 +51,7 @@ def find_why_not(
     rows = sum(part.rows for part in request.split.parts.values())
     answers = [
         leakage(leaks or (), "ROC AUC" if task.kind.is_classification else "R2"),
-        label_noise(labels, request.conflicts, rows, need),
+        label_noise(labels, request.conflicts, rows, metric, goal),
         few_rows(curve, metric, need),
         narrow_space(request.ranking[0], request.search, request.space, metric, need),
         small_budget(request.search, metric, need),
@@ -101,8 +101,9 @@ def _learning_curve(
 def _labels(evidence: Evidence, task: LearningTask) -> Labels | None:
     if task.kind is TaskKind.REGRESSION:
         return None
-    found = label_facts(task.metric, evidence.testing.y, evidence.finalists[0].trained_testing)
-    return Labels(found.share, found.evenness, found.ceiling)
+    y = evidence.testing.y
+    share = mislabelled_share(y, evidence.finalists[0].trained_testing)
+    return Labels(share, noise_ceiling(task.metric, y, len(task.classes), share))
 
 
 def _broken_features(task: LearningTask, parts: tuple[RowBlock, RowBlock, RowBlock]) -> list[Broken]:
