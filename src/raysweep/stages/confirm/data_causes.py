@@ -54,8 +54,8 @@ def label_noise(
     ceiling = labels.ceiling
     said = "" if ceiling is None else f"; with so many wrong no model has {metric.name} better than about {ceiling:.4g}"
     evidence = (
-        f"{share:.1%} of the testing rows probably have a wrong label, also where the model is surest; {conflicting:.1%} "
-        f"of all rows have the features of others with another label{said}"
+        f"{share:.1%} of the testing rows probably have a wrong label, also where the model is surest; "
+        f"{conflicting:.1%} of all rows have the features of others with another label{said}"
     )
     is_out_of_reach = goal is not None and ceiling is not None and metric.is_better(goal, ceiling)
     return Cause(
