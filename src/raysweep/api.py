@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
-    from raysweep.sweep import Sweep
+    from raysweep.request import SweepRequest
 
 _LONGEST_NAME = 60
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
@@ -226,11 +226,10 @@ def run_sweep(  # noqa: PLR0913 - the front door: each argument is one thing tha
         StorageFailed: the bundle cannot be put.
         RayUnavailable: Ray does not start, or was lost.
     """
-    from raysweep.launch import run
     from raysweep.request import SweepRequest
 
     config, table = _request(sweep, data, target, overrides, search)
-    return _result(run(SweepRequest(config, table, run_id, listener, interrupted or (lambda: False))))
+    return carry_out(SweepRequest(config, table, run_id, listener, interrupted or (lambda: False)))
 
 
 def resume(  # noqa: PLR0913 - a front door too
@@ -264,14 +263,13 @@ def resume(  # noqa: PLR0913 - a front door too
         RunTakenOver: another driver goes on with the run.
         NoTrialFinished, StorageFailed, RayUnavailable: as `run_sweep`.
     """
-    from raysweep.launch import run as carry_out
     from raysweep.request import SweepRequest
     from raysweep.run_place import plan_resume
 
     plan = plan_resume(run, overrides, run_id, _s3(s3))
     _check_data(plan.config, data, run)
     asked = interrupted or (lambda: False)
-    return _result(carry_out(SweepRequest(plan.config, data, plan.run_id, listener, asked, earlier=plan.earlier)))
+    return carry_out(SweepRequest(plan.config, data, plan.run_id, listener, asked, earlier=plan.earlier))
 
 
 def analyze(
@@ -374,10 +372,13 @@ def _check_data(config: SweepConfig, data: object, run: str | Path) -> None:
         raise RequestInvalid(f"{run} is about {source}, and goes on with that: data= cannot name another one")
 
 
-def _result(done: Sweep) -> SweepResult:
+def carry_out(request: SweepRequest) -> SweepResult:
+    """A whole sweep, as it was asked for: what `run_sweep` and `resume` end in, with the same errors."""
+    from raysweep.launch import run
     from raysweep.stages.export.contents import pipeline_of
     from raysweep.training.own_export import why_no_model
 
+    done = run(request)
     task = done.examined.check.task
     if task is None or done.split is None or done.search is None or done.confirmed is None or done.usage is None:
         raise ValueError("a sweep that ended without a final check")

@@ -182,7 +182,7 @@ def test_a_leak_is_surer_than_anything():
     ("told", "gates", "weight"), [(0.9, FELL, 0.88), (0.9, (), 0.53), (0.52, FELL, 0), (None, (), 0)]
 )
 def test_a_shift(told, gates, weight):
-    found = shift(told, ("age",), gates)
+    found = shift(told, (("age", 0.8),), gates)
     assert (found.weight if isinstance(found, Cause) else 0) == pytest.approx(weight)
 
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from raysweep.cli.analyze import analysis_answer, carry_out_analysis
+from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Debug, Sets
 from raysweep.cli.outcome import Answer, carry_out
-from raysweep.cli.run import carry_out_sweep, sweep_answer
+from raysweep.cli.progress import showing_progress
+from raysweep.cli.run import sweep_answer
+from raysweep.events import broadcast
+
+if TYPE_CHECKING:
+    from raysweep.api import SweepResult
+
+DEMO_LEDGERS: Final = ".raysweep/demo/"
 
 Seconds = Annotated[float, typer.Option("--seconds", min=1, help="How long the search may take.")]
 Folder = Annotated[str, typer.Option("--to", metavar="FOLDER", help="Where the bundle goes.")]
@@ -43,9 +53,23 @@ def _demo(seconds: float, to: str, overrides: list[str]) -> Answer:
     raw = analysis_answer(carry_out_analysis(str(tables.raw), TARGET))
     raw.show()
     _say(f"\n2 of 2: the same flights, with only what is known before departure ({tables.cleaned})")
-    result = carry_out_sweep(flights_sweep(tables, seconds, to), overrides, None, as_events=False)
+    result = _sweep(flights_sweep(tables, seconds, to), overrides)
     answer = sweep_answer(result)
     return Answer({"raw": raw.document, "sweep": answer.document}, answer.show, answer.exit_code)
+
+
+def _sweep(sweep: Mapping[str, Any], overrides: Sequence[str]) -> SweepResult:
+    """As `raysweep run` does it; but each demo has a ledger of its own, since nobody learns from its verdicts."""
+    from raysweep import api
+    from raysweep.config import load_config
+    from raysweep.request import SweepRequest
+    from raysweep.runtime.run_folder import new_run_id
+
+    config = load_config(sweep, overrides=overrides)
+    run_id = new_run_id(config.name, datetime.now(UTC))
+    with showing_progress(as_events=False) as progress, catching_interrupts(progress.notify) as interrupts:
+        tell, ledger = broadcast((interrupts, progress)), f"{DEMO_LEDGERS}{run_id}"
+        return api.carry_out(SweepRequest(config, None, run_id, tell, interrupts.asked, ledger=ledger))
 
 
 def _say(line: str) -> None:

@@ -107,12 +107,12 @@ def leakage(broken: Sequence[Broken], metric_of_strength: str) -> Cause | str:
     )
 
 
-def shift(told: float | None, features: Sequence[str], gates: Sequence[Gate]) -> Cause | str:
+def shift(told: float | None, features: Sequence[tuple[str, float]], gates: Sequence[Gate]) -> Cause | str:
     """Validation rows differ from training rows.
 
     Args:
         told: lower end of the ROC AUC of a small model that tells them apart; None where it could not be measured.
-        features: that tell them apart most.
+        features: that tell them apart most, with their ROC AUC alone.
         gates: whether the score fell from testing to validation is among them.
     """
     if told is None or told <= TOLD_APART:
@@ -124,7 +124,7 @@ def shift(told: float | None, features: Sequence[str], gates: Sequence[Gate]) ->
     return Cause(
         CauseName.SHIFT,
         f"a small model tells validation rows from training rows (ROC AUC at least {told:.3g}), most by "
-        f"{', '.join(features[:SHOWN]) or 'nothing single'}",
+        f"{', '.join(f'{name} ({auc:.3g} alone)' for name, auc in features[:SHOWN]) or 'nothing single'}",
         "train on rows that are like those to come: newer ones, other sources; or leave out what shifts",
         "new rows, or a new run without these features",
         None,

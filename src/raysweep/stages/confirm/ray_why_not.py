@@ -55,7 +55,7 @@ def find_why_not(
         few_rows(curve, metric, need),
         narrow_space(request.ranking[0], request.search, request.space, metric, need),
         small_budget(request.search, metric, need),
-        shift(None if told is None else told.low, () if told is None else told.features, check.gates),
+        shift(None if told is None else told.auc.low, () if told is None else told.features, check.gates),
         weak_slice(check.slices, check.gates, check.rows),
         seed_noise(check.seeds, need),
         weak_features(check.gates),
