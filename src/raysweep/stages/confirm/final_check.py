@@ -207,7 +207,7 @@ def _gates(
     distance = abs(metric.perfect - by_name[DUMMY].other_score)
     values = {name: one.value for name, one in first.metrics.items()} | dict(evidence.costs)
     gates = (
-        evidence_gate(units, counts, first.score, distance),
+        evidence_gate(units, counts, first.score, distance, grouped=rows.group is not None),
         seal_gate(evidence.keys_shared, evidence.opened, evidence.broken),
         dummy_gate(by_name[DUMMY], metric),
         default_gate(by_name.get(DEFAULT), rivals=evidence.finalists[0].rivals),
