@@ -92,6 +92,21 @@ def usable_rows(assignment: AnyAssignment, profile: Profile, rule: SplitRule) ->
     return np.asarray(parts != PARTS.index(Part.VALIDATION))
 
 
+def count_classes(table: Table, task: LearningTask) -> tuple[int, ...]:
+    """Rows of each class; nothing for a regression."""
+
+    def count(batch: pa.Table) -> pa.Table:
+        codes = target_codes(batch.column(task.target), task)
+        found, rows = np.unique(codes[~np.isnan(codes)].astype(int), return_counts=True)
+        return pa.table({_TARGET: found, _ROWS: rows})
+
+    if not task.classes:
+        return ()
+    found = collect(table, count, [task.target])
+    codes, rows = (found.column(name).to_numpy() for name in (_TARGET, _ROWS))
+    return tuple(int(rows[codes == code].sum()) for code in range(len(task.classes)))
+
+
 def _parts_of_sample(assignment: AnyAssignment, profile: Profile, rule: SplitRule) -> npt.NDArray[np.int8] | None:
     sample = profile.sample
     match assignment:

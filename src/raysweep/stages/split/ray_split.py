@@ -87,8 +87,9 @@ def _wanted_folds(config: SweepConfig, rule: SplitRule) -> int | str:
 def _compared(dealt: Dealt, rule: SplitRule, shared: int) -> PartRows:
     keys = sum(count_distinct(cut.keys) for cut in dealt.parts.values())
     repeat = keys < sum(cut.block.rows for cut in dealt.parts.values()) / 2
+    left_out = sum(rows for why, rows in dealt.left_out.items() if why != WITHOUT_TARGET)
     blocks = {part: cut.block for part, cut in dealt.parts.items()}
-    return PartRows(rule.kind, blocks, shared, rule.time if rule.is_by_time else None, repeat)
+    return PartRows(rule.kind, blocks, shared, rule.time if rule.is_by_time else None, repeat, left_out)
 
 
 def _search_rows(parts: Mapping[Part, Cut], config: SweepConfig, task: LearningTask, wanted: int | str) -> SearchRows:
