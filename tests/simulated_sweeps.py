@@ -34,12 +34,30 @@ from raysweep.training.metrics import all_scores
 from raysweep.training.targets import target_codes
 from raysweep.training.trial_data import SearchRows
 from simulated_tables import FRESH, GOOD, GROUP_COLUMN, WEIGHT_COLUMN, World
-from sweep_builders import ACCEPT_NOISE, quick_space
 
 FRESH_ROWS: Final = 50_000
 _LINEAR: Final = {"binary": "logistic_regression", "multiclass": "logistic_regression", "regression": "ridge"}
 _TREES: Final = "hist_gradient_boosting"
-_ROUNDS: Final = 40
+_SPACE: Final = {
+    _TREES: {
+        "params": {
+            "learning_rate": {"float": [0.03, 0.3], "log": True},
+            "max_leaf_nodes": {"int": [4, 31], "log": True},
+            "min_samples_leaf": {"int": [5, 100], "log": True},
+            "l2_regularization": {"float": [0.001, 100], "log": True},
+            "encoding": {"choice": ["ordinal", "target"]},
+        },
+        "effort": {"rounds": 40},
+    },
+    "logistic_regression": {
+        "params": {"C": {"float": [0.0001, 100], "log": True}, "encoding": {"choice": ["onehot", "target"]}}
+    },
+    "ridge": {
+        "params": {"alpha": {"float": [0.0001, 10_000], "log": True}, "encoding": {"choice": ["onehot", "target"]}}
+    },
+}
+# A model of noise explains less than nothing: what the check measures lies a little above 1.
+_ACCEPT_NOISE: Final = {"accept": [{"check": "signal.none", "max": 1.2, "reason": "noise on purpose"}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +93,7 @@ class Simulated:
 
 def start_process() -> Processes:
     """The process of a sweep's trials: to start it takes as long as the rest of the sweep, so it is started before."""
-    processes = Processes((*sorted(set(_LINEAR.values())), _TREES), TrialConfig())
+    processes = Processes(_SPACE, TrialConfig())
     processes.start_early(1)
     return processes
 
@@ -159,7 +177,7 @@ def _keys(world: World, folder: Path) -> dict[str, Any]:
     data |= {"group": GROUP_COLUMN} if world.group_rows else {}
     data |= {"weight": WEIGHT_COLUMN} if world.is_weighted else {}
     search = {
-        "space": quick_space([_LINEAR[world.task], _TREES], rounds=_ROUNDS),
+        "space": {"version": 1, "families": {name: _SPACE[name] for name in (_LINEAR[world.task], _TREES)}},
         "metric": world.metric,
         "algorithm": "random",
         "scheduler": "none",
@@ -170,7 +188,7 @@ def _keys(world: World, folder: Path) -> dict[str, Any]:
     return {
         "version": 1,
         "data": data,
-        "checks": {} if world.seed in GOOD else ACCEPT_NOISE,
+        "checks": {} if world.seed in GOOD else _ACCEPT_NOISE,
         "split": {"folds": int(rng.choice([1, 1, 1, 3])), "seed": world.seed},
         "search": search,
         "confirm": {"refit": str(rng.choice(["training+testing", "training+testing", "training"]))},

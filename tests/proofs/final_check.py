@@ -102,9 +102,9 @@ def show_intervals(done: Sequence[Simulated]) -> bool:
     print(f"\n{'95 % intervals that hold the truth':<40}{'of':>5}{'held':>6}{'share':>9}   off: mean, spread")
     found = [show_part("all", done, sweeps_score, lambda share, _: HELD[0] <= share <= HELD[1])]
     found += [show_part(name, part, sweeps_score, explained) for name, part in parts_of(done)]
-    print("for information")
+    print("for information: every metric in every sweep of its tasks, and gains")
     for name in METRICS:
-        show_part(f"  {name}, every sweep of its tasks", done, lambda one, name=name: metric_of(one, name))
+        show_part(f"  {name}", done, lambda one, name=name: metric_of(one, name))
     for against in ("dummy", "default"):
         show_part(f"  gain over the {against}", done, lambda one, against=against: gain_over(one, against))
     return all(found)
@@ -116,9 +116,10 @@ def parts_of(done: Sequence[Simulated]) -> Iterator[tuple[str, list[Simulated]]]
         lambda one: one.world.task,
         lambda one: one.world.metric,
         lambda one: "rows in groups" if one.world.group_rows else "single rows",
+        lambda one: f"regression, {one.world.tails} noise" if one.world.task == "regression" else "",
     ]
     for way in ways:
-        for name in dict.fromkeys(map(way, done)):
+        for name in sorted({way(one) for one in done} - {""}):
             yield name, [one for one in done if way(one) == name]
 
 
