@@ -22,7 +22,8 @@ from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest
 from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.source.ray_scan import DatasetScan
-from raysweep.stages.split.ray_split import cut_table, plan_assignment, usable_rows
+from raysweep.stages.split.planning import plan_assignment, split_rule, usable_rows
+from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.thresholds import DEFAULTS
 from raysweep.training.canaries import check_unsealed, hash_block
 from raysweep.training.evaluate import TrialRules
@@ -225,9 +226,11 @@ def test_the_latest_rows_validate(tmp_path, blocks):
 def test_checks_may_look_at_early_rows_only(tmp_path):
     frame = clean_table(2_000, seed=8)
     config = sweep_config("target", split={"kind": "time"}, time="joined")
-    assignment = plan_assignment(table_in(frame), config, task_of(frame))
+    table = table_in(frame)
+    rule = split_rule(table, config, TaskKind.BINARY)
+    assignment = plan_assignment(table, rule, task_of(frame))
     profile = profile_of(frame)
-    usable = usable_rows(assignment, profile, "joined")
+    usable = usable_rows(assignment, profile, rule)
     late = profile.sample.column("joined").to_pandas() >= pd.Timestamp(assignment.cuts[1], unit="us")
     assert (usable == ~late.to_numpy()).all()
     assert 0.15 < late.mean() < 0.25

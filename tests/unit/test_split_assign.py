@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raysweep.config import PartsConfig
 from raysweep.rows.hashing import mix
-from raysweep.stages.split.assign import assign_folds, count_folds, cut_times, make_assignment
+from raysweep.split_rules import PartsConfig
+from raysweep.stages.split.assign import assign_folds, count_folds, make_assignment
+from raysweep.stages.split.by_time import cut_times
 
 PARTS = PartsConfig()
 

@@ -152,16 +152,29 @@ class UsageRecord(Document):
 
 
 class FinalCheckRecord(Document):
-    """The final check in short; the whole is in final_check.json."""
+    """The final check in short; the whole is in final_check.json.
+
+    Attributes:
+        score: of the fit that ships; None where the metric is not defined on the validation rows.
+        low, high: of its interval at `level`.
+        checked: the rows that the fit which was scored, and ships, was fitted on.
+        use: which use of these validation rows it was, by the ledger of openings.
+        production: what the comparison with the model in production says: promote, keep or inconclusive; None where
+            none was named.
+    """
 
     verdict: str
     metric: str
     part: Literal["validation"] = "validation"
-    score: float
+    score: float | None
     low: float | None
     high: float | None
     rows: int
     reasons: tuple[str, ...]
+    level: float = 0.95
+    checked: str | None = None
+    use: int | None = None
+    production: str | None = None
 
 
 class Manifest(Document):

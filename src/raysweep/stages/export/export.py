@@ -164,9 +164,13 @@ def _final_check(check: FinalCheck) -> FinalCheckRecord:
     return FinalCheckRecord(
         verdict=check.verdict.value,
         metric=check.metric,
-        score=check.score.value,
+        score=plain["value"],
         low=plain["low"],
         high=plain["high"],
         rows=check.rows,
         reasons=check.reasons,
+        level=check.level,
+        checked=check.fitted_on,
+        use=None if check.opened is None else check.opened.use,
+        production=None if check.production is None else check.production.promotion.value,
     )

@@ -88,7 +88,9 @@ def _overlap(rows: PartRows) -> list[Finding]:
             "split.overlap",
             Severity.ERROR,
             f"{rows.keys_shared:,} row keys stand in more than one part: scores would be those of rows already seen",
-            "split by time needs rows whose key holds the time; leave split.key out, or split by group",
+            "give such rows one part in the column that says it, or leave all but one of them out"
+            if rows.kind == "column"
+            else "split by time needs rows whose key holds the time; leave split.key out, or split by group",
             count=rows.keys_shared,
         )
     ]

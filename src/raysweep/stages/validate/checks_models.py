@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from raysweep.records.table import Finding, LearningTask, Severity
+from raysweep.split_rules import BY_TIME
 from raysweep.stages.validate.context import Context
 from raysweep.stages.validate.measure import Flattery, Measured
 from raysweep.stages.validate.sweep_lines import flow
@@ -120,7 +121,7 @@ def group(context: Context, task: LearningTask, measured: Measured) -> list[Find
 
 def time(context: Context, task: LearningTask, measured: Measured) -> list[Finding]:
     """leak.time: a random split lets a model look into the future of the rows that it is scored on."""
-    if measured.time is None or context.config.split.kind == "time":
+    if measured.time is None or context.config.split.kind in BY_TIME:
         return []
     if not _flatters(measured.time, task, context.limit("leak.time", "warn")):
         return []
