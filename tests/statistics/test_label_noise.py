@@ -38,7 +38,7 @@ def test_planted_flips_are_counted(classes, share):
     assert (found & wrong).sum() > 0.9 * found.sum()
 
 
-@pytest.mark.parametrize("distance", [0.7, 1.5, 4.0])
+@pytest.mark.parametrize("distance", [0.0, 0.2, 0.7, 1.5, 4.0])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_overlap_is_no_label_noise(classes, distance):
     rng = np.random.default_rng(1)
@@ -47,8 +47,18 @@ def test_overlap_is_no_label_noise(classes, distance):
     assert mislabelled_share(truth.astype(float), probability) < 0.01
 
 
+def test_a_rare_class_that_features_hardly_tell_is_no_label_noise():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=20_000)
+    positive = 1 / (1 + np.exp(3 - 0.2 * x))
+    y = (rng.random(len(x)) < positive).astype(float)
+    assert mislabelled_share(y, np.column_stack([1 - positive, positive])) == 0.0
+
+
 def test_few_rows_and_one_class():
     assert mislabelled_share(np.zeros(0), np.zeros((0, 2))) == 0.0
+    few = np.repeat([0.0, 1.0], [15, 15])
+    assert mislabelled_share(few, np.repeat([[0.1, 0.9], [0.9, 0.1]], [15, 15], axis=0)) == 0.0
     assert mislabelled_share(np.zeros(50), np.tile([0.9, 0.1], (50, 1))) == 0.0
     assert not mislabelled_rows(np.zeros(50), np.tile([0.9, 0.1], (50, 1))).any()
 

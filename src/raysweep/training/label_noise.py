@@ -15,6 +15,12 @@ from raysweep.training.learner import Floats
 from raysweep.training.probes import label_errors
 
 
+_FEWEST_ROWS: Final = 200
+_SURER, _MOST = 0.25, 0.75  # shares of the rows, the surest first
+_LEAST_KNOWN: Final = 0.3
+_LEVEL: Final = 1.35
+
+
 def mislabelled_rows(y: Floats, probability: Floats) -> npt.NDArray[np.bool_]:
     """Rows whose label is probably wrong, by confident learning (Northcutt, Jiang & Chuang 2021), shape (rows,).
 
@@ -37,16 +43,44 @@ def mislabelled_share(y: Floats, probability: Floats) -> float:
     """The share of rows whose label is probably wrong; 0 where classes that merely overlap explain what is seen.
 
     Confident learning counts rows between overlapping classes, too. So its share is held to the rate at which labels
-    contradict even the surest predictions, which wrong labels do as often as they do elsewhere (`label_errors`).
+    contradict even the surest predictions, which wrong labels do as often as they do elsewhere (`label_errors`). Where
+    features say little, labels contradict any prediction; so a model has to know something, and of most rows about as
+    much as of the surest (`is_level`).
 
     Args:
         y: class codes as labelled, shape (rows,).
         probability: by a model that was not fitted on these rows, shape (rows, classes).
     """
-    if not len(y):
+    if not is_level(y, probability):
         return 0.0
     surest = label_errors(y, probability)
     return min(float(mislabelled_rows(y, probability).mean()), surest.rate) if surest.low > 0 else 0.0
+
+
+def is_level(y: Floats, probability: Floats) -> bool:
+    """Whether a model knows something, and of most rows hardly less than of those that it is surest of.
+
+    What is known of a row is how far its label is told, from 0 at the class's share to 1. Where classes overlap, or
+    features say little, it falls from the surest rows on; where labels are wrong at random it is 1 less their share for
+    all rows but those near the border.
+
+    Args:
+        y: class codes as labelled, shape (rows,).
+        probability: by a model that was not fitted on these rows, shape (rows, classes).
+
+    Returns:
+        False with fewer than 200 rows, or one class.
+    """
+    codes, rows = y.astype(np.int64), np.arange(len(y))
+    shares = np.bincount(codes, minlength=probability.shape[1]) / max(1, len(y))
+    if len(y) < _FEWEST_ROWS or shares.max() == 1:
+        return False
+    lifts = (probability - shares) / (1 - shares)
+    called = lifts.argmax(axis=1)
+    known = ((called == codes) - shares[called]) / (1 - shares[called])
+    order = np.argsort(-lifts[rows, called], kind="stable")
+    surest, most = (float(known[order[: round(share * len(y))]].mean()) for share in (_SURER, _MOST))
+    return surest >= _LEAST_KNOWN and surest <= _LEVEL * most
 
 
 def noise_ceiling(metric: Metric, y: Floats, classes: int, share: float) -> float | None:
