@@ -14,7 +14,6 @@ from raysweep.records.metric import Metric
 from raysweep.training.learner import Floats
 from raysweep.training.probes import label_errors
 
-
 _FEWEST_ROWS: Final = 200
 _SURER, _MOST = 0.25, 0.75  # shares of the rows, the surest first
 _LEAST_KNOWN: Final = 0.3
