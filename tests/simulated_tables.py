@@ -103,7 +103,7 @@ class World:
         """The same world with the middle and spread of many rows, and the cuts that give its classes their shares."""
         rng = np.random.default_rng([self.seed, _PILOT])
         member = self._members(_PILOT_ROWS, rng)
-        told = replace(self, signal=1.0)._draw(member, rng)[2]
+        told = replace(self, signal=1.0, middle=0.0, spread=1.0)._draw(member, rng)[2]
         scaled = replace(self, middle=float(told.mean()), spread=float(told.std()))
         latent = scaled._draw(member, rng)[2]
         return replace(scaled, cuts=tuple(np.quantile(latent, np.cumsum(self.shares)[:-1]).tolist()))
