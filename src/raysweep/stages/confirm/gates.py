@@ -129,7 +129,9 @@ def production_gate(production: Production | None, margin: float) -> Gate | None
     return Gate(PRODUCTION, Outcome.PASSED, f"{numbers}: {production.reason}")
 
 
-def evidence_gate(rows: int, class_counts: Sequence[int], score: Estimate, distance: float) -> Gate:
+def evidence_gate(
+    rows: int, class_counts: Sequence[int], score: Estimate, distance: float, unit: str = "validation rows"
+) -> Gate:
     """Enough validation rows to say anything?
 
     Args:
@@ -137,9 +139,10 @@ def evidence_gate(rows: int, class_counts: Sequence[int], score: Estimate, dista
         class_counts: rows of each class; empty for regression.
         score: of the model.
         distance: from the dummy's score to a perfect one.
+        unit: what `rows` counts, in words.
     """
     rarest = min(class_counts, default=None)
-    numbers = f"{rows:,} validation rows" + ("" if rarest is None else f", {rarest:,} of the rarest class")
+    numbers = f"{rows:,} {unit}" + ("" if rarest is None else f", {rarest:,} rows of the rarest class")
     if rows < MIN_ROWS or (rarest is not None and rarest < MIN_CLASS_ROWS):
         return Gate(EVIDENCE, Outcome.INCONCLUSIVE, f"{numbers}: too few to judge by")
     width = score.high - score.low

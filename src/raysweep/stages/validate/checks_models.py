@@ -42,7 +42,7 @@ def no_signal(context: Context, task: LearningTask, measured: Measured) -> list[
             f"cross-validated on {measured.rows:,} rows of the sample, guessing {nothing:g}; {means}",
             "add columns that have to do with the target, or more rows; was the target joined to the right rows?",
             count=measured.rows,
-            measured=max(0.0, 1 - gain),
+            measured=min(1.0, max(0.0, 1 - gain)),
             threshold=context.limit(check, "error"),
         )
     ]
