@@ -10,11 +10,16 @@ from raysweep.records.final_check import Gate, Outcome
 from raysweep.records.metric import Metric
 from raysweep.records.model_facts import Cause, CauseName, LearningCurve, Slice
 from raysweep.records.table import LabelConflicts
-from raysweep.stages.confirm.model_gates import SIGNIFICANT, WORSE
+from raysweep.stages.confirm.gates import DUMMY, EVIDENCE, GENERALISES, GOAL, SEAL
+from raysweep.stages.confirm.model_gates import SIGNIFICANT, SLICES, WORSE
 from raysweep.stages.confirm.search_causes import Need
 
 NOISY: Final = 0.03
+UNEVEN: Final = 0.15  # of the loss, that a slice has beyond its share of the rows
 TOLD_APART: Final = 0.55
+MOVED: Final = 0.6  # ROC AUC by which a feature alone tells parts apart
+KNOWING: Final = 0.95  # ROC AUC or R2 of a feature alone that only a leak has
+PROBABLE: Final = 0.45  # weight of a cause that explains what is missing
 SHOWN: Final = 3
 
 
@@ -41,12 +46,29 @@ class Broken:
 
 
 def label_noise(
-    labels: Labels | None, conflicts: LabelConflicts | None, rows: int, metric: Metric, goal: float | None
+    labels: Labels | None,
+    conflicts: LabelConflicts | None,
+    rows: int,
+    metric: Metric,
+    goal: float | None,
+    weak: Slice | None = None,
 ) -> Cause | str:
-    """Labels that no model can get right (confident learning: Northcutt et al. 2021; equal features)."""
+    """Labels that no model can get right (confident learning: Northcutt et al. 2021; equal features).
+
+    Args:
+        labels: what a fit on training rows says of them.
+        conflicts: rows with equal features and different labels, in the whole table.
+        rows: of the whole table.
+        metric: the sweep's.
+        goal: for it, or None.
+        weak: the slice where the model is much worse, if any: where that has much of the loss, what looks like labels
+            wrong at random is its rows.
+    """
     conflicting = conflicts.minority_rows / rows if conflicts is not None and rows else 0.0
-    share = 0.0 if labels is None else labels.share
-    if labels is None or max(conflicting, share) < NOISY:
+    if labels is None:
+        return "wrong labels: not measured, or not known of numbers"
+    share = labels.share
+    if max(conflicting, share) < NOISY:
         return (
             f"wrong labels: {share:.1%} of the testing rows look wrong, and {conflicting:.1%} of all rows have the "
             "features of others with another label"
@@ -58,14 +80,29 @@ def label_noise(
         f"{conflicting:.1%} of all rows have the features of others with another label{said}"
     )
     is_out_of_reach = goal is not None and ceiling is not None and metric.is_better(goal, ceiling)
+    weight = 0.96 if is_out_of_reach else min(0.9, 0.5 + 1.5 * max(share, conflicting))
+    if weak is not None:
+        evidence, weight = f"{evidence}; but they gather in {weak.name}", weight / 2
     return Cause(
         CauseName.LABEL_NOISE,
         evidence,
         "look at how labels come about, and label again the rows that the model is surest about and yet wrong",
         f"a look at about {max(1, round(max(share, conflicting) * rows)):,} rows",
         None if ceiling is None else max(0.0, metric.sign * (metric.perfect - ceiling)) or None,
-        0.96 if is_out_of_reach else min(0.9, 0.5 + 1.5 * max(share, conflicting)),
+        weight,
     )
+
+
+def fresh_rows(gates: Sequence[Gate]) -> Cause | None:
+    """Nothing can be said because the validation rows are too few, or used up."""
+    missed = {one.name: one.reason for one in gates if one.outcome is Outcome.INCONCLUSIVE}
+    if SEAL in missed:
+        advice, price = "get fresh rows, which no sweep has been judged by", "new rows, and a new run"
+        return Cause(CauseName.FEW_ROWS, missed[SEAL], advice, price, None, 0.99)
+    if EVIDENCE in missed:
+        advice = "get more rows, or give validation a larger share of them by split.parts.validation"
+        return Cause(CauseName.FEW_ROWS, missed[EVIDENCE], advice, "more rows, and a new run", None, 0.98)
+    return None
 
 
 def few_rows(curve: LearningCurve | None, metric: Metric, need: Need) -> Cause | str:
@@ -76,7 +113,7 @@ def few_rows(curve: LearningCurve | None, metric: Metric, need: Need) -> Cause |
     gain = metric.sign * (curve.doubled - last)
     risen = metric.sign * (last - curve.points[0][1])
     points = ", ".join(f"{score:.4g} with {count:,}" for count, score in curve.points)
-    if gain <= 0 or risen <= 0 or need.share(gain) < 0.1:  # noqa: PLR2004
+    if gain <= 0 or risen <= 0 or not need.is_met_by(gain):
         return f"too few rows: testing scores are {points} training rows, twice as many would bring about {gain:.2g}"
     return Cause(
         CauseName.FEW_ROWS,
@@ -88,8 +125,20 @@ def few_rows(curve: LearningCurve | None, metric: Metric, need: Need) -> Cause |
     )
 
 
-def leakage(broken: Sequence[Broken], metric_of_strength: str) -> Cause | str:
-    """A feature that tells the target in training and testing, and does not in validation."""
+def leakage(
+    broken: Sequence[Broken], metric_of_strength: str, moved: Sequence[tuple[str, float]], gates: Sequence[Gate]
+) -> Cause | str:
+    """A feature that tells the target in training and testing, and does not in validation.
+
+    A leak that breaks takes the score with it. A feature says less, too, where its own values have moved: then it is
+    the shift that is to blame, unless the feature alone had told nearly all.
+
+    Args:
+        broken: features that say less on validation rows than on testing rows, the largest drop first.
+        metric_of_strength: ROC AUC or R2.
+        moved: features whose values differ between training and validation rows, with the ROC AUC that tells.
+        gates: whether the score fell from testing to validation is among them.
+    """
     if not broken:
         return "a leak: each feature alone says as much in validation as it does in testing"
     listed = "; ".join(
@@ -97,13 +146,15 @@ def leakage(broken: Sequence[Broken], metric_of_strength: str) -> Cause | str:
         for one in broken[:SHOWN]
     )
     names = ", ".join(one.name for one in broken[:SHOWN])
+    shifted = {name for name, auc in moved if auc >= MOVED}
+    is_leak = any(one.name not in shifted or one.testing >= KNOWING for one in broken)
     return Cause(
         CauseName.LEAKAGE,
         f"{listed}: it may know the target in the rows at hand, and will not in production",
         f"find out how {names} comes about; leave it out by data.features.exclude if it is known only afterwards",
         "a new run",
         None,
-        0.97,
+        (0.97 if is_leak else 0.55) if _has_fallen(gates) else 0.35,
     )
 
 
@@ -120,7 +171,6 @@ def shift(told: float | None, features: Sequence[tuple[str, float]], gates: Sequ
             "not measured" if told is None else f"a model tells them apart with ROC AUC {max(0.5, told):.3g} or more"
         )
         return f"a shift between parts: {shown}"
-    has_fallen = any(one.name == "generalises" and one.outcome is not Outcome.PASSED for one in gates)
     return Cause(
         CauseName.SHIFT,
         f"a small model tells validation rows from training rows (ROC AUC at least {told:.3g}), most by "
@@ -128,17 +178,16 @@ def shift(told: float | None, features: Sequence[tuple[str, float]], gates: Sequ
         "train on rows that are like those to come: newer ones, other sources; or leave out what shifts",
         "new rows, or a new run without these features",
         None,
-        min(0.95, 0.25 + (0.35 if has_fallen else 0.0) + 0.7 * (told - 0.5)),
+        min(0.95, 0.6 + 0.7 * (told - 0.5)) if _has_fallen(gates) else 0.1 + 0.4 * (told - 0.5),
     )
 
 
 def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int) -> Cause | str:
     """A group of rows on which the model is much worse."""
-    weak = [one for one in slices if one.loss_ratio >= WORSE and one.p_value < SIGNIFICANT]
-    if not weak:
+    worst = weakest(slices)
+    if worst is None:
         return f"weak slices: none of {len(slices)} is 20 % worse than all rows"
-    worst = max(weak, key=lambda one: (one.column is not None, one.rows * (one.loss_ratio - 1)))
-    has_failed = any(one.name == "slices" and one.outcome is Outcome.FAILED for one in gates)
+    has_failed = any(one.name == SLICES and one.outcome is Outcome.FAILED for one in gates)
     carried = worst.rows / rows * worst.loss_ratio
     return Cause(
         CauseName.WEAK_SLICE,
@@ -148,19 +197,48 @@ def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int) -> Cau
         "their own",
         "a look at the data, and a new run",
         None,
-        0.9 if has_failed else min(0.85, 0.2 + 0.6 * min(1.0, carried) + 0.1 * min(1.5, worst.loss_ratio - 1)),
+        0.9 if has_failed else min(0.85, 0.2 + 0.9 * excess(worst, rows) + 0.1 * min(1.5, worst.loss_ratio - 1)),
     )
 
 
-def weak_features(gates: Sequence[Gate]) -> Cause | str:
-    """The model does no better than one that looks at nothing."""
-    if not any(one.name == "beats the dummy" and one.outcome is Outcome.FAILED for one in gates):
-        return "features that say nothing: the model is better than the dummy"
+def weakest(slices: Sequence[Slice]) -> Slice | None:
+    """The slice to look at first, a declared one rather than one that was found; None where none is much worse."""
+    weak = [one for one in slices if one.loss_ratio >= WORSE and one.p_value < SIGNIFICANT]
+    return max(weak, key=lambda one: (one.column is not None, one.rows * (one.loss_ratio - 1)), default=None)
+
+
+def excess(weak: Slice, rows: int) -> float:
+    """The share of the loss that a slice has beyond its share of the rows."""
+    return min(1.0, weak.rows / rows * weak.loss_ratio) - weak.rows / rows
+
+
+def weak_features(gates: Sequence[Gate], others: Sequence[Cause]) -> Cause | str:
+    """The features do not hold what was asked for: no better than a dummy, or nothing else is the cause.
+
+    Args:
+        gates: all of them.
+        others: the other causes that were found.
+    """
+    failed = {one.name for one in gates if one.outcome is Outcome.FAILED}
+    if DUMMY in failed and GENERALISES not in failed:
+        evidence, weight = "the model is no better on validation than one that looks at no feature", 0.6
+    elif GOAL in failed and not any(one.weight >= PROBABLE for one in others):
+        evidence, weight = (
+            "neither rows nor trials nor anything else that was looked at would bring what is missing",
+            0.45,
+        )
+    else:
+        return "features that say too little: other causes come first, or the model was better on testing"
     return Cause(
         CauseName.WEAK_FEATURES,
-        "the model is no better on validation than one that looks at no feature",
+        evidence,
         "look for columns that can know the target before it happens; check that rows and labels were joined rightly",
         "new columns, and a new run",
         None,
-        0.6,
+        weight,
     )
+
+
+def _has_fallen(gates: Sequence[Gate]) -> bool:
+    """From testing to validation."""
+    return any(one.name == GENERALISES and one.outcome is not Outcome.PASSED for one in gates)

@@ -203,13 +203,11 @@ def _gates(
     by_name = {comparison.against: comparison for comparison in first.comparisons}
     rows, metric = evidence.validation, task.metric
     counts = np.bincount(rows.y.astype(int), minlength=len(task.classes)).tolist() if task.classes else []
-    units, unit = rows.rows, "validation rows"
-    if rows.group is not None:
-        units, unit = len(np.unique(rows.group)), "groups of validation rows"
+    units = rows.rows if rows.group is None else len(np.unique(rows.group))
     distance = abs(metric.perfect - by_name[DUMMY].other_score)
     values = {name: one.value for name, one in first.metrics.items()} | dict(evidence.costs)
     gates = (
-        evidence_gate(units, counts, first.score, distance, unit),
+        evidence_gate(units, counts, first.score, distance, grouped=rows.group is not None),
         seal_gate(evidence.keys_shared, evidence.opened, evidence.broken),
         dummy_gate(by_name[DUMMY], metric),
         default_gate(by_name.get(DEFAULT), rivals=evidence.finalists[0].rivals),

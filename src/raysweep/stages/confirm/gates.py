@@ -130,7 +130,7 @@ def production_gate(production: Production | None, margin: float) -> Gate | None
 
 
 def evidence_gate(
-    rows: int, class_counts: Sequence[int], score: Estimate, distance: float, unit: str = "validation rows"
+    rows: int, class_counts: Sequence[int], score: Estimate, distance: float, *, grouped: bool = False
 ) -> Gate:
     """Enough validation rows to say anything?
 
@@ -139,10 +139,11 @@ def evidence_gate(
         class_counts: rows of each class; empty for regression.
         score: of the model.
         distance: from the dummy's score to a perfect one.
-        unit: what `rows` counts, in words.
+        grouped: these are groups.
     """
     rarest = min(class_counts, default=None)
-    numbers = f"{rows:,} {unit}" + ("" if rarest is None else f", {rarest:,} rows of the rarest class")
+    counted = f"{rows:,} {'groups of validation rows' if grouped else 'validation rows'}"
+    numbers = counted + ("" if rarest is None else f", {rarest:,} {'rows ' if grouped else ''}of the rarest class")
     if rows < MIN_ROWS or (rarest is not None and rarest < MIN_CLASS_ROWS):
         return Gate(EVIDENCE, Outcome.INCONCLUSIVE, f"{numbers}: too few to judge by")
     width = score.high - score.low

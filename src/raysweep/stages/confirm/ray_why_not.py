@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import ray
 
 from raysweep.config import SweepConfig, TaskKind
 from raysweep.records.final_check import FinalCheck, Outcome
 from raysweep.records.model_facts import Cause, LearningCurve, WhyNot
-from raysweep.records.table import LearningTask, Part
+from raysweep.records.table import ColumnKind, LearningTask, Part
 from raysweep.stages.confirm.data_causes import (
+    UNEVEN,
     Broken,
     Labels,
+    excess,
     few_rows,
+    fresh_rows,
     label_noise,
     leakage,
     shift,
     weak_features,
     weak_slice,
+    weakest,
 )
 from raysweep.stages.confirm.evidence import Evidence
 from raysweep.stages.confirm.facts import measured
 from raysweep.stages.confirm.fits import plan_curve
+from raysweep.stages.confirm.gates import DEFAULT, DUMMY, EVIDENCE, GENERALISES, GOAL, PRODUCTION
 from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.stages.confirm.search_causes import Need, narrow_space, seed_noise, small_budget
 from raysweep.training.label_noise import mislabelled_share, noise_ceiling
@@ -35,41 +41,86 @@ if TYPE_CHECKING:
     from raysweep.stages.confirm.ray_confirm import ConfirmRequest
 
 
+SCORE_GATES: Final = frozenset({DEFAULT, DUMMY, EVIDENCE, GENERALISES, GOAL, PRODUCTION})
+_MISSED: Final = frozenset({Outcome.FAILED, Outcome.INCONCLUSIVE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was measured for the answer; None where it could not be, which `said` tells."""
+
+    curve: LearningCurve | None
+    labels: Labels | None
+    leaks: list[Broken] | None
+    told: Told | None
+    said: tuple[str, ...]
+
+
 def find_why_not(
     request: ConfirmRequest, config: SweepConfig, check: FinalCheck, evidence: Evidence, remote: RemoteFits
 ) -> WhyNot:
     """Measure what may be the cause, and order what was found by how strongly the evidence speaks for it."""
-    task, metric, goal = request.task, request.task.metric, config.confirm.gates.score
+    metric, goal = request.task.metric, config.confirm.gates.score
     missed = None if goal is None else metric.sign * (goal - check.score.value)
-    need = Need(missed if missed is not None and missed > 0 else None, check.score.standard_error)
+    is_score = any(one.name in SCORE_GATES and one.outcome in _MISSED for one in check.gates)
+    need = Need(missed if missed is not None and missed > 0 else None, check.score.standard_error, is_score)
+    found = _measure(request, config, evidence, remote)
+    answers = _answers(request, check, found, need, goal)
+    answers.append(weak_features(check.gates, [one for one in answers if isinstance(one, Cause)]))
+    causes = sorted((one for one in answers if isinstance(one, Cause)), key=lambda one: -one.weight)
+    looked_at = (*(one for one in answers if isinstance(one, str)), *found.said)
+    return WhyNot(_shortfall(check, goal, need), tuple(causes), looked_at, found.curve)
+
+
+def _measure(request: ConfirmRequest, config: SweepConfig, evidence: Evidence, remote: RemoteFits) -> _Measured:
     said: list[str] = []
-    apart, broken = _start(evidence, task)
-    curve = measured("a learning curve", lambda: _learning_curve(evidence, task, request, remote), said.append)
-    labels = measured("labels", lambda: _labels(evidence, task), said.append)
-    leaks: list[Broken] | None = measured("leaks", lambda: ray.get(broken), said.append)
-    told: Told | None = measured("a shift between parts", lambda: ray.get(apart), said.append)
+    task = request.task
+    apart, broken = _start(evidence, task, config)
+    return _Measured(
+        curve=measured("a learning curve", lambda: _learning_curve(evidence, task, request, remote), said.append),
+        labels=measured("labels", lambda: _labels(evidence, task), said.append),
+        leaks=measured("leaks", lambda: ray.get(broken), said.append),
+        told=measured("a shift between parts", lambda: ray.get(apart), said.append),
+        said=tuple(said),
+    )
+
+
+def _answers(
+    request: ConfirmRequest, check: FinalCheck, found: _Measured, need: Need, goal: float | None
+) -> list[Cause | str]:
+    """For each cause what speaks for it, or why it is none."""
+    task, metric, gates = request.task, request.task.metric, check.gates
     rows = sum(part.rows for part in request.split.parts.values())
-    answers = [
-        leakage(leaks or (), "ROC AUC" if task.kind.is_classification else "R2"),
-        label_noise(labels, request.conflicts, rows, metric, goal),
-        few_rows(curve, metric, need),
+    low, moved = (None, ()) if found.told is None else (found.told.auc.low, found.told.features)
+    weak = weakest(check.slices)
+    uneven = weak if weak is not None and excess(weak, check.rows) >= UNEVEN else None
+    return [
+        leakage(found.leaks or (), "ROC AUC" if task.kind.is_classification else "R2", moved, gates),
+        label_noise(found.labels, request.conflicts, rows, metric, goal, uneven),
+        fresh_rows(gates) or few_rows(found.curve, metric, need),
         narrow_space(request.ranking[0], request.search, request.space, metric, need),
         small_budget(request.search, metric, need),
-        shift(None if told is None else told.auc.low, () if told is None else told.features, check.gates),
-        weak_slice(check.slices, check.gates, check.rows),
+        shift(low, moved, gates),
+        weak_slice(check.slices, gates, check.rows),
         seed_noise(check.seeds, need),
-        weak_features(check.gates),
     ]
-    causes = sorted((one for one in answers if isinstance(one, Cause)), key=lambda one: -one.weight)
-    looked_at = (*(one for one in answers if isinstance(one, str)), *said)
-    return WhyNot(_shortfall(check, goal, need), tuple(causes), looked_at, curve)
 
 
-def _start(evidence: Evidence, task: LearningTask) -> tuple[Any, Any]:
-    """What takes long, begun at once: are parts told apart, and what does each feature say in each part?"""
-    training, validation = ray.put(evidence.training), ray.put(evidence.validation)
-    parts = ray.put((evidence.training, evidence.testing, evidence.validation))
-    return ray.remote(tell_apart).remote(task, training, validation), ray.remote(_broken_features).remote(task, parts)
+def _start(evidence: Evidence, task: LearningTask, config: SweepConfig) -> tuple[Any, Any]:
+    """What takes long, begun at once: are parts told apart, and what does each feature say in each part?
+
+    The column that parts are split by in time is left out: there they differ on purpose.
+    """
+    time = config.data.time if config.split.kind == "time" else None
+    compared = tuple(one for one in task.inputs if one.kind is not ColumnKind.NESTED and one.name != time)
+    names = [one.name for one in compared]
+    comparing = replace(task, features=compared, preparation=None)
+    parts = tuple(
+        replace(part, features=part.features.select(names))
+        for part in (evidence.training, evidence.testing, evidence.validation)
+    )
+    shared = ray.put(parts)
+    return ray.remote(_tell_apart).remote(comparing, shared), ray.remote(_broken_features).remote(comparing, shared)
 
 
 def _shortfall(check: FinalCheck, goal: float | None, need: Need) -> str:
@@ -77,7 +128,7 @@ def _shortfall(check: FinalCheck, goal: float | None, need: Need) -> str:
         return (
             f"{check.metric} {check.score.value:.4g} on validation is {need.shortfall:.2g} short of the goal {goal:g}"
         )
-    missed = [gate for gate in check.gates if gate.outcome in {Outcome.FAILED, Outcome.INCONCLUSIVE}]
+    missed = [gate for gate in check.gates if gate.outcome in _MISSED]
     return "; ".join(f"{gate.name}: {gate.reason}" for gate in missed)
 
 
@@ -104,6 +155,10 @@ def _labels(evidence: Evidence, task: LearningTask) -> Labels | None:
     y = evidence.testing.y
     share = mislabelled_share(y, evidence.finalists[0].trained_testing)
     return Labels(share, noise_ceiling(task.metric, y, len(task.classes), share))
+
+
+def _tell_apart(task: LearningTask, parts: tuple[RowBlock, RowBlock, RowBlock]) -> Told:
+    return tell_apart(task, parts[0], parts[2])
 
 
 def _broken_features(task: LearningTask, parts: tuple[RowBlock, RowBlock, RowBlock]) -> list[Broken]:

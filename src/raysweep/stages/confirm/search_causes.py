@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -17,12 +18,13 @@ from raysweep.training.learner import Floats
 
 MIN_TRIALS: Final = 8
 FEW_TRIALS: Final = 10
+NO_TRIALS: Final = 2
+SOME: Final = 0.1  # of what is missing: what brings less is no cause
 EDGE: Final = 0.05
 OUTER: Final = 0.25
 AGREED: Final = 0.6
 TREND: Final = 0.2
 LATE: Final = 0.75
-STILL_RISING: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,21 @@ class Need:
     Attributes:
         shortfall: to the goal, in units of the metric, above 0; None where no goal was missed.
         standard_error: of the score on validation.
+        is_score: a better score is what is missing, and not, say, probabilities that mean what they say.
     """
 
     shortfall: float | None
     standard_error: float
+    is_score: bool = True
 
     def share(self, gain: float) -> float:
         """How much of what is missing a gain would bring, 0 to 1; without a goal, in units of two standard errors."""
         wanted = self.shortfall if self.shortfall is not None else 2 * self.standard_error
-        return min(1.0, max(0.0, gain / wanted)) if wanted > 0 else 0.0
+        return min(1.0, max(0.0, gain / wanted)) if wanted > 0 and self.is_score else 0.0
+
+    def is_met_by(self, gain: float) -> bool:
+        """Whether a gain would bring some of what is missing."""
+        return self.share(gain) >= SOME
 
 
 def narrow_space(winner: Trial, search: SearchOutcome, space: SearchSpace, metric: Metric, need: Need) -> Cause | str:
@@ -61,18 +69,21 @@ def narrow_space(winner: Trial, search: SearchOutcome, space: SearchSpace, metri
     ]
     if not found:
         return "a space that is too narrow: the best parameters are not at its bounds"
+    is_beyond = any(edge.is_beyond for edge in found)
+    gain = _lead(trials, metric) if is_beyond else max(edge.gain for edge in found)
+    if not need.is_met_by(gain):
+        return f"a space that is too narrow: beyond its bounds there would be about {gain:.2g}"
     best = max(found, key=lambda edge: edge.agreed)
     listed = ", ".join(f"{edge.name} {edge.value:g} (bound {edge.bound:g})" for edge in found)
     wider = ", ".join(f"{edge.name} {'beyond' if edge.is_upper else 'below'} {edge.bound:g}" for edge in found)
-    gain = max(edge.gain for edge in found)
     return Cause(
         CauseName.NARROW_SPACE,
-        f"the best parameters stand at a bound of the space: {listed}; so do {best.agreed:.0%} of the best trials of "
-        f"{family}, and testing scores rise towards it",
+        f"the best parameters stand at a bound of the space, or beyond: {listed}; there are {best.agreed:.0%} of the "
+        f"best trials of {family}",
         f"widen the space: allow {wider}, and go on with what was tried: raysweep resume RUN --set search.space=...",
         f"as many trials again, about {_duration(search.seconds)}",
-        gain if gain > 0 else None,
-        min(0.95, 0.4 + 0.35 * best.agreed + 0.2 * need.share(gain)),
+        None if is_beyond else gain,
+        0.4 + 0.25 * (1.0 if is_beyond else best.agreed) + 0.25 * need.share(gain),
     )
 
 
@@ -85,17 +96,21 @@ def small_budget(search: SearchOutcome, metric: Metric, need: Need) -> Cause | s
     best_at = int(scores.argmax())
     is_late = best_at >= LATE * (count - 1)
     gained = expected_best(scores, count) - expected_best(scores, max(1, count // 2))
-    if count >= FEW_TRIALS and not (is_late and gained > 0):
-        return f"a budget that is too small: of {count} whole trials the best was number {best_at + 1}, none since"
-    weight = (0.5 if count < FEW_TRIALS else 0.25) + (0.1 if is_late else 0.0) + 0.35 * need.share(gained)
+    gain = _continued([expected_best(scores, number) for number in (count // 4, count // 2, count) if number])
+    if count > NO_TRIALS and not (need.is_met_by(gain) and (is_late or count < FEW_TRIALS)):
+        return (
+            f"a budget that is too small: of {count} whole trials the best was number {best_at + 1}, and the last "
+            f"doubling of trials brought {gained:.2g}"
+        )
+    weight = (0.4 if count < FEW_TRIALS else 0.25) + (0.1 if is_late else 0.0) + 0.35 * need.share(gain)
     return Cause(
         CauseName.SMALL_BUDGET,
         f"{count} whole trials, the best was number {best_at + 1}; the last doubling of trials brought {gained:.2g} on "
         f"{search.part} on average; the search ended because of {search.stopped_by}",
         "give the search more: raysweep resume RUN --set search.trials=... --set search.stop.seconds=...",
         f"twice the search, about {_duration(search.seconds)} more on {search.slots} slots",
-        gained if gained > 0 else None,
-        min(0.95, weight),
+        gain if gain > 0 else None,
+        weight,
     )
 
 
@@ -114,7 +129,7 @@ def seed_noise(seeds: SeedSpread | None, need: Need) -> Cause | str:
         "prefer a steadier model: more rounds at a lower learning rate, a larger forest, or the mean of several seeds",
         f"{len(seeds.validation)} times the fit and the prediction",
         spread,
-        0.35 + 0.5 * min(1.0, spread / need.shortfall),
+        0.4 + 0.52 * min(1.0, spread / need.shortfall),  # a goal within the noise: what else may help cannot be told
     )
 
 
@@ -131,12 +146,16 @@ class _Edge:
     value: float
     bound: float
     is_upper: bool
+    is_beyond: bool
     agreed: float
     gain: float
 
 
 def _edge(name: str, param: Param, winner: Trial, trials: Sequence[Trial], metric: Metric) -> _Edge | None:
-    """The parameter, where the winner stands at a bound, the best trials with it, and scores rise towards it."""
+    """The parameter, where the winner stands at a bound, the best trials with it, and scores rise towards it.
+
+    Defaults may stand beyond a bound: one that wins is evidence enough.
+    """
     having = [one for one in trials if name in one.candidate.params]
     own = _place(param, winner.candidate.params[name])
     if own is None or EDGE < own < 1 - EDGE or len(having) < MIN_TRIALS:
@@ -147,7 +166,8 @@ def _edge(name: str, param: Param, winner: Trial, trials: Sequence[Trial], metri
     scores = metric.sign * np.asarray([one.rungs[-1].score for one in having])
     best = np.argsort(-scores, kind="stable")[: max(4, len(having) // 4)]
     agreed = float((towards[best] >= 1 - OUTER).mean())
-    if agreed < AGREED or _rank_correlation(towards, scores) < TREND:
+    is_beyond = not 0 <= own <= 1
+    if not is_beyond and (agreed < AGREED or _rank_correlation(towards, scores) < TREND):
         return None
     upper_half = np.argsort(-scores, kind="stable")[: max(MIN_TRIALS, len(having) // 2)]
     slope = np.polyfit(towards[upper_half], scores[upper_half], 1)[0] if np.ptp(towards[upper_half]) > 0 else 0.0
@@ -158,9 +178,16 @@ def _edge(name: str, param: Param, winner: Trial, trials: Sequence[Trial], metri
         float(value) if isinstance(value, int | float) else math.nan,
         bound,
         is_upper,
+        is_beyond,
         agreed,
         max(0.0, float(slope) * OUTER),
     )
+
+
+def _lead(trials: Sequence[Trial], metric: Metric) -> float:
+    """Of the best trial over the next."""
+    scores = sorted(metric.sign * one.rungs[-1].score for one in trials)
+    return scores[-1] - scores[-2]
 
 
 def _place(param: Param, value: object) -> float | None:
@@ -178,8 +205,8 @@ def _more_rounds(winner: Trial, metric: Metric, need: Need) -> Cause | None:
     last, full = winner.rungs[-1], winner.candidate.rounds
     if last.rounds is None or full is None or last.rounds < (1 - EDGE) * full or len(winner.rungs) == 1:
         return None
-    gain = metric.sign * (last.score - winner.rungs[-2].score)
-    if need.share(gain) < STILL_RISING:
+    gain = _continued([metric.sign * one.score for one in winner.rungs])
+    if not need.is_met_by(gain):
         return None
     return Cause(
         CauseName.NARROW_SPACE,
@@ -189,6 +216,16 @@ def _more_rounds(winner: Trial, metric: Metric, need: Need) -> Cause | None:
         gain,
         min(0.9, 0.55 + 0.3 * need.share(gain)),
     )
+
+
+def _continued(scores: Sequence[float]) -> float:
+    """What the next step would bring: less than the last one by as much as that one brought less than the one before.
+
+    Where that is not known, half as much.
+    """
+    gains = [later - earlier for earlier, later in pairwise(scores)] or [0.0]
+    ratio = min(1.0, gains[-1] / gains[-2]) if len(gains) > 1 and gains[-2] > 0 else 0.5
+    return max(0.0, gains[-1] * ratio)
 
 
 def _whole(trials: Sequence[Trial]) -> list[Trial]:
