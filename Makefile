@@ -39,9 +39,10 @@ test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and 
 	cd "$$work"; \
 	RAYSWEEP_HOME="$$work/home" venv/bin/python $(CURDIR)/tests/wheel_check.py
 
-proofs: $(STAMP)  ## what takes too long for every day: each check switched off, tables of noise, kill -9 again and again
+proofs: $(STAMP)  ## what takes too long for every day: each check switched off, tables of noise, 400 simulated sweeps, kill -9 again and again
 	$(BIN)/python tests/proofs/data_gate.py
 	$(BIN)/python tests/proofs/noise.py
+	$(BIN)/python tests/proofs/final_check.py
 	$(BIN)/python tests/proofs/crashes.py
 	$(BIN)/python tests/proofs/crashes.py --store s3
 	$(BIN)/python tests/proofs/crashes.py --victim worker

@@ -344,6 +344,7 @@ class SplitFault:
     expected: dict[str, Severity]
     kind: str = "stratified"
     keys_shared: int = 0
+    left_out: int = 0
 
     def rows(self, sizes: tuple[int, int, int] = (1_800, 600, 600)) -> PartRows:
         """The parts, with the fault in them."""
@@ -354,7 +355,7 @@ class SplitFault:
             arrow, _ = arrow_of(frame)
             y = target_codes(arrow.column("target"), parts_task())
             blocks[part] = RowBlock(arrow.drop_columns(["target"]), y, None)
-        return PartRows(self.kind, blocks, self.keys_shared)
+        return PartRows(self.kind, blocks, self.keys_shared, left_out=self.left_out)
 
 
 def parts_task() -> LearningTask:
@@ -366,6 +367,9 @@ def parts_task() -> LearningTask:
 
 SPLIT_FAULTS = {
     "a key in two parts": SplitFault(lambda f, _p, _r: f, {"split.overlap": ERROR}, keys_shared=3),
+    "groups that go on for long": SplitFault(
+        lambda f, _p, _r: f, {"split.left_out": WARNING}, kind="group+time", left_out=1_000
+    ),
     "a random part that differs": SplitFault(
         lambda f, p, _: f.assign(amount=f["amount"] + (40 if p is Part.VALIDATION else 0)), {"split.drift": ERROR}
     ),

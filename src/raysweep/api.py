@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -331,16 +331,35 @@ def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = 
     return model
 
 
-def verify(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Verification:
+def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[str, Any] | None = None) -> Verification:
     """Check every file of a bundle, and that its model still predicts the golden rows.
 
+    Args:
+        bundle: as in `load_model`.
+        data: the table that the sweep was about, in memory or its address: its rows are dealt out again, and must
+            fall into the same parts, without a key in two of them. This needs Ray.
+        s3: how to reach an S3-compatible server.
+
     Raises:
-        NotFound: there is no bundle.
+        NotFound: there is no bundle, or no such data.
+        BundleRefused: the manifest does not say how the rows were dealt out.
+        RequestInvalid: the table lacks a column by which they were.
+        DataUnsuitable: the table cannot be read, or a part has no row.
     """
-    from raysweep.bundle.locate import open_run
+    from raysweep.bundle.locate import open_run, read_manifest
     from raysweep.bundle.verify import verify_bundle
 
-    return verify_bundle(open_run(bundle, _s3(s3)))
+    store = open_run(bundle, _s3(s3))
+    found = verify_bundle(store)
+    if data is None or not found.ok:
+        return found
+    manifest = read_manifest(store)
+    from raysweep.runtime.ray_session import ray_session
+
+    with ray_session(None, loading="raysweep.split_proof"):
+        from raysweep.split_proof import check_split
+
+        return replace(found, rows=(*found.rows, *check_split(manifest, data, _s3(s3))))
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:

@@ -13,10 +13,10 @@ from pydantic import Field, field_validator, model_validator
 
 from raysweep.documents import Document, expand_paths, parse_document, read_yaml_file, set_path
 from raysweep.errors import RequestInvalid
-from raysweep.prepare_rules import ColumnName, PrepareRule, Share
+from raysweep.prepare_rules import ColumnName, PrepareRule
 from raysweep.space import load_space, shipped_spaces
+from raysweep.split_rules import Seed, SplitConfig, contradiction
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ChecksPreset = Literal["strict", "default", "lenient"]
 
 
@@ -140,37 +140,6 @@ class ChecksConfig(Document):
     set: Mapping[str, Mapping[str, Annotated[float, Field(ge=0)]]] = {}
     accept: tuple[Waiver, ...] = ()
     schema_file: str | None = Field(default=None, alias="schema")
-
-
-class PartsConfig(Document):
-    """Shares of the rows; they add up to 1."""
-
-    training: Share = 0.6
-    testing: Share = 0.2
-    validation: Share = 0.2
-
-    @model_validator(mode="after")
-    def _check(self) -> PartsConfig:
-        total = self.training + self.testing + self.validation
-        if abs(total - 1) > 1e-9:  # noqa: PLR2004
-            raise ValueError(f"training, testing and validation must add up to 1, not {total:g}")
-        return self
-
-
-class SplitConfig(Document):
-    """How rows are assigned to training, testing and validation.
-
-    Attributes:
-        kind: stratified by class, random, group (rows of one `data.group` stay together) or time (`data.time`: the
-            earliest rows train, the latest validate); inferred when absent.
-        key: the columns that identify a row; all but the target when absent.
-    """
-
-    kind: Literal["stratified", "random", "group", "time"] | None = None
-    key: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = None
-    parts: PartsConfig = PartsConfig()
-    folds: Literal["auto"] | Annotated[int, Field(ge=1, le=20)] = "auto"
-    seed: Seed = 0
 
 
 class StopConfig(Document):
@@ -357,19 +326,10 @@ class SweepConfig(Document):
 
     @model_validator(mode="after")
     def _check_split(self) -> SweepConfig:
-        kind, data = self.split.kind, self.data
-        if kind == "group" and data.group is None:
-            raise ValueError("split.kind is group, but data.group names no column")
-        if kind == "time" and data.time is None:
-            raise ValueError("split.kind is time, but data.time names no column")
-        if data.group is not None and kind not in {None, "group"}:
-            raise ValueError(f"data.group keeps rows together, but split.kind is {kind}: leave it out, or say group")
-        if data.group is not None and self.split.key is not None:
-            raise ValueError("data.group and split.key both say which rows stay together; give one of them")
-        if kind == "time" and self.split.key is not None:
-            raise ValueError("split.kind is time: rows are not told apart by split.key; leave it out")
-        if kind == "time" and self.split.folds not in {"auto", 1}:
-            raise ValueError("split.kind time has no folds: later rows would train what predicts earlier ones")
+        data = self.data
+        problem = contradiction(self.split, group=data.group, time=data.time)
+        if problem is not None:
+            raise ValueError(problem)
         if data.time is not None and any(data.time in rule.columns for rule in data.prepare):
             raise ValueError(
                 f"data.prepare names {data.time!r}, which is data.time: rows are split by it as it is in the source; "
@@ -378,7 +338,19 @@ class SweepConfig(Document):
         for name, column in (("data.group", data.group), ("data.time", data.time)):
             if column is not None and column in {data.target, data.weight}:
                 raise ValueError(f"{name} is {column!r}, which is the target or the weight")
+        self._check_split_column()
         return self
+
+    def _check_split_column(self) -> None:
+        column, data = self.split.column, self.data
+        if column is None:
+            return
+        if column in {data.target, data.weight, data.group, data.time}:
+            raise ValueError(f"split.column is {column!r}, which has another role in data")
+        if column in (data.features.include or ()):
+            raise ValueError(f"data.features.include holds {column!r}, which is split.column: it is no feature")
+        if any(column in rule.columns for rule in data.prepare):
+            raise ValueError(f"data.prepare names {column!r}, which is split.column: it is read as it is in the source")
 
     @property
     def data_s3(self) -> S3Config:

@@ -17,8 +17,7 @@ from raysweep.stages.profile.ray_profile import profile_table
 from raysweep.stages.profile.ray_unread import refusals_counted
 from raysweep.stages.profile.request import ProfileRequest
 from raysweep.stages.source.ray_source import MEMORY, open_table
-from raysweep.stages.split.dealing import key_columns
-from raysweep.stages.split.ray_split import plan_assignment, usable_rows
+from raysweep.stages.split.planning import key_columns, plan_assignment, split_rule, usable_rows
 from raysweep.stages.validate.features import requested_inputs
 from raysweep.stages.validate.gate import Means, validate_table
 from raysweep.stages.validate.learning_task import learning_task, prepared_task, read_target
@@ -109,7 +108,8 @@ def _aim(config: SweepConfig, table: Table, profile: Profile) -> LearningTask | 
 
 def _usable(config: SweepConfig, table: Table, profile: Profile, aim: LearningTask) -> Any:
     """The rows of the sample that will not be validation rows."""
-    return usable_rows(plan_assignment(table, config, aim), profile, config.data.time)
+    rule = split_rule(table, config, aim.kind)
+    return usable_rows(plan_assignment(table, rule, aim), profile, rule)
 
 
 @contextlib.contextmanager

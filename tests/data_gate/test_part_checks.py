@@ -9,7 +9,8 @@ import pytest
 
 from planted_faults import SPLIT_FAULTS, SplitFault, parts_task
 from raysweep.records.table import Part, Severity
-from raysweep.stages.split.part_checks import part_findings, stability_index
+from raysweep.stages.split.part_checks import part_findings
+from raysweep.stages.split.stability import stability_index
 from raysweep.stages.validate.thresholds import DEFAULTS
 
 

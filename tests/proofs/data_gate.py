@@ -26,6 +26,7 @@ from raysweep.stages.validate.thresholds import DEFAULTS
 REGISTRIES = (checks.TABLE_CHECKS, checks.FEATURE_CHECKS, checks.TARGET_CHECKS, checks.MODEL_CHECKS)
 PART_CHECKS = {
     "split.overlap": ("_overlap",),
+    "split.left_out": ("_left_out",),
     "split.drift": ("_drift", "_told_apart"),
     "split.new_category": ("_new_categories",),
     "split.new_label": ("_new_labels",),

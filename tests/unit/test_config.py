@@ -131,12 +131,46 @@ def test_a_value_given_both_ways_is_refused():
         ({"split": {"kind": "time", "folds": 3}, "data": {"time": "t"}}, "has no folds"),
         ({"split": {"kind": "time", "key": ["a"]}, "data": {"time": "t"}}, "not told apart by split.key"),
         ({"data": {"group": "late"}}, "the target or the weight"),
+        (
+            {"split": {"kind": "group+time"}, "data": {"time": "t"}},
+            "kind is group.time, but data.group names no column",
+        ),
+        ({"split": {"kind": "group+time"}, "data": {"group": "g"}}, "but data.time names no column"),
+        ({"split": {"kind": "time"}, "data": {"group": "g", "time": "t"}}, "say group or group.time"),
+        ({"split": {"kind": "group+time", "folds": 2}, "data": {"group": "g", "time": "t"}}, "has no folds"),
+        ({"split": {"kind": "column"}}, "split.column names no column"),
+        ({"split": {"kind": "random", "column": "part"}}, "goes with split.kind: column alone"),
+        ({"split": {"column": "part"}}, "goes with split.kind: column alone"),
+        ({"split": {"kind": "column", "column": "late"}}, "has another role"),
+        (
+            {"split": {"kind": "column", "column": "p"}, "data": {"features": {"include": ["p"]}}},
+            "which is split.column: it is no feature",
+        ),
+        (
+            {"split": {"kind": "column", "column": "p"}, "data": {"prepare": [{"rule": "drop", "columns": ["p"]}]}},
+            "read as it is in the source",
+        ),
+        ({"split": {"kind": "random", "embargo": "7d"}}, "split.embargo goes with split.kind: time or group.time"),
+        ({"split": {"cuts": [1, 2]}}, "split.cuts goes with"),
+        ({"split": {"kind": "time", "embargo": "7 days"}, "data": {"time": "t"}}, "write it as 7d"),
+        ({"split": {"kind": "time", "embargo": 0}, "data": {"time": "t"}}, "a number over 0, not 0"),
+        ({"split": {"kind": "time", "cuts": [2, 1]}, "data": {"time": "t"}}, "2.0 is not before 1.0"),
+        ({"split": {"kind": "time", "cuts": [2, "2026-01-01"]}, "data": {"time": "t"}}, "both are dates"),
+        ({"split": {"kind": "time", "cuts": ["2026-02-30", "x"]}, "data": {"time": "t"}}, "write a date as"),
+        ({"split": {"kind": "time", "cuts": [2]}, "data": {"time": "t"}}, "split.cuts"),
     ],
 )
 def test_contradictions_of_a_split_are_refused(sections, said):
     data = {"source": "a.csv", "target": "late", **sections.get("data", {})}
     with pytest.raises(RequestInvalid, match=said):
         load_config({"version": 1, **sections, "data": data})
+
+
+def test_cuts_may_be_pasted_as_yaml_reads_dates():
+    text = "data.time: t\nsplit: {kind: time, embargo: 7d, cuts: [2026-01-01, 2026-02-01T12:30:00]}\n"
+    config = load_config({**sweep(), **read_yaml(text, place="here")})
+    assert config.split.cuts == ("2026-01-01", "2026-02-01T12:30:00")
+    assert load_config(config).split == config.split
 
 
 def test_what_orders_the_rows_is_not_prepared():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from raysweep.config import PartsConfig
 from raysweep.rows.hashing import mix
-from raysweep.stages.split.assign import assign_folds, count_folds, cut_times, make_assignment
+from raysweep.split_rules import PartsConfig
+from raysweep.stages.split.assign import assign_folds, count_folds, make_assignment
 
 PARTS = PartsConfig()
 
@@ -124,19 +124,3 @@ def test_how_many_folds():
     assert count_folds("auto", 5_000) == 1
     assert count_folds(3, 1_000_000) == 3
     assert count_folds(1, 10) == 1
-
-
-@pytest.mark.parametrize(
-    ("rows_of_each", "expected"),
-    [([650, 200, 150], [650, 200, 150]), ([500, 350, 150], [500, 350, 150]), ([100] * 10, [600, 200, 200])],
-)
-def test_cuts_in_time_come_as_near_as_ties_allow(rows_of_each, expected):
-    times = np.repeat(np.arange(len(rows_of_each), dtype=float), rows_of_each)
-    times = np.random.default_rng(0).permutation(times)
-    assert sizes(cut_times(times, PARTS).part_of_times(times)) == expected
-
-
-@pytest.mark.parametrize("times", [[], [np.nan, np.nan], [1.0, 1.0, 2.0]])
-def test_too_few_times_to_cut(times):
-    found = np.asarray(times, dtype=float)
-    assert cut_times(found, PARTS).part_of_times(found).tolist() == [0] * len(times)

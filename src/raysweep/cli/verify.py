@@ -19,23 +19,36 @@ Bundle = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="A folder, an s3:// address, or the id of a run under runs/.")
 ]
 
+Data = Annotated[
+    str | None,
+    typer.Option("--data", metavar="DATA", help="The table that the sweep was about: is each row in the same part?"),
+]
 
-def verify(bundle: Bundle, s3_endpoint: S3Endpoint = None, as_json: AsJson = False, debug: Debug = False) -> int:
+
+def verify(
+    bundle: Bundle,
+    data: Data = None,
+    s3_endpoint: S3Endpoint = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> int:
     """Check that every file of a bundle is there and unchanged.
 
-    The exit code is 8 where something is missing, changed or not listed.
+    With --data the rows of a table are dealt out again, and have to fall into the bundle's parts. The exit code is 8
+    where something is missing, changed or not listed, or rows fall otherwise.
 
     \b
-    Example:
+    Examples:
       raysweep verify runs/flights-late-20260101-120000-abc123
+      raysweep verify runs/flights-late-20260101-120000-abc123 --data flights.parquet
     """
-    return carry_out(lambda: _verify(bundle, s3_endpoint), as_json=as_json, debug=debug)
+    return carry_out(lambda: _verify(bundle, data, s3_endpoint), as_json=as_json, debug=debug)
 
 
-def _verify(bundle: str, s3_endpoint: str | None) -> Answer:
+def _verify(bundle: str, data: str | None, s3_endpoint: str | None) -> Answer:
     from raysweep import api
 
-    found = api.verify(bundle, s3=s3_settings(s3_endpoint))
+    found = api.verify(bundle, data=data, s3=s3_settings(s3_endpoint))
     code = EXIT_OK if found.ok else BundleRefused.exit_code
     return Answer(found.to_document(), lambda: _show(found), code)
 
@@ -49,6 +62,9 @@ def _show(found: Verification) -> None:
     for problem in found.problems:
         if problem not in told:
             console.print(Text.assemble(("✗ ", "bold red"), problem), soft_wrap=True)
+    for row in found.rows:
+        if row.ok and row.path.startswith("split: "):
+            console.print(Text.assemble(("✓ ", "green"), row.path), soft_wrap=True)
     intact = len(found.rows) - len(wrong)
     if found.ok:
         console.print(Text(f"✓ {found.url}: all {intact:,} files are as they were published", "green"), soft_wrap=True)

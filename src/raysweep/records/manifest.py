@@ -10,6 +10,7 @@ from pydantic import Field
 from raysweep.config import TaskKind
 from raysweep.documents import Document
 from raysweep.records.table import ColumnKind, Label
+from raysweep.split_rules import Moment, PartsConfig
 
 MANIFEST_FILE: Final = "manifest.json"
 SUMS_FILE: Final = "SHA256SUMS"
@@ -97,14 +98,25 @@ class DataRecord(Document):
 
 
 class PartRecord(Document):
-    """A part's size, and the sha256 over its sorted row keys."""
+    """A part's size, and the sha256 over its sorted row keys; see `raysweep.records.table.PartSummary`."""
 
     rows: int
     digest: str
+    first: Moment | None = None
+    last: Moment | None = None
+    groups: int | None = None
 
 
 class SplitRecord(Document):
-    """How the rows were cut; `keys_shared` is the proof of disjointness."""
+    """How the rows were cut, so that anybody who has them can cut them again; see `raysweep.records.split_rule`.
+
+    Attributes:
+        keys_shared: row keys that stand in more than one part: 0 is the proof of disjointness.
+        shares: None where raysweep was too old to record them, and all below.
+        cuts: as they can stand in `split.cuts`.
+        left_out: rows that are in no part, by the reason.
+        target, task, classes: by which it is told whether a row has a target, and of which class.
+    """
 
     kind: str
     seed: int
@@ -112,6 +124,16 @@ class SplitRecord(Document):
     parts: Mapping[str, PartRecord]
     folds: int
     keys_shared: int
+    shares: PartsConfig | None = None
+    group: str | None = None
+    time: str | None = None
+    column: str | None = None
+    embargo: Moment | None = None
+    cuts: tuple[Moment, ...] = ()
+    left_out: Mapping[str, int] = Field(default_factory=dict)
+    target: str | None = None
+    task: TaskKind | None = None
+    classes: tuple[Label, ...] = ()
 
 
 class SearchRecord(Document):
@@ -152,16 +174,29 @@ class UsageRecord(Document):
 
 
 class FinalCheckRecord(Document):
-    """The final check in short; the whole is in final_check.json."""
+    """The final check in short; the whole is in final_check.json.
+
+    Attributes:
+        score: of the fit that ships; None where the metric is not defined on the validation rows.
+        low, high: of its interval at `level`.
+        checked: the rows that the fit which was scored, and ships, was fitted on.
+        use: which use of these validation rows it was, by the ledger of openings.
+        production: what the comparison with the model in production says: promote, keep or inconclusive; None where
+            none was named.
+    """
 
     verdict: str
     metric: str
     part: Literal["validation"] = "validation"
-    score: float
+    score: float | None
     low: float | None
     high: float | None
     rows: int
     reasons: tuple[str, ...]
+    level: float = 0.95
+    checked: str | None = None
+    use: int | None = None
+    production: str | None = None
 
 
 class Manifest(Document):

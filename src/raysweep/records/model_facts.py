@@ -70,7 +70,8 @@ class Slice:
         score: the sweep's metric there; None where it is not defined.
         dummy_score: the dummy's there.
         loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse.
-        p_value: that its rows are no worse than the others, Holm-adjusted over all slices (Welch 1947; Holm 1979).
+        p_value: that its rows are no worse than the others, beyond what the model's own probabilities expect there;
+            Holm-adjusted over all slices (Welch 1947; Holm 1979).
         floor: what the sweep file asks for there; None for nothing of its own.
     """
 

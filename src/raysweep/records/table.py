@@ -11,6 +11,8 @@ from raysweep.config import TaskKind
 from raysweep.prepare_rules import Rule
 from raysweep.records.aims import Aims
 from raysweep.records.metric import Metric
+from raysweep.records.split_rule import SplitRule
+from raysweep.split_rules import Moment
 
 Label = bool | int | float | str
 
@@ -390,11 +392,20 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PartSummary:
-    """Size and identity of a part; `digest` is the sha256 over its sorted row keys."""
+    """Size and identity of a part.
+
+    Attributes:
+        digest: the sha256 over its sorted row keys.
+        first, last: the earliest and the latest `data.time`; None where that is not given, or missing in all rows.
+        groups: how many different `data.group`; None where that is not given.
+    """
 
     rows: int
     digest: str
     class_counts: tuple[int, ...] = ()
+    first: Moment | None = None
+    last: Moment | None = None
+    groups: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,7 +420,9 @@ class Split:
         search_data: references to the training and testing rows in Ray's object store; opaque.
         findings: what the parts said of one another before the validation rows were sealed.
         sketch: the 1,024 smallest hashes of whole validation rows, uint64: for the ledger of openings.
-        cuts: kind time: when testing and validation begin, in microseconds since 1970 (or the column's numbers).
+        cuts: kinds by time: when testing and validation begin, in microseconds since 1970 (or the column's numbers).
+        rule: all by which the rows were dealt out, with the cuts that were found.
+        left_out: rows that are in no part, by the reason (`raysweep.records.split_rule`).
     """
 
     kind: str
@@ -423,3 +436,5 @@ class Split:
     sketch: Any = field(repr=False, compare=False, default=None)
     cuts: tuple[float, ...] = ()
     findings: tuple[Finding, ...] = ()
+    rule: SplitRule | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)

@@ -78,7 +78,7 @@ def why_not(why: WhyNot | None, metric: str) -> Html:
 def _cause(one: Cause, metric: str) -> Html:
     return tag(
         "li",
-        tag("p", tag("b", one.name.value), tag("span", f" (weight {number_text(one.weight)})", class_="soft")),
+        tag("p", tag("b", one.name.value), tag("span", f" (weight {one.weight:.2f})", class_="soft")),
         tag("p", one.evidence),
         tag("p", tag("b", "What to do: "), one.advice),
         tag("p", f"Expected gain: {gain_text(one, metric)}. Price: {one.price}", class_="soft"),

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from raysweep.prepare_rules import rule_line
+from raysweep.records.split_rule import WITHOUT_TARGET
 from raysweep.records.table import LearningTask, PartSummary
 from raysweep.records.trial import SearchOutcome
 from raysweep.report.check_page import CHECK_STYLE, check_section
@@ -155,6 +156,9 @@ def _split(view: ReportInput) -> Html:
         ("proof", f"{split.keys_shared:,} row keys stand in more than one part, counted over all rows"),
         ("rows without a target", f"{split.left_out_rows:,}"),
     ]
+    facts += [(f"rows left out: {why}", f"{rows:,}") for why, rows in split.left_out.items() if why != WITHOUT_TARGET]
+    if split.rule is not None and split.rule.cuts:
+        facts.append(("testing and validation begin", ", ".join(map(str, split.rule.cuts))))
     return section("Split", definitions(facts), table(("part", "rows", "digest"), rows))
 
 

@@ -54,14 +54,23 @@ class Seal:
     rows: int
     digest: str
 
-    def open(self) -> SealedRows:
+    @property
+    def was_opened(self) -> bool:
+        """Whether somebody has opened it."""
+        return self.path.with_name(_OPENED_FILE).exists()
+
+    def open(self, *, again: bool = False) -> SealedRows:
         """The rows. Can be done once, by whomever holds a copy of the seal.
+
+        Args:
+            again: also where somebody has opened it before; what is judged by the rows has to say so.
 
         Raises:
             SealBroken: they were opened before, or their file is gone or is not the one that was sealed.
         """
         try:
-            os.close(os.open(self.path.with_name(_OPENED_FILE), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            once = 0 if again else os.O_EXCL
+            os.close(os.open(self.path.with_name(_OPENED_FILE), os.O_WRONLY | os.O_CREAT | once, 0o600))
             content = self.path.read_bytes()
         except FileExistsError as error:
             raise SealBroken(

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy.special import entr
 from scipy.stats import ttest_ind_from_stats
 
 from raysweep.config import TaskKind
@@ -61,6 +62,19 @@ def row_losses(metric: Metric, y: Floats, predicted: Floats) -> Floats:
     if TaskKind.REGRESSION not in metric.tasks:
         return log_losses(y, predicted)
     return np.abs(y - predicted) if metric.name == "mae" else (y - predicted) ** 2
+
+
+def unexpected_losses(metric: Metric, y: Floats, predicted: Floats) -> Floats:
+    """The loss of each row beyond what the model itself expects there.
+
+    A model of classes says by its probabilities how much it will lose: their entropy. Rows of which it says honestly
+    that they are hard to tell are no weakness of its; rows that it is sure about, and wrong, are.
+    """
+    losses = row_losses(metric, y, predicted)
+    if TaskKind.REGRESSION in metric.tasks:
+        return losses
+    shares = predicted / predicted.sum(axis=1, keepdims=True)
+    return np.asarray(losses - entr(shares).sum(axis=1))
 
 
 def smallest_slice(rows: int) -> int:
@@ -140,8 +154,8 @@ def judge_slices(
         floors: what is asked for in the slices of a declared column, by its name.
 
     Returns:
-        The p-value is that of Welch's t-test (1947) on the losses inside and outside; a mean's variance is that of the
-        sum over independent rows or groups, weighted as they are. All are Holm-adjusted (1979) together.
+        The p-value is that of Welch's t-test (1947) on the unexpected losses inside and outside; a mean's variance is
+        that of the sum over independent rows or groups, weighted as they are. All are Holm-adjusted (1979) together.
     """
     judged = [one for one in slices if one.rows.sum() >= smallest_slice(len(rows.y))]
     if not judged:
@@ -151,7 +165,8 @@ def judge_slices(
     whole = np.average(loss, weights=weights)
     scored = [(metric.name, rows.predicted), (metric.name, rows.dummy)]
     scores = WeightedScores(rows.y, rows.weight, scored).on(np.stack([one.rows for one in judged]).astype(np.uint8))
-    adjusted = holm([_p_value(loss, weights, one.rows, rows.group) for one in judged])
+    unexpected = unexpected_losses(metric, rows.y, rows.predicted)
+    adjusted = holm([_p_value(unexpected, weights, one.rows, rows.group) for one in judged])
     found = [
         Slice(
             name=one.name,

@@ -82,7 +82,7 @@ class Evidence:
 def promotion_of(low: float, high: float) -> tuple[Promotion, str]:
     """What the interval of the gain over the model in production says."""
     if low > 0:
-        return Promotion.PROMOTE, "the new model is better: promote it"
+        return Promotion.PROMOTE, "the new model is better"
     if high < 0:
-        return Promotion.KEEP, "the new model is worse: keep production"
-    return Promotion.KEEP, "not measurably better: keep production"
+        return Promotion.KEEP, "the new model is worse"
+    return Promotion.KEEP, "the new model is not measurably better"

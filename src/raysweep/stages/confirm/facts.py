@@ -18,7 +18,7 @@ from raysweep.training.learner import Floats
 from raysweep.training.optimism import selection_optimism
 from raysweep.training.sealed_rows import SealedRows
 from raysweep.training.slice_tree import found_slices
-from raysweep.training.slices import JudgedRows, declared_slices, judge_slices, row_losses
+from raysweep.training.slices import JudgedRows, declared_slices, judge_slices, unexpected_losses
 from raysweep.training.testing_sample import sample_targets, unpack
 from raysweep.training.threshold import choose_threshold, criterion_of, judge_threshold
 from raysweep.training.trial_data import RowBlock, SearchRows
@@ -72,7 +72,7 @@ def threshold_of(rows: FactRows, task: LearningTask) -> Threshold | None:
 def slices_of(rows: FactRows, task: LearningTask, config: SweepConfig) -> tuple[Slice, ...]:
     """Declared slices, and those that were found on testing rows; all judged on validation rows."""
     testing, block = rows.testing, rows.sealed.block
-    losses = row_losses(task.metric, testing.y, rows.trained_testing)
+    losses = unexpected_losses(task.metric, testing.y, rows.trained_testing)
     found = found_slices(testing.features, losses, testing.weight, block.features, config.split.seed)
     declared = declared_slices(_declared_columns(rows.sealed, tuple(config.confirm.slices)))
     judged = JudgedRows(block.y, rows.validation, rows.dummy, block.weight, block.group)

@@ -125,7 +125,7 @@ def production_gate(production: Production | None, margin: float) -> Gate | None
         allowed = f", by more than the margin {margin:g}" if margin else ""
         return Gate(PRODUCTION, Outcome.FAILED, f"{numbers}: it is worse{allowed}")
     if production.promotion is Promotion.KEEP:
-        return Gate(PRODUCTION, Outcome.WARNING, f"{numbers}: {production.reason}")
+        return Gate(PRODUCTION, Outcome.WARNING, f"{numbers}: {production.reason}, keep production")
     return Gate(PRODUCTION, Outcome.PASSED, f"{numbers}: {production.reason}")
 
 

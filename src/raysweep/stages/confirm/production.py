@@ -11,7 +11,8 @@ from raysweep.bundle.locate import open_run, read_manifest
 from raysweep.config import SweepConfig
 from raysweep.errors import RaysweepError, RequestInvalid
 from raysweep.records.manifest import Manifest, Signature, SplitRecord
-from raysweep.records.table import LearningTask, Split
+from raysweep.records.table import LearningTask, Part, Split
+from raysweep.split_rules import Moment
 from raysweep.stages.confirm.evidence import Champion
 from raysweep.storage.store import Store
 from raysweep.training.learner import Floats
@@ -82,12 +83,15 @@ def why_unfair(theirs: SplitRecord | None, ours: Split) -> str:
     """
     if theirs is None:
         return "its manifest does not say how its rows were split"
+    if _is_older(theirs, ours):
+        return ""
     differing = [
         name
         for name, mine, other in (
             ("kind", ours.kind, theirs.kind),
             ("key", ours.key, theirs.key),
             ("seed", ours.seed, theirs.seed),
+            ("parts", None if ours.rule is None else ours.rule.parts, theirs.shares),
         )
         if mine != other
     ]
@@ -99,6 +103,21 @@ def why_unfair(theirs: SplitRecord | None, ours: Split) -> str:
     if ours.kind not in _BY_HASH:
         return f"rows of a split by {ours.kind} are not the same in both, and its rows are not all older than these"
     return ""
+
+
+def _is_older(theirs: SplitRecord, ours: Split) -> bool:
+    """Whether every row that it was fitted on is older than the validation rows, by the same column of times."""
+    lasts = [theirs.parts[part.value].last for part in (Part.TRAINING, Part.TESTING) if part.value in theirs.parts]
+    first, time = ours.parts[Part.VALIDATION].first, None if ours.rule is None else ours.rule.time
+    if first is None or time is None or theirs.time != time or not lasts:
+        return False
+    return all(last is not None and _is_before(last, first) for last in lasts)
+
+
+def _is_before(one: Moment, other: Moment) -> bool:
+    if isinstance(one, str) or isinstance(other, str):
+        return isinstance(one, str) and isinstance(other, str) and one < other  # ISO, in one form
+    return one < other
 
 
 def _other_task(signature: Signature, task: LearningTask) -> str:

@@ -90,18 +90,23 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The rows of all parts, at the one time when they are together."""
+    """The rows of all parts, at the one time when they are together.
+
+    Attributes:
+        was_opened: somebody has opened the sealed rows before.
+    """
 
     rows: SearchRows
     sealed: SealedRows
     opened: Opened
+    was_opened: bool
 
 
 def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
     """Fit what has to be fitted (in parallel), then open the validation rows, once, and judge.
 
     Raises:
-        SealBroken: the sealed rows are not what was sealed, or were opened before.
+        SealBroken: the sealed rows are not what was sealed.
         StorageFailed: the ledger cannot be written; nothing was opened.
     """
     task = request.task
@@ -112,9 +117,12 @@ def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
     rows: SearchRows = ray.get(request.split.search_data)
     before = _predict_before(plan, models, remote)
     opened = _write_down(request, config, plan)
-    sealed = request.seal.open()
+    was_opened = request.seal.was_opened
+    sealed = request.seal.open(again=was_opened)
     try:
-        evidence = _gather(request, config, Fitted(plan, models, before), _Look(rows, sealed, opened), remote)
+        evidence = _gather(
+            request, config, Fitted(plan, models, before), _Look(rows, sealed, opened, was_opened), remote
+        )
         check = check_finally(evidence, task, config.confirm, remote.draw)
         if not check.verdict.allows_use:
             request.tell(Said("looking for what keeps the model from what was asked of it"))
@@ -187,6 +195,7 @@ def _gather(request: ConfirmRequest, config: SweepConfig, fitted: Fitted, look: 
         slices=measured("slices", lambda: slices_of(scored, task, config), say) or (),
         champion=None if request.champion is None else score_champion(request.champion, sealed, task, request.split),
         costs=first.costs,
+        broken="the sealed validation rows were opened before the final check" if look.was_opened else "",
     )
 
 

@@ -11,7 +11,6 @@ from raysweep.config import SweepConfig
 from raysweep.documents import plain_record, plain_yaml, readable_json, to_yaml
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
 from raysweep.records.published_check import final_check_document
-from raysweep.records.table import Split
 from raysweep.records.trial import FittedModel, Trial
 from raysweep.report.data_page import data_page
 from raysweep.report.html_report import DATA_PAGE, html_report
@@ -19,6 +18,7 @@ from raysweep.report.model_card import model_card
 from raysweep.report.view import ReportInput
 from raysweep.stages.export.environment import CodeState, environment
 from raysweep.stages.export.golden import write_golden
+from raysweep.stages.export.split_document import split_document
 from raysweep.stages.export.trials_table import write_trials
 from raysweep.training.own_export import why_no_model
 from raysweep.training.pipeline import Pipeline
@@ -62,7 +62,8 @@ def write_contents(contents: BundleContents, folder: Path) -> None:
         _write(folder / path, readable_json(document))
     view, config = contents.view, contents.config
     if view.split is not None:
-        _write(folder / "data/split.json", readable_json(split_document(view.split)))
+        document = split_document(view.split, view.task or view.aim)
+        _write(folder / "data/split.json", readable_json(document))
     if view.search is not None and view.task is not None:
         write_trials(
             folder / TRIALS_FILE,
@@ -78,21 +79,6 @@ def write_contents(contents: BundleContents, folder: Path) -> None:
     _write(folder / "report.html", html_report(view).encode())
     _write(folder / "MODEL_CARD.md", model_card(view).encode())
     _write_code(contents.code, folder)
-
-
-def split_document(split: Split) -> dict[str, Any]:
-    """data/split.json: how the rows were cut, and the proof that no row is in two parts."""
-    return {
-        "schema_version": 1,
-        "kind": split.kind,
-        "seed": split.seed,
-        "key": list(split.key),
-        "folds": split.folds,
-        "parts": {part.value: plain_record(summary) for part, summary in split.parts.items()},
-        "keys_shared": split.keys_shared,
-        "left_out_rows": split.left_out_rows,
-        "cuts": list(split.cuts),
-    }
 
 
 def trial_document(trial: Trial, metric: str, part: str) -> dict[str, Any]:

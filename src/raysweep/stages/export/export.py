@@ -18,18 +18,17 @@ from raysweep.records.manifest import (
     InputColumn,
     Manifest,
     ModelRecord,
-    PartRecord,
     SearchRecord,
     Signature,
-    SplitRecord,
     UsageRecord,
     WaivedFinding,
 )
-from raysweep.records.table import LearningTask, Severity, Split
+from raysweep.records.table import LearningTask, Severity
 from raysweep.records.trial import FittedModel, SearchOutcome
 from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, pipeline_of, write_contents
 from raysweep.stages.export.environment import environment
 from raysweep.stages.export.publish import Claim, list_artifacts, publish, seal
+from raysweep.stages.export.split_document import split_record
 from raysweep.storage.store import Store
 from raysweep.training.own_export import declared_types, estimator_source, why_no_model
 from raysweep.training.trusted import TRUSTED_TYPES
@@ -73,7 +72,7 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
         model=None if shipped is None else _model(shipped, artifacts),
         without_model=view.without_model,
         data=_data(contents),
-        split=None if view.split is None else _split(view.split),
+        split=None if view.split is None else split_record(view.split, view.task or view.aim),
         search=None if view.search is None else _search(view.search, config, view.task, artifacts),
         final_check=None if view.final_check is None else _final_check(view.final_check),
         usage=None if view.usage is None else UsageRecord(**plain_record(view.usage)),
@@ -129,17 +128,6 @@ def _data(contents: BundleContents) -> DataRecord:
     )
 
 
-def _split(split: Split) -> SplitRecord:
-    return SplitRecord(
-        kind=split.kind,
-        seed=split.seed,
-        key=split.key,
-        parts={part.value: PartRecord(rows=one.rows, digest=one.digest) for part, one in split.parts.items()},
-        folds=split.folds,
-        keys_shared=split.keys_shared,
-    )
-
-
 def _search(
     search: SearchOutcome, config: SweepConfig, task: LearningTask | None, artifacts: tuple[Artifact, ...]
 ) -> SearchRecord:
@@ -164,9 +152,13 @@ def _final_check(check: FinalCheck) -> FinalCheckRecord:
     return FinalCheckRecord(
         verdict=check.verdict.value,
         metric=check.metric,
-        score=check.score.value,
+        score=plain["value"],
         low=plain["low"],
         high=plain["high"],
         rows=check.rows,
         reasons=check.reasons,
+        level=check.level,
+        checked=check.fitted_on,
+        use=None if check.opened is None else check.opened.use,
+        production=None if check.production is None else check.production.promotion.value,
     )

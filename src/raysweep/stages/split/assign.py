@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from raysweep.config import PartsConfig
 from raysweep.records.table import Part
 from raysweep.rows.hashing import Hashes, uniform
+from raysweep.split_rules import PartsConfig
 
 RARE_CLASS_ROWS: Final = 200
 AUTO_FOLDS: Final = 5
@@ -45,41 +45,6 @@ class Assignment:
             for row in np.flatnonzero(np.isin(keys, rare)):
                 parts[row] = self.rare[int(keys[row])]
         return parts
-
-
-@dataclass(frozen=True, slots=True)
-class TimeAssignment:
-    """The rule that gives each row its part by its time: the earliest train, the latest validate.
-
-    Attributes:
-        cuts: the times at which testing and validation begin, in microseconds (or the column's own numbers).
-    """
-
-    cuts: tuple[float, float]
-
-    def part_of_times(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-        """Position in `PARTS` of each time, shape (rows,); a row without a time trains, since it may be early."""
-        parts = np.searchsorted(self.cuts, times, side="right").astype(np.int8)
-        parts[np.isnan(times)] = 0
-        return parts
-
-
-def cut_times(times: npt.NDArray[np.float64], parts: PartsConfig) -> TimeAssignment:
-    """The cut points that come nearest to these shares of the rows; rows of one time stay together.
-
-    With fewer than three different times all rows train.
-
-    Args:
-        times: of the rows with a target, shape (rows,); NaN where missing.
-        parts: the shares.
-    """
-    known, counts = np.unique(times[~np.isnan(times)], return_counts=True)
-    if len(known) < len(PARTS):
-        return TimeAssignment((np.inf, np.inf))
-    before = (np.cumsum(counts) - counts) / counts.sum()  # the share of the rows before each time
-    first = 1 + int(np.abs(before[1:-1] - parts.training).argmin())
-    second = first + 1 + int(np.abs(before[first + 1 :] - (1 - parts.validation)).argmin())
-    return TimeAssignment((float(known[first]), float(known[second])))
 
 
 def make_assignment(parts: PartsConfig, seed: int, rare_keys: Mapping[str, Hashes] | None = None) -> Assignment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,19 +11,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raysweep.config import SweepConfig
 from raysweep.documents import shorten, suggest
 from raysweep.errors import DataUnsuitable, RequestInvalid
+from raysweep.records.split_rule import AFTER_ITS_PART, EMBARGOED, WITHOUT_TARGET, SplitRule
 from raysweep.records.table import Finding, LearningTask, Part, Severity, Table
 from raysweep.rows.hashing import Hashes, RowHasher, hash_rows, hash_values
-from raysweep.stages.split.assign import PARTS, Assignment, TimeAssignment
+from raysweep.stages.split.assign import PARTS, Assignment
+from raysweep.stages.split.by_column import ColumnAssignment
+from raysweep.stages.split.by_time import IN_EMBARGO, TOO_LATE, GroupTimeAssignment, TimeAssignment
 from raysweep.training.canaries import TARGET_OF_ROW
 from raysweep.training.targets import target_codes
 from raysweep.training.trial_data import RowBlock
 
 _KEY, _ROW, _MARK, _PART = "key", "row", "mark", "part"
-_TARGET, _WEIGHT, _GROUP = "target", "weight", "group"
+_TARGET, _WEIGHT, _GROUP, _TIME = "target", "weight", "group", "time"
 _FURTHER: Final = "further "
+
+AnyAssignment = Assignment | TimeAssignment | GroupTimeAssignment | ColumnAssignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Cut:
     """Rows of one part with what the split adds, ordered by key.
 
     Attributes:
+        times: `data.time` of each row, as `time_values` has it; None where it is not given.
         rows: hashes of all the source's columns.
         marks: hashes of the inputs and the target's code (`raysweep.training.canaries`).
         further: the further columns that the final check wants.
@@ -41,6 +46,7 @@ class Cut:
     marks: Hashes
     block: RowBlock
     further: pa.Table
+    times: npt.NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +54,17 @@ class Wanted:
     """What is read of each row.
 
     Attributes:
-        key: the columns whose values say which rows stay together.
-        group: `data.group`.
-        time: `data.time`.
+        rule: by what the rows are dealt out.
         further: columns beside the inputs that the final check wants of the validation rows.
     """
 
     table: Table
     task: LearningTask
-    key: tuple[str, ...]
-    group: str | None
-    time: str | None
+    rule: SplitRule
     further: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, table: Table, config: SweepConfig, task: LearningTask, further: Sequence[str] = ()) -> Wanted:
+    def of(cls, table: Table, task: LearningTask, rule: SplitRule, further: Sequence[str] = ()) -> Wanted:
         """What the sweep wants.
 
         Raises:
@@ -76,7 +78,7 @@ class Wanted:
                 )
         inputs = {column.name for column in task.inputs}
         beside = tuple(name for name in dict.fromkeys(further) if name not in inputs)
-        return cls(table, task, key_columns(table, config), config.data.group, config.data.time, beside)
+        return cls(table, task, rule, beside)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -84,15 +86,16 @@ class Wanted:
         return tuple(column.name for column in self.task.inputs)
 
 
-def key_columns(table: Table, config: SweepConfig) -> tuple[str, ...]:
-    """The columns whose values say which rows stay together: the group, `split.key`, else all but the target."""
-    if config.data.group is not None:
-        return (config.data.group,)
-    return config.split.key or tuple(name for name in table.names if name != config.data.target)
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """The rows of each part, and how many are in none, by the reason."""
+
+    parts: Mapping[Part, Cut]
+    left_out: Mapping[str, int]
 
 
-def deal(wanted: Wanted, assignment: Assignment | TimeAssignment) -> tuple[dict[Part, Cut], int]:
-    """The rows of each part, and how many have no target.
+def deal(wanted: Wanted, assignment: AnyAssignment) -> Dealt:
+    """The rows of each part.
 
     Raises:
         DataUnsuitable: the table is empty.
@@ -103,18 +106,21 @@ def deal(wanted: Wanted, assignment: Assignment | TimeAssignment) -> tuple[dict[
 
     dealt = collect(wanted.table, convert)
     kept = dealt.filter(pc.invert(pc.is_nan(dealt.column(_TARGET))))
-    return {part: _part_of(kept, position, wanted) for position, part in enumerate(PARTS)}, (
-        dealt.num_rows - kept.num_rows
-    )
+    left_out = {WITHOUT_TARGET: dealt.num_rows - kept.num_rows}
+    places = kept.column(_PART).to_numpy()
+    if wanted.rule.is_by_time:
+        left_out[EMBARGOED] = int((places == IN_EMBARGO).sum())
+        left_out[AFTER_ITS_PART] = int((places == TOO_LATE).sum())
+    return Dealt({part: _part_of(kept, position, wanted) for position, part in enumerate(PARTS)}, left_out)
 
 
-def collect(table: Table, convert: Callable[[pa.Table], pa.Table]) -> pa.Table:
-    """What `convert` makes of all blocks, in one table.
+def collect(table: Table, convert: Callable[[pa.Table], pa.Table], names: Sequence[str] | None = None) -> pa.Table:
+    """What `convert` makes of all blocks, in one table; reads the named columns alone, if any are named.
 
     Raises:
         DataUnsuitable: there is no row.
     """
-    filled = [block for block in table.scan(lambda blocks: map(convert, blocks)) if block.num_columns]
+    filled = [block for block in table.scan(lambda blocks: map(convert, blocks), names) if block.num_columns]
     if not filled:
         raise empty_part(Part.TRAINING)
     return pa.concat_tables(filled)
@@ -126,36 +132,61 @@ def time_values(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def empty_part(part: Part, kind: str = "") -> DataUnsuitable:
+def empty_part(part: Part, rule: SplitRule | None = None) -> DataUnsuitable:
     """Why there is nothing to learn from, or to score on."""
-    units = {"group": "groups", "time": "different times"}.get(kind, "rows")
-    message = f"the {part} part is empty: the table has too few {units} with a target"
-    advice = f"Give more {units}, a larger share in split.parts, or split otherwise"
+    kind = "" if rule is None else rule.kind
+    units = {"group": "groups", "time": "different times", "group+time": "groups that begin in its time"}
+    message = f"the {part} part is empty: the table has too few {units.get(kind, 'rows')} with a target"
+    advice = f"Give more {units.get(kind, 'rows')}, a larger share in split.parts, or split otherwise"
+    if kind == "group+time":
+        advice = "Where all groups begin early, split by split.kind: group or time alone"
+    if rule is not None and rule.embargo is not None:
+        advice += f"; or make split.embargo shorter than {rule.embargo}"
+    if kind == "column" and rule is not None:
+        message = f"the {part} part is empty: no row with a target has {part.value} in {rule.column}"
+        advice = "Mark rows as such there, or split otherwise"
     finding = Finding("rows.too_few", Severity.ERROR, message, advice)
     return DataUnsuitable(f"{message}. {advice}", findings=[finding])
 
 
-def _dealt(batch: pa.Table, wanted: Wanted, assignment: Assignment | TimeAssignment) -> pa.Table:
+def _dealt(batch: pa.Table, wanted: Wanted, assignment: AnyAssignment) -> pa.Table:
     codes = target_codes(batch.column(wanted.task.target), wanted.task)
     keys, rows, marks = _hashes(batch, wanted, codes)
     columns: dict[str, Any] = {str(position): batch.column(name) for position, name in enumerate(wanted.inputs)}
     columns |= {f"{_FURTHER}{position}": batch.column(name) for position, name in enumerate(wanted.further)}
     columns |= {_KEY: keys, _ROW: rows, _MARK: marks, _TARGET: codes}
-    if isinstance(assignment, Assignment):
-        columns[_PART] = assignment.part_of(keys)
-    else:
-        columns[_PART] = assignment.part_of_times(time_values(batch.column(wanted.time)))
-    if wanted.group is not None:
-        columns[_GROUP] = hash_rows(batch, [wanted.group])
+    rule = wanted.rule
+    if rule.time is not None:
+        columns[_TIME] = time_values(batch.column(rule.time))
+    columns[_PART] = _places(assignment, batch, keys, columns.get(_TIME))
+    if rule.group is not None:
+        columns[_GROUP] = hash_rows(batch, [rule.group])
     if wanted.task.weight is not None:
         columns[_WEIGHT] = pc.cast(batch.column(wanted.task.weight), pa.float64())
     return pa.table(columns)
 
 
+def _places(
+    assignment: AnyAssignment, batch: pa.Table, keys: Hashes, times: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.int8]:
+    """Position in `PARTS` of each row, or why it is in none."""
+    match assignment:
+        case Assignment():
+            return assignment.part_of(keys)
+        case ColumnAssignment():
+            return assignment.part_of_values(batch.column(assignment.column))
+        case TimeAssignment() if times is not None:
+            return assignment.part_of_times(times)
+        case GroupTimeAssignment() if times is not None:
+            return assignment.part_of_rows(keys, times)
+        case _:
+            raise ValueError("a split by time needs times")
+
+
 def _hashes(batch: pa.Table, wanted: Wanted, codes: npt.NDArray[np.float64]) -> list[Hashes]:
     """Hashes of each row's key, of all its columns, and of its inputs and target code; each column is hashed once."""
     names = wanted.table.names
-    hasher = RowHasher(batch.num_rows, [wanted.key, names, (*wanted.inputs, TARGET_OF_ROW)])
+    hasher = RowHasher(batch.num_rows, [wanted.rule.key, names, (*wanted.inputs, TARGET_OF_ROW)])
     for name in names:
         hasher.add(name, hash_values(batch.column(name)))
     hasher.add(TARGET_OF_ROW, hash_values(pa.chunked_array([codes])))
@@ -171,6 +202,7 @@ def _part_of(dealt: pa.Table, position: int, wanted: Wanted) -> Cut:
     features = pa.table({name: rows.column(str(number)) for number, name in enumerate(wanted.inputs)})
     further = pa.table({name: rows.column(f"{_FURTHER}{number}") for number, name in enumerate(wanted.further)})
     weight = rows.column(_WEIGHT).to_numpy() if wanted.task.weight is not None else None
-    group = rows.column(_GROUP).to_numpy().astype(np.uint64) if wanted.group is not None else None
+    group = rows.column(_GROUP).to_numpy().astype(np.uint64) if wanted.rule.group is not None else None
     block = RowBlock(features, rows.column(_TARGET).to_numpy(), weight, group)
-    return Cut(keys[order], row_hashes[order], marks, block, further)
+    times = rows.column(_TIME).to_numpy() if wanted.rule.time is not None else None
+    return Cut(keys[order], row_hashes[order], marks, block, further, times)

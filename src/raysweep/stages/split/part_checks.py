@@ -1,14 +1,14 @@
 """Checks between the parts, made while the rows are being split: only findings leave this place, never a row.
 
-Shares are compared by the population stability index (Siddiqi 2006) on tenths of the training rows, less what chance
-brings; parts that should differ (by time or group) also by a model that tells their rows apart.
+Shares are compared by the population stability index; parts that should differ (by time or group) also by a model that
+tells their rows apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +18,13 @@ import pyarrow.compute as pc
 from raysweep.config import TaskKind
 from raysweep.records.metric import metric_for
 from raysweep.records.table import Column, ColumnKind, Finding, LearningTask, Part, Severity
+from raysweep.stages.split.stability import binned, stability_index
 from raysweep.training.probes import out_of_fold, probe_score, stretches, trees
 from raysweep.training.trial_data import RowBlock
 
 Thresholds = Mapping[str, Mapping[str, float]]
 
 _LATER: Final = (Part.TESTING, Part.VALIDATION)
-_BINS: Final = 10
-_MAX_CATEGORIES: Final = 20
-_FREQUENT: Final = 10
-_CHANCE: Final = 3.0  # how many times the expected index may come about by chance
 _MODEL_ROWS: Final = 5_000
 _SHOWN: Final = 5
 _MIN_ROWS: Final = 50
@@ -41,6 +38,7 @@ class PartRows:
         kind: of the split.
         keys_shared: row keys that stand in more than one part.
         time: the column that they are split by, if by time: there they differ on purpose.
+        left_out: rows with a target that are in no part.
         keys_repeat: most rows share their key with another one, so that few keys are dealt out, and parts may differ.
     """
 
@@ -49,6 +47,7 @@ class PartRows:
     keys_shared: int
     time: str | None = None
     keys_repeat: bool = False
+    left_out: int = 0
 
     @property
     def is_random(self) -> bool:
@@ -59,7 +58,7 @@ class PartRows:
 def part_findings(rows: PartRows, task: LearningTask, thresholds: Thresholds) -> tuple[Finding, ...]:
     """What the parts say of one another."""
     columns = list(_compared(rows, task))
-    found = [*_overlap(rows), *_new_labels(rows, task)]
+    found = [*_overlap(rows), *_left_out(rows, thresholds["split.left_out"]["warn"]), *_new_labels(rows, task)]
     for part in _LATER:
         for column in columns:
             found += _drift(rows, part, column, thresholds["split.drift"]["psi"])
@@ -70,16 +69,6 @@ def part_findings(rows: PartRows, task: LearningTask, thresholds: Thresholds) ->
     return tuple(found)
 
 
-def stability_index(before: npt.NDArray[np.int64], after: npt.NDArray[np.int64]) -> float:
-    """The population stability index of two counts over the same bins, less three times what chance brings."""
-    bins = len(before)
-    if min(before.sum(), after.sum()) < _MIN_ROWS:
-        return 0.0
-    p, q = (np.asarray((counts + 0.5) / (counts.sum() + 0.5 * bins), np.float64) for counts in (before, after))
-    index = float(((p - q) * np.log(p / q)).sum())
-    return max(0.0, index - _CHANCE * (bins - 1) * float(1 / before.sum() + 1 / after.sum()))
-
-
 def _overlap(rows: PartRows) -> list[Finding]:
     if not rows.keys_shared:
         return []
@@ -88,8 +77,30 @@ def _overlap(rows: PartRows) -> list[Finding]:
             "split.overlap",
             Severity.ERROR,
             f"{rows.keys_shared:,} row keys stand in more than one part: scores would be those of rows already seen",
-            "split by time needs rows whose key holds the time; leave split.key out, or split by group",
+            "give such rows one part in the column that says it, or leave all but one of them out"
+            if rows.kind == "column"
+            else "split by time needs rows whose key holds the time; leave split.key out, or split by group",
             count=rows.keys_shared,
+        )
+    ]
+
+
+def _left_out(rows: PartRows, limit: float) -> list[Finding]:
+    every = rows.left_out + sum(block.rows for block in rows.blocks.values())
+    share = rows.left_out / every
+    if share <= limit:
+        return []
+    return [
+        Finding(
+            "split.left_out",
+            Severity.WARNING,
+            f"{rows.left_out:,} of {every:,} rows ({share:.0%}) are in no part: they come in an embargo, or after the "
+            "end of their group's part",
+            "groups that go on for long are better split by split.kind: group, or by time alone; or make split.embargo "
+            "shorter",
+            count=rows.left_out,
+            share=share,
+            threshold=limit,
         )
     ]
 
@@ -134,7 +145,7 @@ def _one_class(part: Part, task: LearningTask, code: int, rows: int) -> Finding:
 
 def _drift(rows: PartRows, part: Part, column: Column, limit: float) -> list[Finding]:
     before, after = (rows.blocks[one].features.column(column.name) for one in (Part.TRAINING, part))
-    index = stability_index(*_binned(before, after))
+    index = stability_index(*binned(before, after))
     if index <= limit:
         return []
     return [
@@ -208,39 +219,3 @@ def _compared(rows: PartRows, task: LearningTask) -> Iterator[Column]:
 
 def _spread(rows: int, count: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng(0).choice(rows, count, replace=False)
-
-
-def _binned(before: pa.ChunkedArray, after: pa.ChunkedArray) -> tuple[Any, Any]:
-    """Counts over the same bins: the frequent categories of the first, or its tenths; missing values apart.
-
-    Rare and new categories are left out of both: whether they come back is another check's question.
-    """
-    if pa.types.is_large_string(before.type):
-        counted = pc.value_counts(before.drop_null())
-        rows = np.asarray(counted.field("counts"))
-        frequent = np.argsort(-rows, kind="stable")[:_MAX_CATEGORIES]
-        kept = counted.field("values").take(pa.array(frequent[rows[frequent] >= _FREQUENT]))
-        size = len(kept) + 2
-        codes = [_codes(values, kept) for values in (before, after)]
-        counts = [np.bincount(one, minlength=size) * (np.arange(size) != len(kept)) for one in codes]
-    else:
-        numbers = [_numbers(values) for values in (before, after)]
-        known = np.sort(numbers[0][~np.isnan(numbers[0])])
-        edges = np.unique(known[(np.arange(1, _BINS) * len(known)) // _BINS]) if len(known) else np.zeros(0)
-        size = len(edges) + 2
-        places = [np.where(np.isnan(one), size - 1, np.searchsorted(edges, one, side="left")) for one in numbers]
-        counts = [np.bincount(one, minlength=size) for one in places]
-    used = (counts[0] + counts[1]) > 0
-    return counts[0][used], counts[1][used]
-
-
-def _codes(values: pa.ChunkedArray, kept: pa.Array) -> npt.NDArray[np.int64]:
-    """The position of each value in `kept`; one more for what is not there, two more for what is missing."""
-    found = np.asarray(pc.fill_null(pc.index_in(values, value_set=kept), len(kept)).to_numpy(), dtype=np.int64)
-    return np.where(np.asarray(values.is_null().to_numpy()), len(kept) + 1, found)
-
-
-def _numbers(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    if pa.types.is_timestamp(values.type) or pa.types.is_boolean(values.type):
-        values = values.cast(pa.int64())
-    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from raysweep.records.table import Finding, LearningTask, Severity
+from raysweep.split_rules import BY_TIME
 from raysweep.stages.validate.context import Context
 from raysweep.stages.validate.measure import Flattery, Measured
 from raysweep.stages.validate.sweep_lines import flow
@@ -41,7 +42,7 @@ def no_signal(context: Context, task: LearningTask, measured: Measured) -> list[
             f"cross-validated on {measured.rows:,} rows of the sample, guessing {nothing:g}; {means}",
             "add columns that have to do with the target, or more rows; was the target joined to the right rows?",
             count=measured.rows,
-            measured=max(0.0, 1 - gain),
+            measured=min(1.0, max(0.0, 1 - gain)),
             threshold=context.limit(check, "error"),
         )
     ]
@@ -120,7 +121,7 @@ def group(context: Context, task: LearningTask, measured: Measured) -> list[Find
 
 def time(context: Context, task: LearningTask, measured: Measured) -> list[Finding]:
     """leak.time: a random split lets a model look into the future of the rows that it is scored on."""
-    if measured.time is None or context.config.split.kind == "time":
+    if measured.time is None or context.config.split.kind in BY_TIME:
         return []
     if not _flatters(measured.time, task, context.limit("leak.time", "warn")):
         return []

@@ -29,6 +29,7 @@ def requested_features(table: Table, config: SweepConfig) -> tuple[Column, ...]:
     apart = {data.target, data.weight, *data.features.exclude}
     if data.group is not None and data.group not in (data.features.include or ()):
         apart.add(data.group)  # a new group's name says nothing
+    apart.add(config.split.column)
     included = set(table.names if data.features.include is None else data.features.include)
     return tuple(
         column
@@ -57,6 +58,8 @@ def _unknown_columns(table: Table, config: SweepConfig) -> list[str]:
         ("data.group", () if data.group is None else (data.group,), table.names),
         ("data.time", () if data.time is None else (data.time,), table.names),
         ("split.key", config.split.key or (), table.names),
+        ("split.column", () if config.split.column is None else (config.split.column,), table.names),
+        ("confirm.slices", tuple(config.confirm.slices), table.names),
     ]
     return [
         f"{path}: there is no column {name!r}{suggest(name, known)}"

@@ -23,6 +23,7 @@ from raysweep.records.table import (
     Suitability,
     Table,
 )
+from raysweep.split_rules import BY_TIME
 from raysweep.stages.validate.checks import (
     FEATURE_CHECKS,
     TABLE_CHECKS,
@@ -47,6 +48,10 @@ _ORDER: Final = tuple(Severity)
 # Nothing is gained by keeping these, even where they are asked for by name.
 _NEVER_KEPT: Final = frozenset({"col.nested", "col.all_missing"})
 _PARTS: Final = 3
+_WITHOUT_TIME: Final = {
+    "group+time": "such a row goes with its group, which trains where it has no time at all",
+    "column": "they are where split.column says",
+}
 _OF_SPLIT: Final = "split."
 _LEAKS: Final = frozenset({"leak.copy", "leak.single_feature", "leak.missingness"})
 
@@ -256,12 +261,16 @@ def _split_columns(context: Context) -> list[Finding]:
         if name is None or name not in names or not profile.rows:
             continue
         column = profile.column(name)
-        if column.distinct < _PARTS and (noun == "groups" or config.split.kind == "time"):
+        if column.distinct < _PARTS and (noun == "groups" or config.split.kind in BY_TIME):
             message = f"{name} has {column.distinct:,} different {noun}, too few for training, testing and validation"
             findings.append(Finding(check, Severity.ERROR, message, "split otherwise: see split.kind", column=name))
         if column.nulls:
             where = f"{column.nulls:,} of {column.count:,} rows ({column.missing_share:.1%})"
-            what = "they count as one group" if noun == "groups" else "they train"
+            what = (
+                "they count as one group"
+                if noun == "groups"
+                else _WITHOUT_TIME.get(config.split.kind or "", "they train")
+            )
             findings.append(
                 Finding(
                     check,

@@ -58,6 +58,7 @@ DEFAULTS: Final[Thresholds] = {
     "leak.time": {"warn": 0.02},
     "label.noise": {"warn": 0.05},
     "split.overlap": {},
+    "split.left_out": {"warn": 0.2},
     "split.drift": {"psi": 0.25, "auc": 0.6},
     "split.new_category": {"warn": 0.05},
     "split.new_label": {},

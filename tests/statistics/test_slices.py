@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from scipy.stats import ttest_ind
+from scipy.stats import entropy, ttest_ind
 from statsmodels.stats.multitest import multipletests
 
 from raysweep.records.metric import METRICS
@@ -87,7 +87,8 @@ def test_scores_and_p_values_are_those_of_the_libraries(name):
     slices = judge_slices([Members(str(number), None, mask) for number, mask in enumerate(masks)], rows, metric)
     plain = judged(masks[0], 2)
     loss = row_losses(metric, rows.y, rows.predicted)
-    expected = [ttest_ind(loss[mask], loss[~mask], equal_var=False, alternative="greater").pvalue for mask in masks]
+    beyond = loss - entropy(rows.predicted, axis=1)
+    expected = [ttest_ind(beyond[mask], beyond[~mask], equal_var=False, alternative="greater").pvalue for mask in masks]
     unweighted = judge_slices([Members(str(number), None, mask) for number, mask in enumerate(masks)], plain, metric)
     adjusted = multipletests(expected, method="holm")[1]
     for one, other in zip(slices, unweighted, strict=True):
@@ -203,3 +204,23 @@ def test_noise_is_seldom_called_a_weak_slice():
         found = judge_slices(slices, judged(nothing, 300 + seed), METRICS["roc_auc"])
         wrong += any(one.p_value < 0.05 for one in found)
     assert wrong <= 5
+
+
+def test_rows_that_are_hard_to_tell_are_no_weakness_of_a_model_that_says_so():
+    """Half of the rows are told with 0.95, the others with 0.6; then the same where it claims 0.95 for all."""
+    rng = np.random.default_rng(3)
+    hard = np.arange(8_000) % 2 == 0
+    sure = np.where(hard, 0.6, 0.95)
+    y = (rng.random(8_000) < sure).astype(float)
+    members = [Members("hard", None, hard)]
+
+    def slice_of(probability):
+        dummy = np.full((8_000, 2), 0.5)
+        return judge_slices(
+            members, JudgedRows(y, np.column_stack([1 - probability, probability]), dummy), METRICS["log_loss"]
+        )[0]
+
+    honest, boastful = slice_of(sure), slice_of(np.full(8_000, 0.95))
+    assert honest.loss_ratio > 1.2
+    assert honest.p_value > 0.05
+    assert boastful.p_value < 1e-6
