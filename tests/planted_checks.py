@@ -162,7 +162,7 @@ def linear_table(rows: int, seed: int = 0, strength: float = 1.5) -> pd.DataFram
 
 
 def noisy_plane(rows: int, seed: int = 1) -> pd.DataFrame:
-    """A number on a plane but for noise that is alike everywhere: many neighbours tell it, the default of five badly."""
+    """A number on a plane with noise alike everywhere: many neighbours tell it, the five of the default badly."""
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame({f"x{place}": rng.uniform(-1, 1, rows) for place in range(3)})
     return frame.assign(target=1.2 * (frame["x0"] - frame["x1"]) + rng.normal(size=rows))
