@@ -256,8 +256,10 @@ def test_why_not_features_that_say_too_little_for_a_goal_out_of_reach(tmp_path: 
 
 
 def test_a_time_that_parts_are_split_by_is_no_shift(tmp_path: Path):
-    frame = planted.linear_table(2_000).assign(t=np.arange(2_000))
-    check = final_check(frame, tmp_path, **BY_TIME, **goal(0.99))
+    frame = planted.linear_table(2_000).assign(t=np.arange(2_000) // 10)
+    sweep = cut(frame, tmp_path, **BY_TIME, **goal(0.99))
+    assert "t" in {one.name for one in sweep.task.inputs}
+    check = sweep.confirm(sweep.search()).check
     assert check.why_not is not None
     assert CauseName.SHIFT not in {one.name for one in check.why_not.causes}
 
