@@ -11,6 +11,7 @@ from raysweep.config import SweepConfig, TaskKind
 from raysweep.records.final_check import FinalCheck, Outcome
 from raysweep.records.model_facts import Cause, LearningCurve, WhyNot
 from raysweep.records.table import ColumnKind, LearningTask, Part
+from raysweep.split_rules import BY_TIME
 from raysweep.stages.confirm.data_causes import (
     UNEVEN,
     Broken,
@@ -111,7 +112,7 @@ def _start(evidence: Evidence, task: LearningTask, config: SweepConfig) -> tuple
 
     The column that parts are split by in time is left out: there they differ on purpose.
     """
-    time = config.data.time if config.split.kind == "time" else None
+    time = config.data.time if config.split.kind in BY_TIME else None
     compared = tuple(one for one in task.inputs if one.kind is not ColumnKind.NESTED and one.name != time)
     names = [one.name for one in compared]
     comparing = replace(task, features=compared, preparation=None)
