@@ -55,3 +55,12 @@ class Shrunk(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return self.mean_ + (1 - self.shrinkage) * (X @ self.weights_)
+
+
+class BlindFarOut(Centroids):
+    """Has no probabilities for rows that are far from all that it has seen."""
+
+    def predict_proba(self, X):
+        probability = super().predict_proba(X)
+        probability[np.abs(X).max(axis=1) > 1_000] = np.nan
+        return probability

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from raysweep.records.final_check import FinalCheck, Gate
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import Capacity, Period, SearchOutcome, Trial, TrialState
 from raysweep.space import SearchSpace, load_space
-from raysweep.stages.confirm.ray_confirm import Confirmed, ConfirmRequest, confirm_winner
+from raysweep.stages.confirm.confirm_request import Confirmed, ConfirmRequest
+from raysweep.stages.confirm.ray_confirm import confirm_winner
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.thresholds import resolve_thresholds
@@ -76,6 +78,7 @@ class Cut:
         """The final check of the best trial."""
         request = ConfirmRequest(
             run_id=run_id,
+            goes_on=False,
             ranking=tuple(ranked(search.trials, self.task.aims)),
             search=search,
             space=self.space,
@@ -84,7 +87,7 @@ class Cut:
             seal=self.seal,
             conflicts=self.examined.profile.conflicts,
             ledger=open_store(self.config.export.to, self.config.export.s3),
-            opened=opened,
+            clock=lambda: datetime.fromisoformat(opened),
             tell=lambda _: None,
         )
         return confirm_winner(request, self.config)

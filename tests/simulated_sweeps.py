@@ -18,8 +18,9 @@ from raysweep.records.aims import ranked
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.space import load_space
+from raysweep.stages.confirm.confirm_request import Confirmed, ConfirmRequest
 from raysweep.stages.confirm.fits import Fit, FitRules, carry_out, default_of, fitted_rows
-from raysweep.stages.confirm.ray_confirm import Confirmed, ConfirmRequest, confirm_winner
+from raysweep.stages.confirm.ray_confirm import confirm_winner
 from raysweep.stages.confirm.ray_fits import pipeline_of
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, run_search
@@ -122,6 +123,7 @@ def simulate(world: World, folder: Path, processes: Processes) -> Simulated:
     )
     asked = ConfirmRequest(
         run_id=f"simulated-{world.seed}",
+        goes_on=False,
         ranking=tuple(ranked(search.trials, task.aims)),
         search=search,
         space=space,
@@ -130,7 +132,7 @@ def simulate(world: World, folder: Path, processes: Processes) -> Simulated:
         seal=seal,
         conflicts=examined.profile.conflicts,
         ledger=open_store(config.export.to, config.export.s3),
-        opened=datetime.now(UTC).isoformat(timespec="seconds"),
+        clock=lambda: datetime.now(UTC),
         tell=_say_nothing,
     )
     confirmed = confirm_winner(asked, config)

@@ -14,6 +14,7 @@ from raysweep.prepare_rules import ColumnName, Share
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 SplitKind = Literal["stratified", "random", "group", "time", "group+time", "column"]
 # A time: text in ISO 8601 for a date, a plain number for a column of numbers.
+RARE_CLASS_ROWS: Final = 200  # classes with fewer are dealt out by quota where the split is stratified
 Moment = float | str
 
 BY_TIME: Final = frozenset({"time", "group+time"})

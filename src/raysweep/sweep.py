@@ -27,8 +27,9 @@ from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder
 from raysweep.space import SearchSpace
+from raysweep.stages.confirm.confirm_request import Confirmed, ConfirmRequest
 from raysweep.stages.confirm.production import ChampionModel
-from raysweep.stages.confirm.ray_confirm import Confirmed, ConfirmRequest, confirm_winner
+from raysweep.stages.confirm.ray_confirm import confirm_winner
 from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import code_state, packages
 from raysweep.stages.export.export import export_bundle
@@ -252,6 +253,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) 
     config = request.config
     asked = ConfirmRequest(
         run_id=sweep.run_id,
+        goes_on=bool(sweep.history.lineage),
         ranking=sweep.ranking,
         search=sweep.search,
         space=out.space,
@@ -260,7 +262,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) 
         seal=sweep.seal,
         conflicts=sweep.examined.profile.conflicts,
         ledger=_ledger(request),
-        opened=datetime.now(UTC).isoformat(timespec="seconds"),
+        clock=lambda: datetime.now(UTC),
         tell=request.tell,
         champion=out.champion,
     )

@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 import planted_checks as planted
+import raysweep
 from builders import clean_table
+from own_estimators import BlindFarOut
 from planted_checks import LINE, cut, final_check, gate, neighbours, trees
 from raysweep.records.final_check import FinalCheck, Outcome, Verdict
 from raysweep.records.model_facts import Cause, CauseName
@@ -19,6 +21,7 @@ from raysweep.records.table import Part
 from raysweep.stages.confirm.ledger import Opening, record_opening
 from raysweep.storage.open_store import open_store
 from raysweep.training import evaluate
+from raysweep.training import families as registry
 from raysweep.training.metrics import score
 from sweep_builders import ACCEPT_NOISE, noise_table
 
@@ -29,6 +32,7 @@ BY_TIME: dict[str, Any] = {"data": {"time": "t"}, "split": {"kind": "time"}}
 BALANCED = {
     "logistic_regression": {"params": LINE["logistic_regression"]["params"], "fixed": {"class_weight": "balanced"}}
 }
+TRUSTED = ("own_estimators.Centre",)
 STUMPS = {"extra_trees": {"params": {"max_features": {"float": [0.1, 1.0]}, "min_samples_leaf": {"int": [1, 30]}}}}
 PASSED, WARNING, FAILED, INCONCLUSIVE = Outcome.PASSED, Outcome.WARNING, Outcome.FAILED, Outcome.INCONCLUSIVE
 
@@ -346,3 +350,21 @@ def test_more_finalists_than_trials_in_the_bundle(tmp_path: Path):
     assert len(confirmed.best) == 1
     assert confirmed.best[0].trial == confirmed.shipped.trial
     assert replace(confirmed.check.finalists[0], gap=None).score == confirmed.check.score
+
+
+# --- what must not cost the verdict
+
+
+def test_a_model_that_gives_no_number_for_a_validation_row_is_not_adequate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(registry, "_registered", {})
+    raysweep.register_family("blind", classifier=BlindFarOut, defaults={"sharpness": 1.0}, trusted=TRUSTED)
+    frame = clean_table(1_500, 3)[["amount", "age", "visits", "target"]].assign(t=np.arange(1_500.0))
+    frame.loc[1_490, "amount"] = 1e12
+    sections = {"checks": {"preset": "lenient"}, "search": {"trials": 1}, **BY_TIME}
+    check = final_check(frame, tmp_path, {"blind": {}}, **sections)
+    assert check.verdict is Verdict.NOT_ADEQUATE
+    assert gate(check, "behaviour").outcome is FAILED
+    assert "validation rows: no number for 1 of" in gate(check, "behaviour").reason
+    assert np.isfinite(check.score.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from raysweep.records.metric import METRICS
 from raysweep.records.model_facts import Cause, CauseName, LearningCurve, SeedSpread, Slice
 from raysweep.records.table import LabelConflicts
 from raysweep.records.trial import Candidate, Capacity, Period, RungReport, SearchOutcome, Trial, TrialState
-from raysweep.space import SearchSpace
+from raysweep.space import SearchSpace, load_space, shipped_spaces
 from raysweep.stages.confirm.data_causes import (
     Broken,
     Labels,
@@ -25,6 +26,7 @@ from raysweep.stages.confirm.data_causes import (
     weak_slice,
 )
 from raysweep.stages.confirm.search_causes import Need, expected_best, narrow_space, seed_noise, small_budget
+from raysweep.training.families import families
 
 AUC, RMSE = METRICS["roc_auc"], METRICS["rmse"]
 NEED = Need(0.05, 0.01)
@@ -73,6 +75,31 @@ def test_at_the_lower_bound_it_is_below():
     found = narrow_space(trials[0], search(trials), RATE, AUC, NEED)
     assert isinstance(found, Cause)
     assert "learning_rate below 0.001" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("space_name", "family"),
+    [
+        (name, family)
+        for name, path in shipped_spaces().items()
+        for family in load_space(name, base=path.parent).families
+    ],
+)
+def test_defaults_that_no_shipped_space_holds_are_no_fault(space_name, family):
+    """Such as an l2_regularization of 0 where the space is logarithmic."""
+    spaces = load_space(space_name, base=Path())
+    rng = np.random.default_rng(0)
+    section, defaults = spaces.families[family], families()[family].defaults
+    trials = [replace(tried(0, 0.9), candidate=Candidate(0, family, defaults, "d", "default", 0, 100))]
+    for number in range(1, 12):
+        params = {
+            name: param.choice[0] if param.choice else type(param.bounds[0])(rng.uniform(*param.bounds))
+            for name, param in section.params.items()
+        }
+        made = Candidate(number, family, {**defaults, **params}, f"{number}", "tpe", number, 100)
+        trials.append(replace(tried(number, 0.8 + rng.random() / 100), candidate=made))
+    for winner in trials:
+        assert narrow_space(winner, replace(search(trials)), spaces, AUC, NEED)
 
 
 @pytest.mark.parametrize(

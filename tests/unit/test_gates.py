@@ -67,6 +67,7 @@ def test_beats_the_dummy(comparison, metric, expected):
         (gain(0.05, 0.01, 0.09), None, Outcome.PASSED),
         (gain(0.05, -0.01, 0.09), None, Outcome.WARNING),
         (gain(0.0, 0.0, 0.0), None, Outcome.WARNING),
+        (gain(0.1, NAN, NAN), None, Outcome.WARNING),
         (gain(-0.05, -0.09, -0.01), None, Outcome.FAILED),
         (None, None, Outcome.WARNING),
         (None, 0, Outcome.WARNING),
@@ -87,6 +88,7 @@ def test_beats_the_default(comparison, rivals, expected):
         (Estimate(2.0, 1.8, 2.2, 0.1), 3.0, RMSE, Outcome.PASSED),
         (Estimate(2.0, 1.8, 2.2, 0.1), 2.1, RMSE, Outcome.WARNING),
         (Estimate(2.0, 1.8, 2.2, 0.1), 1.9, RMSE, Outcome.FAILED),
+        (Estimate(NAN, NAN, NAN, NAN), 0.7, AUC, Outcome.INCONCLUSIVE),
     ],
 )
 def test_the_goal(score, goal, metric, expected):
@@ -107,6 +109,9 @@ def test_bounds_are_held_against_the_model_that_ships():
     assert "size_bytes" not in broken.reason
     assert decide([kept, broken]) is Verdict.NOT_ADEQUATE
     assert constraints_gate({}, Aims.named("roc_auc")) is None
+    unknown = constraints_gate({"size_bytes": 900, "brier": NAN}, aims)
+    assert unknown.outcome is Outcome.INCONCLUSIVE
+    assert "brier is not defined" in unknown.reason
 
 
 @pytest.mark.parametrize(
@@ -119,6 +124,7 @@ def test_bounds_are_held_against_the_model_that_ships():
         (Gap(0.80, 0.765, 0.035, 0.01), Outcome.WARNING),
         (Gap(0.80, 0.70, 0.10, 0.02), Outcome.FAILED),
         (Gap(1.0, 1.3, 0.3, 0.05), Outcome.FAILED),
+        (Gap(1.0, 0.0, 1.0, 0.0), Outcome.FAILED),
         (Gap(0.0, 0.0, 0.0, 0.0), Outcome.PASSED),
         (Gap(-0.1, -0.4, 0.3, 0.01), Outcome.FAILED),
         (None, Outcome.INCONCLUSIVE),
@@ -213,6 +219,7 @@ def test_production_that_cannot_be_compared_is_said_and_no_failure():
     assert gate.outcome is Outcome.WARNING
     assert "inconclusive: another seed" in gate.reason
     assert production_gate(None, 0.0) is None
+    assert promotion_of(NAN, NAN)[0] is Promotion.INCONCLUSIVE
 
 
 def calibration(error, slope=None, rows=2_000, brier=0.1):

@@ -61,6 +61,25 @@ def test_an_interrupted_check_that_begins_again_is_the_same_use(store):
     assert len(store.list(LEDGER_FOLDER)) == 1
 
 
+def test_an_opening_of_long_ago_counts_though_its_request_was_later(store):
+    """Fits take their time: who has written first has looked first, whatever the clocks of two machines say."""
+    rows = hashes(3_000)
+    use(store, "quick", rows, opened="2026-01-01T10:40:00")
+    assert use(store, "slow", rows, opened="2026-01-01T10:00:00").use == 2
+
+
+def test_going_on_from_a_published_run_with_other_finalists_is_a_further_use(store):
+    rows = hashes(3_000)
+    first = opening("first", rows, sweep="a", opened="2026-01-01")
+    same = replace(first, run_id="same", opened="2026-01-02", goes_on=True)
+    other = replace(first, run_id="other", opened="2026-01-03", goes_on=True, finalists=("better",))
+    assert record_opening(store, first)[0].use == 1
+    assert record_opening(store, same)[0].use == 1
+    assert record_opening(store, other)[0].use == 2
+    again = replace(first, run_id="again", opened="2026-01-04", finalists=("by chance",))
+    assert record_opening(store, again)[0].use == 1, "asked the same anew, knowing nothing"
+
+
 def test_one_added_row_does_not_evade_it_and_other_rows_are_no_use(store):
     rows = hashes(50_000)
     use(store, "run", rows, opened="2026-01-01")

@@ -67,5 +67,19 @@ def test_what_was_fitted_on_older_rows_is_fair(record, is_fair):
     assert (why_unfair(record, ours("time", time="day")) == "") == is_fair
 
 
+def test_rare_classes_may_have_moved():
+    """A class that grew from 60 to 180 rows is dealt out anew by quota; one that never was rare is not."""
+    old = theirs()
+    counts = {Part.TRAINING: (1_000, 110), Part.TESTING: (300, 35), Part.VALIDATION: (300, 35)}
+    rare = ours()
+    rare = replace(rare, parts={part: replace(one, class_counts=counts[part]) for part, one in rare.parts.items()})
+    assert "dealt out by quota" in why_unfair(old, rare)
+    same = {**old.parts, "validation": PartRecord(rows=100, digest="validation")}
+    assert why_unfair(old.model_copy(update={"parts": same}), rare) == ""
+    many = {part: tuple(10 * count for count in rows) for part, rows in counts.items()}
+    common = replace(rare, parts={part: replace(one, class_counts=many[part]) for part, one in rare.parts.items()})
+    assert why_unfair(old, common) == ""
+
+
 def test_parts_that_users_name_are_not_known_to_be_the_same():
     assert "split by column" in why_unfair(theirs("column"), ours("column", column="part"))

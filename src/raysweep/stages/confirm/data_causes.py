@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -166,9 +167,11 @@ def shift(told: float | None, features: Sequence[tuple[str, float]], gates: Sequ
         features: that tell them apart most, with their ROC AUC alone.
         gates: whether the score fell from testing to validation is among them.
     """
-    if told is None or told <= TOLD_APART:
+    if told is None or not told > TOLD_APART:
         shown = (
-            "not measured" if told is None else f"a model tells them apart with ROC AUC {max(0.5, told):.3g} or more"
+            "not measured"
+            if told is None or math.isnan(told)
+            else f"a model tells them apart with ROC AUC {max(0.5, told):.3g} or more"
         )
         return f"a shift between parts: {shown}"
     return Cause(
@@ -241,4 +244,4 @@ def weak_features(gates: Sequence[Gate], others: Sequence[Cause]) -> Cause | str
 
 def _has_fallen(gates: Sequence[Gate]) -> bool:
     """From testing to validation."""
-    return any(one.name == GENERALISES and one.outcome is not Outcome.PASSED for one in gates)
+    return any(one.name == GENERALISES and one.outcome in {Outcome.FAILED, Outcome.WARNING} for one in gates)

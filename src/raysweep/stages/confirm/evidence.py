@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -81,6 +82,8 @@ class Evidence:
 
 def promotion_of(low: float, high: float) -> tuple[Promotion, str]:
     """What the interval of the gain over the model in production says."""
+    if not math.isfinite(low + high):
+        return Promotion.INCONCLUSIVE, "the metric is not defined on these validation rows"
     if low > 0:
         return Promotion.PROMOTE, "the new model is better"
     if high < 0:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from raysweep.config import ConfirmConfig
-from raysweep.records.final_check import Comparison, FinalCheck, Finalist, Gap, Gate
+from raysweep.records.final_check import Comparison, FinalCheck, Finalist, Gap, Gate, Verdict
 from raysweep.records.metric import METRICS, Metric, metrics_for
 from raysweep.records.model_facts import Estimate, Production, Promotion, SeedSpread
 from raysweep.records.table import LearningTask
@@ -36,7 +36,8 @@ Scored = Sequence[tuple[str, Floats]]
 # Rows, what is scored on them, resamples -> scores of shape (len(scored), resamples).
 Draw = Callable[[RowBlock, Scored, int], Floats]
 
-GAP_RESAMPLES = 200
+GAP_RESAMPLES = 400
+_NORMAL_WIDTH = 2 * 1.96
 DUMMY, DEFAULT, PRODUCTION = "dummy", "default", "production"
 
 
@@ -83,6 +84,7 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
     first = finalists[0]
     production = _production(evidence, scored)
     gates = _gates(evidence, task, config, first, production)
+    verdict = decide(gates)
     return FinalCheck(
         metric=task.metric.name,
         rows=evidence.validation.rows,
@@ -92,7 +94,7 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
         comparisons=first.comparisons,
         gap=first.gap,
         gates=gates,
-        verdict=decide(gates),
+        verdict=verdict,
         resamples=RESAMPLES,
         resampled="rows" if evidence.validation.group is None else "groups",
         level=evidence.opened.level,
@@ -102,7 +104,7 @@ def check_finally(evidence: Evidence, task: LearningTask, config: ConfirmConfig,
         threshold=evidence.threshold,
         behaviour=evidence.behaviour,
         seeds=_seeds(evidence, task.metric),
-        production=production,
+        production=None if production is None else _unless_unfit(production, verdict),
         opened=evidence.opened,
     )
 
@@ -138,21 +140,22 @@ def _finalists(evidence: Evidence, task: LearningTask, scored: _Validation, draw
                 score=metrics[task.metric.name],
                 metrics={task.metric.name: metrics[task.metric.name], **known},
                 comparisons=tuple(scored.gain(one.validation, other, name) for name, other in others.items()),
-                gap=_gap(evidence, one, task.metric, draw),
+                gap=_gap(evidence, one, task, draw),
             )
         )
     return tuple(found)
 
 
-def _gap(evidence: Evidence, one: FinalistEvidence, metric: Metric, draw: Draw) -> Gap | None:
+def _gap(evidence: Evidence, one: FinalistEvidence, task: LearningTask, draw: Draw) -> Gap | None:
     """How the fit on training rows does on each part."""
+    metric = task.metric
     parts = (
         (evidence.training, one.trained_training),
         (evidence.testing, one.trained_testing),
         (evidence.validation, one.trained_validation),
     )
     scores = [score(metric.name, rows.y, predicted, rows.weight) for rows, predicted in parts]
-    errors = [_standard_error(rows, predicted, metric, draw) for rows, predicted in parts]
+    errors = [_standard_error(rows, predicted, task, draw) for rows, predicted in parts]
     if not np.isfinite([*scores[1:], *errors[1:]]).all():
         return None
     has_training = bool(np.isfinite([scores[0], errors[0]]).all())
@@ -168,10 +171,13 @@ def _gap(evidence: Evidence, one: FinalistEvidence, metric: Metric, draw: Draw) 
     )
 
 
-def _standard_error(rows: RowBlock, predicted: Floats, metric: Metric, draw: Draw) -> float:
+def _standard_error(rows: RowBlock, predicted: Floats, task: LearningTask, draw: Draw) -> float:
+    """Of the score: the half width of a 95 % interval in normal units, so that few rows or groups make it larger."""
+    metric = task.metric
     drawn = draw(rows, [(metric.name, predicted)], GAP_RESAMPLES)[0]
-    known = drawn[np.isfinite(drawn)]
-    return float(known.std()) if len(known) else math.nan
+    units = count_units(rows.y, rows.group, metric, len(task.classes))
+    found = estimate(score(metric.name, rows.y, predicted, rows.weight), drawn, units=units)
+    return max(found.standard_error, (found.high - found.low) / _NORMAL_WIDTH)
 
 
 def _seeds(evidence: Evidence, metric: Metric) -> SeedSpread | None:
@@ -195,6 +201,14 @@ def _production(evidence: Evidence, scored: _Validation) -> Production | None:
     gained = scored.gain(evidence.finalists[0].validation, champion.predicted, PRODUCTION)
     promotion, reason = promotion_of(gained.gain.low, gained.gain.high)
     return Production(champion.bundle, promotion, reason, gained.other_score, gained.gain)
+
+
+def _unless_unfit(production: Production, verdict: Verdict) -> Production:
+    """Nothing is promoted that is not adequate, however it compares."""
+    if production.promotion is not Promotion.PROMOTE or verdict.allows_use:
+        return production
+    promotion = Promotion.INCONCLUSIVE if verdict is Verdict.INCONCLUSIVE else Promotion.KEEP
+    return replace(production, promotion=promotion, reason=f"{production.reason}, but it is {verdict.value}")
 
 
 def _gates(

@@ -63,6 +63,12 @@ class FitPlan:
     best: int
     fits: Mapping[str, Fit]
 
+    @property
+    def needed(self) -> frozenset[str]:
+        """The fits of the finalists, without which there is no final check."""
+        ranks = range(1, len(self.finalists) + 1)
+        return frozenset(name for rank in ranks for name in (trained_name(rank), shipped_name(rank))) & self.fits.keys()
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -33,7 +34,7 @@ PRODUCTION: Final = "production"
 def dummy_gate(comparison: Comparison, metric: Metric) -> Gate:
     """Better than a model that looks at no feature, beyond doubt?"""
     gain, distance = comparison.gain, abs(metric.perfect - comparison.other_score)
-    numbers = f"gain over the dummy {_interval(gain)}"
+    numbers = f"gain over the dummy {_interval(gain)} on validation"
     if not gain.low > 0:
         return Gate(DUMMY, Outcome.FAILED, f"{numbers}: it is not above 0, there may be nothing to learn")
     if gain.value < SMALL_GAIN * distance:
@@ -57,11 +58,11 @@ def default_gate(comparison: Comparison | None, *, rivals: int | None) -> Gate:
         return Gate(DEFAULT, Outcome.WARNING, f"{words}: tuning bought nothing")
     if comparison is None:
         return Gate(DEFAULT, Outcome.WARNING, "no fit with the family's default parameters to compare with")
-    numbers = f"gain over the family's default parameters {_interval(comparison.gain)}"
+    numbers = f"gain over the family's default parameters {_interval(comparison.gain)} on validation"
     if comparison.gain.high < 0:
         return Gate(DEFAULT, Outcome.FAILED, f"{numbers}: the default is better")
-    if comparison.gain.low <= 0:
-        return Gate(DEFAULT, Outcome.WARNING, f"{numbers}: it holds 0, tuning bought nothing measurable")
+    if not comparison.gain.low > 0:
+        return Gate(DEFAULT, Outcome.WARNING, f"{numbers}: it is not above 0, tuning bought nothing measurable")
     return Gate(DEFAULT, Outcome.PASSED, numbers)
 
 
@@ -70,6 +71,8 @@ def goal_gate(score: Estimate, goal: float | None, metric: Metric) -> Gate | Non
     if goal is None:
         return None
     numbers = f"{metric.name} {_interval(score)} on validation, goal {goal:g}"
+    if not math.isfinite(score.value):
+        return Gate(GOAL, Outcome.INCONCLUSIVE, f"{numbers}: the metric is not defined there")
     if metric.is_better(goal, score.value):
         return Gate(GOAL, Outcome.FAILED, f"{numbers}: missed")
     if score.low < goal < score.high:
@@ -86,6 +89,10 @@ def constraints_gate(values: Mapping[str, float], aims: Aims) -> Gate | None:
     """
     if not aims.constraints:
         return None
+    unknown = [name for name in aims.constraints if not math.isfinite(values.get(name, math.nan))]
+    if unknown:
+        words = f"{', '.join(unknown)} is not defined on these validation rows: search.constraints cannot be checked"
+        return Gate(CONSTRAINTS, Outcome.INCONCLUSIVE, words)
     broken = aims.broken(values)
     shown = broken or tuple(aims.constraints)
     numbers = ", ".join(aims.bound_text(name, values[name]) for name in shown)
@@ -98,7 +105,8 @@ def gap_gate(gap: Gap | None) -> Gate:
     """As good on validation as on testing, within the noise?"""
     if gap is None:
         return Gate(GENERALISES, Outcome.INCONCLUSIVE, "the gap from testing to validation could not be measured")
-    errors = gap.drop / gap.standard_error if gap.standard_error > 0 else 0.0
+    certain = math.inf if gap.drop > 0 else 0.0
+    errors = gap.drop / gap.standard_error if gap.standard_error > 0 else certain
     share = gap.drop / abs(gap.testing) if gap.testing else 0.0
     numbers = (
         f"testing {gap.testing:.4g}, validation {gap.validation:.4g} (fit on training rows): "
@@ -120,7 +128,7 @@ def production_gate(production: Production | None, margin: float) -> Gate | None
         return None
     if production.gain is None or production.promotion is Promotion.INCONCLUSIVE:
         return Gate(PRODUCTION, Outcome.WARNING, f"inconclusive: {production.reason}")
-    numbers = f"gain over the model in production {_interval(production.gain)}"
+    numbers = f"gain over the model in production {_interval(production.gain)} on validation"
     if production.gain.high < -margin:
         allowed = f", by more than the margin {margin:g}" if margin else ""
         return Gate(PRODUCTION, Outcome.FAILED, f"{numbers}: it is worse{allowed}")

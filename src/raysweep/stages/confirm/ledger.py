@@ -38,6 +38,7 @@ class Opening:
         sketch: the 1,024 smallest hashes of these rows (all of them where they are fewer), ascending.
         sweep: digest of what was asked, as `sweep_digest` makes it.
         finalists: the digests of the candidates that were to be scored, best first.
+        goes_on: the run started from what a published one had tried, whose score was seen.
     """
 
     run_id: str
@@ -47,11 +48,22 @@ class Opening:
     sketch: Hashes = field(repr=False)
     sweep: str
     finalists: tuple[str, ...]
+    goes_on: bool = False
+
+    def is_by_the_same(self, other: Opening) -> bool:
+        """Whether the same sweep has looked at these rows with nothing learned in between.
+
+        That is so where the same was asked. A run that goes on from a published one knows its score: it looks again
+        where it has found other finalists, though nothing else was asked.
+        """
+        if self.sweep != other.sweep or overlap(self, other) == 0:
+            return False
+        return self.finalists == other.finalists or not (self.goes_on or other.goes_on)
 
     @property
     def key(self) -> str:
-        """Of its object: the same sweep of the same run has one, also where it was interrupted and began again."""
-        return f"{LEDGER_FOLDER}{self.run_id}.{self.sweep[:12]}.json"
+        """Of its object: the same look of the same run has one, also where it was interrupted and began again."""
+        return f"{LEDGER_FOLDER}{self.run_id}.{digest([self.sweep, self.finalists])[:12]}.json"
 
 
 def sweep_digest(config: SweepConfig) -> str:
@@ -77,27 +89,36 @@ def record_opening(store: Store, opening: Opening) -> tuple[Opened, tuple[str, .
     Raises:
         StorageFailed: the ledger cannot be read or written. Nothing was opened.
     """
-    store.put_if_absent(opening.key, readable_json(_document(opening)))
-    known, broken = _read(store)  # after it was written: of two sweeps at once at least one sees the other
-    mine = [opening, *(one for one in known if one.sweep == opening.sweep and overlap(opening, one) > 0)]
-    began = min(one.opened for one in mine)
-    shares: dict[str, float] = {}
-    runs: list[str] = []
-    for one in sorted(known, key=lambda one: (one.opened, one.run_id)):
+    is_new = store.put_if_absent(opening.key, readable_json(_document(opening)))
+    known, broken = _read(store)  # after it was written: of two sweeps at once each sees the other
+    known.sort(key=lambda one: (one.opened, one.run_id))
+    others = [one for one in known if one.key != opening.key]
+    before = [one for one in known if one.is_by_the_same(opening) and (one in others or not is_new)]
+    looked: list[tuple[Opening, float]] = []
+    for one in others:
         share = overlap(opening, one)
-        if one.sweep != opening.sweep and share > 0 and one.opened <= began:
-            shares[one.sweep] = max(share, shares.get(one.sweep, 0.0))
-            runs.append(one.run_id)
-    use = 1 + int(sum(shares.values()) + len(broken) + 0.5)
+        is_later = bool(before) and one.opened > before[0].opened  # than this sweep's first look
+        if share > 0 and not is_later and not one.is_by_the_same(opening):
+            looked.append((one, share))
+    use = 1 + int(sum(_each_sweep_once(looked)) + len(broken) + 0.5)
     opened = Opened(
         digest=opening.digest,
         use=use,
-        earlier=tuple(dict.fromkeys(runs)),
+        earlier=tuple(dict.fromkeys(one.run_id for one, _ in looked)),
         ledger=store.address(opening.key),
         level=1 - ERROR_RATE / use,
-        is_repeat=any((one.key, one.opened) != (opening.key, opening.opened) for one in mine),
+        is_repeat=bool(before),
     )
     return opened, broken
+
+
+def _each_sweep_once(looked: Sequence[tuple[Opening, float]]) -> list[float]:
+    """The largest overlap of each sweep's openings."""
+    shares: list[tuple[Opening, float]] = []
+    for one, share in sorted(looked, key=lambda pair: -pair[1]):
+        if not any(one.is_by_the_same(other) for other, _ in shares):
+            shares.append((one, share))
+    return [share for _, share in shares]
 
 
 def overlap(one: Opening, other: Opening) -> float:
@@ -123,6 +144,7 @@ def _document(opening: Opening) -> dict[str, Any]:
         "sketch": base64.b64encode(np.asarray(opening.sketch, dtype=_STORED).tobytes()).decode("ascii"),
         "sweep": opening.sweep,
         "finalists": list(opening.finalists),
+        "goes_on": opening.goes_on,
     }
 
 
@@ -160,4 +182,5 @@ def _parse(content: bytes) -> Opening:
         sketch=np.sort(sketch),
         sweep=str(document["sweep"]),
         finalists=tuple(map(str, finalists)),
+        goes_on=bool(document["goes_on"]),
     )

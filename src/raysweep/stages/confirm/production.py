@@ -9,10 +9,11 @@ import numpy as np
 from raysweep.bundle.load import features_of, open_model
 from raysweep.bundle.locate import open_run, read_manifest
 from raysweep.config import SweepConfig
-from raysweep.errors import RaysweepError, RequestInvalid
+from raysweep.documents import shorten
+from raysweep.errors import RequestInvalid
 from raysweep.records.manifest import Manifest, Signature, SplitRecord
 from raysweep.records.table import LearningTask, Part, Split
-from raysweep.split_rules import Moment
+from raysweep.split_rules import RARE_CLASS_ROWS, Moment
 from raysweep.stages.confirm.evidence import Champion
 from raysweep.storage.store import Store
 from raysweep.training.learner import Floats
@@ -70,8 +71,11 @@ def score_champion(champion: ChampionModel, sealed: SealedRows, task: LearningTa
         for name in sealed.further.column_names:
             table = table.append_column(name, sealed.further.column(name))
         predicted = model.raw_predictions(features_of(table, champion.signature))
-    except RaysweepError as error:
-        return Champion(address, unfair=f"it cannot be scored on these rows: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever an old model makes of new rows must not cost the new one's score
+        why = f"{type(error).__name__}: {shorten(str(error), 200)}"
+        return Champion(address, unfair=f"it cannot be scored on these rows: {why}")
+    if not np.isfinite(predicted).all():
+        return Champion(address, unfair="it predicts values that are not numbers")
     return Champion(address, _in_our_order(predicted, champion.signature, task))
 
 
@@ -100,9 +104,24 @@ def why_unfair(theirs: SplitRecord | None, ours: Split) -> str:
             f"its split.{' and split.'.join(differing)} differ from this sweep's, so that it may have been fitted on "
             "these validation rows; sweep with the same split, or validate on rows that are newer than all of its"
         )
+    if ours.kind == "stratified" and _has_moved(theirs, ours):
+        return (
+            f"it has classes that had fewer than {RARE_CLASS_ROWS} rows, which are dealt out by quota: some of these "
+            "validation rows may have been training rows to it"
+        )
     if ours.kind not in _BY_HASH:
         return f"rows of a split by {ours.kind} are not the same in both, and its rows are not all older than these"
     return ""
+
+
+def _has_moved(theirs: SplitRecord, ours: Split) -> bool:
+    """Whether rows of a rare class may have stood in another part when the model in production was fitted."""
+    validation = Part.VALIDATION
+    if theirs.parts[validation.value].digest == ours.parts[validation].digest:
+        return False
+    counts = [sum(rows) for rows in zip(*(part.class_counts for part in ours.parts.values()), strict=True)]
+    grown = sum(part.rows for part in ours.parts.values()) / max(1, sum(part.rows for part in theirs.parts.values()))
+    return min(counts, default=RARE_CLASS_ROWS) < RARE_CLASS_ROWS * max(1.0, grown)
 
 
 def _is_older(theirs: SplitRecord, ours: Split) -> bool:
@@ -110,6 +129,8 @@ def _is_older(theirs: SplitRecord, ours: Split) -> bool:
     lasts = [theirs.parts[part.value].last for part in (Part.TRAINING, Part.TESTING) if part.value in theirs.parts]
     first, time = ours.parts[Part.VALIDATION].first, None if ours.rule is None else ours.rule.time
     if first is None or time is None or theirs.time != time or not lasts:
+        return False
+    if ours.rule is None or not ours.rule.is_by_time:  # validation rows without a time may be among its own
         return False
     return all(last is not None and _is_before(last, first) for last in lasts)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import ray
+import ray.exceptions
 
 from raysweep.config import SweepConfig
+from raysweep.documents import shorten
+from raysweep.errors import SealBroken
 from raysweep.records.table import LearningTask, Part
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_carry import Carried, carry
@@ -42,12 +45,27 @@ class RemoteFits:
         self._added = carry(added_families())
         self._options: dict[str, Any] = {"num_cpus": trial.cpus, "num_gpus": trial.gpus}
 
-    def fit_all(self, fits: Mapping[str, Fit]) -> dict[str, Any]:
-        """References to the `FittedModel` of each fit; all of them have ended well."""
+    def fit_all(self, fits: Mapping[str, Fit], needed: Collection[str], say: Callable[[str], None]) -> dict[str, Any]:
+        """References to the `FittedModel` of each fit that has ended well.
+
+        Args:
+            fits: by name.
+            needed: what such a fit raises is raised; of the others it is said, and they are left out.
+            say: tells the user.
+        """
         work = ray.remote(_fit).options(num_returns=2, **self._options)
         running = {name: work.remote(fit, self._rows, self._rules, self._added) for name, fit in fits.items()}
-        ray.get([ended for _, ended in running.values()])  # raises what a fit has raised
-        return {name: model for name, (model, _) in running.items()}
+        models: dict[str, Any] = {}
+        for name, (model, ended) in running.items():
+            try:
+                ray.get(ended)
+            except ray.exceptions.RayTaskError as error:
+                if name in needed or isinstance(error, SealBroken):
+                    raise
+                say(f"the fit {name!r} of the final check failed, and is left out: {shorten(str(error.cause), 200)}")
+                continue
+            models[name] = model
+        return models
 
     def predict(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Floats]:
         """What each model predicts for some rows.
@@ -56,11 +74,24 @@ class RemoteFits:
             models: references, by name.
             rows: a part of the search's rows, or others.
         """
+        return {name: ray.get(one) for name, one in self._start(models, rows).items()}
+
+    def try_predict(self, models: Mapping[str, Any], rows: RowBlock) -> tuple[dict[str, Floats], dict[str, str]]:
+        """The same, and what those have raised that could not predict, by name."""
+        found: dict[str, Floats] = {}
+        faults: dict[str, str] = {}
+        for name, one in self._start(models, rows).items():
+            try:
+                found[name] = ray.get(one)
+            except ray.exceptions.RayTaskError as error:
+                faults[name] = f"{type(error.cause).__name__}: {shorten(str(error.cause), 200)}"
+        return found, faults
+
+    def _start(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Any]:
         work = ray.remote(_predict).options(**self._options)
         place = self._rows if isinstance(rows, Part) else ray.put(rows)
         part = rows if isinstance(rows, Part) else None
-        running = [work.remote([model], place, part, self._added) for model in models.values()]
-        return dict(zip(models, ray.get(running), strict=True))
+        return {name: work.remote([model], place, part, self._added) for name, model in models.items()}
 
     def draw(self, rows: RowBlock, scored: Scored, resamples: int) -> Floats:
         """Scores on the same resamples of these rows, shape (len(scored), resamples)."""

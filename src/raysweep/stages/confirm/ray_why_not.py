@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import ray
 
-from raysweep.config import SweepConfig, TaskKind
+from raysweep.config import SweepConfig
 from raysweep.records.final_check import FinalCheck, Outcome
 from raysweep.records.model_facts import Cause, LearningCurve, WhyNot
 from raysweep.records.table import ColumnKind, LearningTask, Part
 from raysweep.split_rules import BY_TIME
+from raysweep.stages.confirm.confirm_request import ConfirmRequest
 from raysweep.stages.confirm.data_causes import (
     UNEVEN,
     Broken,
@@ -27,9 +29,10 @@ from raysweep.stages.confirm.data_causes import (
     weakest,
 )
 from raysweep.stages.confirm.evidence import Evidence
-from raysweep.stages.confirm.facts import measured
+from raysweep.stages.confirm.facts import Found, measured
 from raysweep.stages.confirm.fits import plan_curve
-from raysweep.stages.confirm.gates import DEFAULT, DUMMY, EVIDENCE, GENERALISES, GOAL, PRODUCTION
+from raysweep.stages.confirm.gates import DEFAULT, DUMMY, EVIDENCE, GENERALISES, GOAL, PRODUCTION, SEAL
+from raysweep.stages.confirm.model_gates import SLICES
 from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.stages.confirm.search_causes import Need, narrow_space, seed_noise, small_budget
 from raysweep.training.label_noise import mislabelled_share, noise_ceiling
@@ -38,23 +41,19 @@ from raysweep.training.metrics import score
 from raysweep.training.shift import Told, broken_features, tell_apart
 from raysweep.training.trial_data import RowBlock
 
-if TYPE_CHECKING:
-    from raysweep.stages.confirm.ray_confirm import ConfirmRequest
-
-
 SCORE_GATES: Final = frozenset({DEFAULT, DUMMY, EVIDENCE, GENERALISES, GOAL, PRODUCTION})
+Ask = Callable[[str, Callable[[], Any]], Any]
 _MISSED: Final = frozenset({Outcome.FAILED, Outcome.INCONCLUSIVE})
 
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What was measured for the answer; None where it could not be, which `said` tells."""
+    """What was measured for the answer; None where it could not be."""
 
     curve: LearningCurve | None
     labels: Labels | None
     leaks: list[Broken] | None
     told: Told | None
-    said: tuple[str, ...]
 
 
 def find_why_not(
@@ -63,48 +62,62 @@ def find_why_not(
     """Measure what may be the cause, and order what was found by how strongly the evidence speaks for it."""
     metric, goal = request.task.metric, config.confirm.gates.score
     missed = None if goal is None else metric.sign * (goal - check.score.value)
-    is_score = any(one.name in SCORE_GATES and one.outcome in _MISSED for one in check.gates)
-    need = Need(missed if missed is not None and missed > 0 else None, check.score.standard_error, is_score)
-    found = _measure(request, config, evidence, remote)
-    answers = _answers(request, check, found, need, goal)
+    failed = {one.name for one in check.gates if one.outcome in _MISSED}
+    need = Need(
+        missed if missed is not None and missed > 0 else None, check.score.standard_error, bool(failed & SCORE_GATES)
+    )
+    if not failed & {*SCORE_GATES, SLICES, SEAL}:
+        return WhyNot(_shortfall(check, goal, need), (), ("what was missed is no score: its gate says what to mend",))
+    said: list[str] = []
+
+    def ask(what: str, measure: Callable[[], Found]) -> Found | None:
+        """What cannot be measured must not cost the verdict; what was said of it may hold values of the rows."""
+        found = measured(what, measure, request.say)
+        said.extend([] if found is not None else [f"{what}: could not be measured"])
+        return found
+
+    found = _measure(request, config, evidence, remote, ask)
+    answers = _answers(request, check, found, need, goal, ask)
     answers.append(weak_features(check.gates, [one for one in answers if isinstance(one, Cause)]))
     causes = sorted((one for one in answers if isinstance(one, Cause)), key=lambda one: -one.weight)
-    looked_at = (*(one for one in answers if isinstance(one, str)), *found.said)
+    looked_at = (*(one for one in answers if isinstance(one, str)), *said)
     return WhyNot(_shortfall(check, goal, need), tuple(causes), looked_at, found.curve)
 
 
-def _measure(request: ConfirmRequest, config: SweepConfig, evidence: Evidence, remote: RemoteFits) -> _Measured:
-    said: list[str] = []
+def _measure(
+    request: ConfirmRequest, config: SweepConfig, evidence: Evidence, remote: RemoteFits, ask: Ask
+) -> _Measured:
     task = request.task
     apart, broken = _start(evidence, task, config)
     return _Measured(
-        curve=measured("a learning curve", lambda: _learning_curve(evidence, task, request, remote), said.append),
-        labels=measured("labels", lambda: _labels(evidence, task), said.append),
-        leaks=measured("leaks", lambda: ray.get(broken), said.append),
-        told=measured("a shift between parts", lambda: ray.get(apart), said.append),
-        said=tuple(said),
+        curve=ask("a learning curve", lambda: _learning_curve(evidence, task, request, remote)),
+        labels=ask("labels", lambda: _labels(evidence, task)) if task.kind.is_classification else None,
+        leaks=ask("leaks", lambda: ray.get(broken)),
+        told=ask("a shift between parts", lambda: ray.get(apart)),
     )
 
 
 def _answers(
-    request: ConfirmRequest, check: FinalCheck, found: _Measured, need: Need, goal: float | None
+    request: ConfirmRequest, check: FinalCheck, found: _Measured, need: Need, goal: float | None, ask: Ask
 ) -> list[Cause | str]:
     """For each cause what speaks for it, or why it is none."""
-    task, metric, gates = request.task, request.task.metric, check.gates
+    task, metric, gates, search = request.task, request.task.metric, check.gates, request.search
     rows = sum(part.rows for part in request.split.parts.values())
     low, moved = (None, ()) if found.told is None else (found.told.auc.low, found.told.features)
     weak = weakest(check.slices)
     uneven = weak if weak is not None and excess(weak, check.rows) >= UNEVEN else None
-    return [
-        leakage(found.leaks or (), "ROC AUC" if task.kind.is_classification else "R2", moved, gates),
-        label_noise(found.labels, request.conflicts, rows, metric, goal, uneven),
-        fresh_rows(gates) or few_rows(found.curve, metric, need),
-        narrow_space(request.ranking[0], request.search, request.space, metric, need),
-        small_budget(request.search, metric, need),
-        shift(low, moved, gates),
-        weak_slice(check.slices, gates, check.rows),
-        seed_noise(check.seeds, need),
+    strength, winner = "ROC AUC" if task.kind.is_classification else "R2", request.ranking[0]
+    answers: list[Cause | str | None] = [
+        ask("a leak", lambda: leakage(found.leaks or (), strength, moved, gates)),
+        ask("wrong labels", lambda: label_noise(found.labels, request.conflicts, rows, metric, goal, uneven)),
+        ask("too few rows", lambda: fresh_rows(gates) or few_rows(found.curve, metric, need)),
+        ask("a space too narrow", lambda: narrow_space(winner, search, request.space, metric, need)),
+        ask("a budget too small", lambda: small_budget(search, metric, need)),
+        ask("a shift", lambda: shift(low, moved, gates)),
+        ask("a weak slice", lambda: weak_slice(check.slices, gates, check.rows)),
+        ask("the noise of seeds", lambda: seed_noise(check.seeds, need)),
     ]
+    return [one for one in answers if one is not None]
 
 
 def _start(evidence: Evidence, task: LearningTask, config: SweepConfig) -> tuple[Any, Any]:
@@ -139,7 +152,8 @@ def _learning_curve(
     """The winner on shares of the training rows, scored on testing rows."""
     testing, metric = evidence.testing, task.metric
     fits = plan_curve(request.ranking[0])
-    models = remote.fit_all({f"{share:g}": fit for share, fit in fits.items()})
+    named = {f"{share:g}": fit for share, fit in fits.items()}
+    models = remote.fit_all(named, named, request.say)
     predicted = remote.predict(models, Part.TESTING)
     whole = evidence.finalists[0].trained_testing
     points = [
@@ -150,9 +164,7 @@ def _learning_curve(
     return extrapolate(points, metric)
 
 
-def _labels(evidence: Evidence, task: LearningTask) -> Labels | None:
-    if task.kind is TaskKind.REGRESSION:
-        return None
+def _labels(evidence: Evidence, task: LearningTask) -> Labels:
     y = evidence.testing.y
     share = mislabelled_share(y, evidence.finalists[0].trained_testing)
     return Labels(share, noise_ceiling(task.metric, y, len(task.classes), share))

@@ -25,6 +25,7 @@ OUTER: Final = 0.25
 AGREED: Final = 0.6
 TREND: Final = 0.2
 LATE: Final = 0.75
+_BELOW: Final = -1.0  # the place of a default of 0 where the space is logarithmic
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +192,12 @@ def _lead(trials: Sequence[Trial], metric: Metric) -> float:
 
 
 def _place(param: Param, value: object) -> float | None:
-    """Where a value stands between the bounds, 0 to 1."""
+    """Where a value stands between the bounds, 0 to 1; a default may stand beyond them."""
     low, high = (float(bound) for bound in param.bounds)
     if isinstance(value, bool) or not isinstance(value, int | float) or high <= low:
         return None
+    if param.log and value <= 0:
+        return _BELOW
     if param.log:
         low, high, value = math.log(low), math.log(high), math.log(value)
     return (value - low) / (high - low)

@@ -18,7 +18,6 @@ from raysweep.records.table import Part
 from raysweep.rows.hashing import Hashes, uniform
 from raysweep.split_rules import PartsConfig
 
-RARE_CLASS_ROWS: Final = 200
 AUTO_FOLDS: Final = 5
 AUTO_FOLDS_BELOW_ROWS: Final = 5_000
 PARTS: Final = (Part.TRAINING, Part.TESTING, Part.VALIDATION)

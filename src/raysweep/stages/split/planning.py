@@ -15,8 +15,8 @@ from raysweep.errors import RequestInvalid
 from raysweep.records.split_rule import SplitRule
 from raysweep.records.table import ColumnKind, LearningTask, Part, Profile, Table
 from raysweep.rows.hashing import Hashes, hash_rows
-from raysweep.split_rules import instant_of, span_of
-from raysweep.stages.split.assign import PARTS, RARE_CLASS_ROWS, Assignment, make_assignment
+from raysweep.split_rules import RARE_CLASS_ROWS, instant_of, span_of
+from raysweep.stages.split.assign import PARTS, Assignment, make_assignment
 from raysweep.stages.split.by_column import ColumnAssignment, refusal_of
 from raysweep.stages.split.by_time import GroupTimeAssignment, GroupTimes, TimeAssignment, cut_times
 from raysweep.stages.split.dealing import AnyAssignment, collect, time_values
