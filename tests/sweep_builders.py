@@ -86,6 +86,12 @@ def read_document(folder: Path, name: str) -> dict[str, Any]:
     return json.loads((folder / name).read_text(encoding="utf-8"))
 
 
+def lasting_check(content: bytes) -> dict[str, Any]:
+    """final_check.json but for what holds seconds and places."""
+    document = json.loads(content)
+    return {name: value for name, value in document.items() if name not in {"behaviour", "opened"}}
+
+
 ACCEPT_NOISE = {"accept": [{"check": "signal.none", "max": 1, "reason": "noise on purpose"}]}
 
 

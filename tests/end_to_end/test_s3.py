@@ -21,7 +21,7 @@ import raysweep
 from builders import clean_table
 from raysweep.config import S3Config
 from s3_server import S3Server
-from sweep_builders import RANDOM_ONE_SLOT, bundle_files, quick_space, run_quietly, sweep_keys
+from sweep_builders import RANDOM_ONE_SLOT, bundle_files, lasting_check, quick_space, run_quietly, sweep_keys
 
 pytestmark = [pytest.mark.s3, pytest.mark.filterwarnings("ignore:the final check found this model:UserWarning")]
 
@@ -120,10 +120,15 @@ def test_the_files_are_the_same(exported: Exported):
 
 @pytest.mark.parametrize(
     "name",
-    ["model/model.ubj", "config/params.json", "data/split.json", "final_check.json", "best/01/model/model.ubj"],
+    ["model/model.ubj", "config/params.json", "data/split.json", "best/01/model/model.ubj"],
 )
 def test_what_was_found_is_the_same_byte_for_byte(name: str, exported: Exported):
     assert exported.objects[name] == (exported.folder / name).read_bytes()
+
+
+def test_the_final_check_is_the_same(exported: Exported):
+    name = "final_check.json"
+    assert lasting_check(exported.objects[name]) == lasting_check((exported.folder / name).read_bytes())
 
 
 def test_it_is_verified_and_loaded_from_the_bucket(exported: Exported):

@@ -10,7 +10,6 @@ from raysweep.records.model_facts import (
     Behaviour,
     Calibration,
     Estimate,
-    Metrics,
     Opened,
     Optimism,
     Production,
@@ -101,7 +100,7 @@ class Finalist:
     family: str
     fitted_on: str
     score: Estimate
-    metrics: Metrics
+    metrics: Mapping[str, Estimate]
     comparisons: tuple[Comparison, ...]
     gap: Gap | None
 
@@ -119,6 +118,7 @@ class FinalCheck:
         gap: None where it could not be measured.
         resampled: what the bootstrap draws: rows, or groups of rows.
         finalists: all of them, by their rank; the first is the model that ships.
+        behaviour, opened: hold seconds and places, and make no two checks of one model different.
     """
 
     metric: str
@@ -137,11 +137,11 @@ class FinalCheck:
     calibration: Calibration | None = None
     slices: tuple[Slice, ...] = ()
     threshold: Threshold | None = None
-    behaviour: Behaviour | None = None
+    behaviour: Behaviour | None = field(default=None, compare=False)
     seeds: SeedSpread | None = None
     production: Production | None = None
-    opened: Opened | None = None
-    why_not: WhyNot | None = field(default=None)
+    opened: Opened | None = field(default=None, compare=False)
+    why_not: WhyNot | None = None
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -297,6 +296,3 @@ class Production:
     reason: str
     score: float | None = None
     gain: Estimate | None = None
-
-
-Metrics = Mapping[str, Estimate]
