@@ -269,7 +269,10 @@ SLICE = Slice("a", "a", 100, 0.8, 0.5, 0.9, 1.0, 0.7)
     [
         ({}, "roc_auc", False),
         ({"loss_ratio": 1.3, "p_value": 0.01}, "roc_auc", True),
+        ({"loss_ratio": 1.19, "p_value": 0.001}, "roc_auc", False),
         ({"loss_ratio": 1.3, "p_value": 0.2}, "roc_auc", False),
+        ({"score": 0.49, "floor": None, "column": None}, "roc_auc", False),
+        ({"loss_ratio": 1.3, "p_value": 0.01, "judged": False}, "roc_auc", False),
         ({"loss_ratio": 0.7, "p_value": 0.01}, "roc_auc", False),
         ({"floor": 0.81}, "roc_auc", True),
         ({"score": 0.49, "floor": None}, "roc_auc", True),
@@ -279,7 +282,7 @@ SLICE = Slice("a", "a", 100, 0.8, 0.5, 0.9, 1.0, 0.7)
         ({"score": 3.6, "dummy_score": 4.0, "floor": 3.5}, "rmse", True),
     ],
 )
-def test_which_slices_are_weak(changes: dict[str, float | None], metric: str, *, weak: bool) -> None:
+def test_which_slices_are_weak(changes: dict[str, object], metric: str, *, weak: bool) -> None:
     one = replace(SLICE, **changes)  # type: ignore[arg-type]
     check = make_full_check(metric=metric, slices=(one,))
 

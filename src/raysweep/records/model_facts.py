@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MUCH_WORSE: Final = 1.2
+SIGNIFICANT: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,13 @@ class Slice:
         name: such as `region = north` or `age > 41.5 and plan in {basic, plus}`.
         column: that was declared (`confirm.slices`); None for a slice that was found.
         rows: in it.
-        score: the sweep's metric there; None where it is not defined.
+        score: the sweep's metric there; None where it is not defined, or the slice not judged.
         dummy_score: the dummy's there.
-        loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse.
+        loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse; NaN where not judged.
         p_value: that its rows are no worse than the others, beyond what the model's own probabilities expect there;
-            Holm-adjusted over all slices (Welch 1947; Holm 1979).
+            Holm-adjusted over all slices that are judged (Welch 1947; Holm 1979).
         floor: what the sweep file asks for there; None for nothing of its own.
+        judged: False where it was declared and has too few rows to say anything.
     """
 
     name: str
@@ -83,6 +88,28 @@ class Slice:
     loss_ratio: float
     p_value: float
     floor: float | None = None
+    judged: bool = True
+
+    @property
+    def is_much_worse(self) -> bool:
+        """Whether its loss is 20 % above that of all rows or more, and its rows are worse beyond doubt."""
+        return self.judged and self.loss_ratio >= MUCH_WORSE and self.p_value < SIGNIFICANT
+
+    def is_under_floor(self, sign: int) -> bool:
+        """Whether it misses what the sweep file asks for there; `sign` as `Metric.sign`."""
+        return self.judged and _is_under(self.score, self.floor, sign)
+
+    def is_under_dummy(self, sign: int) -> bool:
+        """Whether it was declared, and the dummy is better there; `sign` as `Metric.sign`."""
+        return self.judged and self.column is not None and _is_under(self.score, self.dummy_score, sign)
+
+    def is_weak(self, sign: int) -> bool:
+        """Whether any of these holds: what a gate looks at and a report marks; `sign` as `Metric.sign`."""
+        return self.is_much_worse or self.is_under_floor(sign) or self.is_under_dummy(sign)
+
+
+def _is_under(score: float | None, bound: float | None, sign: int) -> bool:
+    return score is not None and bound is not None and sign * score < sign * bound
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def _slices(check: FinalCheck) -> Html:
         return Html()
     worst = weakest_first(check)[:SHOWN_SLICES]
     head = ("slice", "", "rows", check.metric, "dummy", "floor", "loss to all rows", "p (Holm)")
-    caption = "Red: worse than the other rows beyond doubt, or under floor or dummy. "
+    caption = "Red: 20 % worse than all rows beyond doubt, under its floor, or (declared) under the dummy. "
     caption += "Grey: the dummy. Stroke: the floor. Dashed: all rows."
     return part(
         f"Slices of {VALIDATION}",

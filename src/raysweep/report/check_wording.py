@@ -32,7 +32,6 @@ from raysweep.report.wording import (
     short_text,
 )
 
-SIGNIFICANT = 0.05
 WEIGHTS = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.WARNING, Outcome.PASSED)
 SURE = 0.001
 PROMOTIONS = {
@@ -165,11 +164,8 @@ def _share(share: float) -> str:
 
 
 def is_weak(one: Slice, metric: str) -> bool:
-    """Whether the slice is worse than the other rows beyond doubt, or under its floor or the dummy."""
-    if one.loss_ratio > 1 and one.p_value < SIGNIFICANT:
-        return True
-    wanted, sign = [one.floor, one.dummy_score], sign_of(metric)
-    return one.score is not None and any(least is not None and sign * one.score < sign * least for least in wanted)
+    """Whether the slice is 20 % worse than all rows beyond doubt, or under its floor or (declared) the dummy."""
+    return one.is_weak(sign_of(metric))
 
 
 def weakest_first(check: FinalCheck) -> list[Slice]:

@@ -8,12 +8,13 @@ from typing import Final
 
 from raysweep.records.final_check import Gate, Outcome
 from raysweep.records.metric import Metric
-from raysweep.records.model_facts import Behaviour, Calibration, Slice
+from raysweep.records.model_facts import MUCH_WORSE, Behaviour, Calibration, Slice
+from raysweep.records.model_facts import SIGNIFICANT as SURE
 
 SLOPES: Final = (0.8, 1.25)
 MAX_ERROR: Final = 0.05
-WORSE: Final = 1.2
-SIGNIFICANT: Final = 0.05
+WORSE: Final = MUCH_WORSE
+SIGNIFICANT: Final = SURE
 SHOWN: Final = 3
 
 CALIBRATION: Final = "calibration"
@@ -58,12 +59,12 @@ def chance_error(calibration: Calibration) -> float:
 
 def slices_gate(slices: Sequence[Slice], metric: Metric) -> Gate:
     """Is no group of rows much worse off than the others?"""
-    under_floor = [one for one in slices if one.floor is not None and _is_under(one.score, one.floor, metric)]
-    no_better = [one for one in slices if one.column is not None and _is_under(one.score, one.dummy_score, metric)]
+    under_floor = [one for one in slices if one.is_under_floor(metric.sign)]
+    no_better = [one for one in slices if one.is_under_dummy(metric.sign)]
     failed = [*under_floor, *(one for one in no_better if one.p_value < SIGNIFICANT and one not in under_floor)]
     if failed:
         return Gate(SLICES, Outcome.FAILED, "; ".join(_declared(one, metric) for one in failed[:SHOWN]))
-    weak = [one for one in slices if one.loss_ratio >= WORSE and one.p_value < SIGNIFICANT]
+    weak = [one for one in slices if one.is_much_worse]
     noted = [*weak, *(one for one in no_better if one not in weak)]
     if noted:
         return Gate(SLICES, Outcome.WARNING, "; ".join(_weak(one, metric) for one in noted[:SHOWN]))
@@ -85,12 +86,8 @@ def behaviour_gate(behaviour: Behaviour) -> Gate:
     )
 
 
-def _is_under(score: float | None, bound: float | None, metric: Metric) -> bool:
-    return score is not None and bound is not None and metric.is_better(bound, score)
-
-
 def _declared(one: Slice, metric: Metric) -> str:
-    if one.floor is not None and _is_under(one.score, one.floor, metric):
+    if one.is_under_floor(metric.sign):
         return f"{one.name}: {metric.name} {_score(one.score)} on {one.rows:,} validation rows, asked for {one.floor:g}"
     return (
         f"{one.name}: {metric.name} {_score(one.score)} on {one.rows:,} validation rows, "
