@@ -178,7 +178,7 @@ def _calibration() -> Calibration:
         for place, count in enumerate(rows)
     )
     slope, intercept = Estimate(0.76, 0.69, 0.83, 0.035), Estimate(-0.12, -0.24, 0.01, 0.062)
-    return Calibration(bins, 0.0371, slope, intercept, brier=0.1471, log_loss=0.4513)
+    return Calibration(bins, 0.0371, slope, intercept, 0.1471, 0.4513, chance=0.0213, chance_spread=0.0041)
 
 
 def _slices() -> tuple[Slice, ...]:

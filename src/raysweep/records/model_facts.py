@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,13 +47,17 @@ class Calibration:
     """Whether probabilities mean what they say; on validation rows. For numbers: bias and spread by decile.
 
     Attributes:
-        bins: by rising prediction: 15 for probabilities, 10 for numbers; fewer where predictions repeat.
+        bins: by rising prediction: 15 for probabilities, 10 for numbers; fewer where predictions repeat, or a bin would
+            have under 20 rows; none of fewer rows.
         error: expected calibration error over the bins (Naeini et al. 2015), a share; for numbers the mean absolute
-            bias of the bins over the target's standard deviation.
+            bias of the bins over the target's standard deviation. NaN without bins.
         slope, intercept: of the logistic regression of the outcome on the logit of the prediction (Cox 1958): 1 and 0
             for a calibrated model, slope under 1 for one that is too sure. For numbers: of target on prediction.
             None where they are not defined.
         brier, log_loss: None for numbers.
+        chance: the error that a calibrated model is expected to have on these rows by chance alone (Bröcker & Smith
+            2007), with their weights and groups; NaN where it is not known.
+        chance_spread: standard deviation of that error from sample to sample.
     """
 
     bins: tuple[Bin, ...]
@@ -61,6 +66,8 @@ class Calibration:
     intercept: Estimate | None
     brier: float | None = None
     log_loss: float | None = None
+    chance: float = math.nan
+    chance_spread: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,8 @@ def calibration_facts(calibration: Calibration) -> list[tuple[str, str]]:
         said = f"{_share(calibration.error)} of the target's standard deviation, over {bins:,} bins"
         facts.append(("mean absolute bias", said))
     else:
-        facts.append(("expected calibration error", f"{score_text(calibration.error)} over {bins:,} bins"))
+        chance = "" if math.isnan(calibration.chance) else f" ({short_text(calibration.chance)} by chance alone)"
+        facts.append(("expected calibration error", f"{score_text(calibration.error)} over {bins:,} bins{chance}"))
     wanted = "target on prediction; 1 is calibrated" if numbers else "1 is calibrated, under 1 is too sure"
     for name, estimate, ideal in (
         ("slope", calibration.slope, wanted),

@@ -13,6 +13,7 @@ from raysweep.records.model_facts import SIGNIFICANT as SURE
 
 SLOPES: Final = (0.8, 1.25)
 MAX_ERROR: Final = 0.05
+MOST_CHANCE: Final = 2.0  # standard deviations
 WORSE: Final = MUCH_WORSE
 SIGNIFICANT: Final = SURE
 SHOWN: Final = 3
@@ -26,35 +27,26 @@ def calibration_gate(calibration: Calibration | None, *, required: bool) -> Gate
     """Do probabilities mean what they say? None for numbers, and where they could not be looked at and need not be.
 
     The calibration error of a calibrated model is above 0 by chance alone (Bröcker & Smith 2007): what chance brings
-    on so many rows is not held against it; nor is a slope whose interval holds 1.
+    on these rows is not held against it; nor is a slope whose interval holds 1.
     """
-    if calibration is None and required:
-        return Gate(CALIBRATION, Outcome.INCONCLUSIVE, "required, and could not be measured")
-    if calibration is None or calibration.brier is None:
+    if calibration is not None and calibration.brier is None:
         return None
-    slope, chance = calibration.slope, chance_error(calibration)
+    if calibration is None or not math.isfinite(calibration.error - calibration.chance):
+        unknown = Gate(CALIBRATION, Outcome.INCONCLUSIVE, "required, and could not be measured")
+        return unknown if required else None
+    slope, chance = calibration.slope, calibration.chance
     numbers = f"calibration error {calibration.error:.3f} ({chance:.3f} by chance)"
     problems = []
     if slope is not None:
         numbers += f", slope {slope.value:.3g} [{slope.low:.3g}, {slope.high:.3g}]"
         if not SLOPES[0] <= slope.value <= SLOPES[1] and not slope.low <= 1 <= slope.high:
             problems.append("too sure of itself" if slope.value < 1 else "not sure enough of itself")
-    if calibration.error - chance > MAX_ERROR:
+    if calibration.error - chance > max(MAX_ERROR, MOST_CHANCE * calibration.chance_spread):
         problems.append("probabilities are off")
     if not problems:
         return Gate(CALIBRATION, Outcome.PASSED, numbers)
     outcome = Outcome.FAILED if required else Outcome.WARNING
     return Gate(CALIBRATION, outcome, f"{numbers}: {' and '.join(problems)}; do not use the probabilities as they are")
-
-
-def chance_error(calibration: Calibration) -> float:
-    """The calibration error that a calibrated model with these bins has on average."""
-    rows = sum(one.rows for one in calibration.bins)
-    parts = (
-        one.rows * math.sqrt(max(0.0, one.predicted * (1 - one.predicted)) / one.rows * 2 / math.pi)
-        for one in calibration.bins
-    )
-    return sum(parts) / rows if rows else 0.0
 
 
 def slices_gate(slices: Sequence[Slice], metric: Metric) -> Gate:
