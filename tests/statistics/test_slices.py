@@ -194,6 +194,32 @@ def test_unseen_categories_and_pure_noise():
     assert found_slices(testing.slice(0, 150), losses[:150], None, validation, 0) == []
 
 
+def test_a_leaf_of_missing_values_is_called_so():
+    """A cut at infinity below an ordinary one: missing values go with the smaller ones first."""
+    rng = np.random.default_rng(0)
+    x, missing = rng.uniform(0, 10, 6_000), rng.random(6_000) < 0.15
+    losses = np.where(missing, 1.0, np.where(x <= 5, 0.8, 0.0)) + rng.normal(0, 0.05, 6_000)
+    table = pa.table({"x": pa.array(x, mask=missing)})
+    slices = found_slices(table, losses, None, table, 0)
+    of_missing = [one.name for one in slices if (one.rows & missing).any()]
+    assert of_missing
+    assert set(of_missing) == {"x is missing"}
+    assert (sum(one.rows for one in slices if one.name == "x is missing") == missing).all()
+
+
+def test_a_column_whose_values_all_lack_weight():
+    testing, validation = features(ROWS, 18), features(ROWS, 19)
+    y, predicted = predictions(planted(testing), 20)
+    losses = row_losses(METRICS["roc_auc"], y, predicted)
+    weight = np.where(np.array(testing["plan"].to_pylist()) == "pro", 0.0, 1.0)
+    slices = found_slices(testing, losses, weight, validation, 0)
+    kept = testing.filter(pa.array(weight > 0))
+    expected = found_slices(kept, losses[weight > 0], None, validation, 0)
+    assert [one.name for one in slices] == [one.name for one in expected]
+    assert slices
+    assert found_slices(testing, losses, np.zeros(ROWS), validation, 0) == []
+
+
 def test_noise_is_seldom_called_a_weak_slice():
     wrong = 0
     for seed in range(40):
