@@ -324,6 +324,30 @@ def test_slices(slices, expected):
     assert slices_gate(slices, AUC).outcome is expected
 
 
+FEW = replace(piece(None, None), name="region = moon", rows=3, loss_ratio=NAN, judged=False)
+
+
+@pytest.mark.parametrize(
+    ("slices", "declared", "expected", "said"),
+    [
+        ([piece(0.8), FEW], {"region": None}, Outcome.PASSED, "1 slices, none 20 % worse than all rows; 1 named slice"),
+        ([FEW, FEW], {"region": None}, Outcome.PASSED, "enough rows to be judged; 2 named slices have too few rows"),
+        ([piece(0.7, ratio=1.3, p=0.01), FEW], {"region": None}, Outcome.WARNING, "1 named slice has too few rows"),
+        ([piece(0.8), replace(FEW, floor=0.7)], {"region": 0.7}, Outcome.INCONCLUSIVE, "moon: too few to judge on 3"),
+        ([piece(0.6, floor=0.7), replace(FEW, floor=0.7)], {"region": 0.7}, Outcome.FAILED, "asked for 0.7"),
+        ([piece(None, None, floor=0.7)], {"region": 0.7}, Outcome.INCONCLUSIVE, "north: undefined on 400"),
+        ([], {"region": 0.7}, Outcome.INCONCLUSIVE, "slices of region: could not be measured, asked for 0.7"),
+        ([piece(0.8, column=None)], {"region": 0.7}, Outcome.INCONCLUSIVE, "could not be measured"),
+        ([piece(0.8), piece(0.8, column=None)], {"region": None, "age": None}, Outcome.PASSED, "slices of age could"),
+        ([piece(0.8, floor=0.7)], {"region": 0.7}, Outcome.PASSED, "1 slices"),
+    ],
+)
+def test_a_floor_that_cannot_be_looked_at_is_not_kept(slices, declared, expected, said):
+    gate = slices_gate(slices, AUC, declared)
+    assert gate.outcome is expected
+    assert said in gate.reason
+
+
 @pytest.mark.parametrize(
     ("probe", "expected"),
     [

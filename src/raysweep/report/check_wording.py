@@ -34,6 +34,7 @@ from raysweep.report.wording import (
 
 WEIGHTS = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.WARNING, Outcome.PASSED)
 SURE = 0.001
+TOO_FEW = "too few rows"
 PROMOTIONS = {
     Promotion.PROMOTE: "promote this model",
     Promotion.KEEP: "keep the model in production",
@@ -170,8 +171,8 @@ def is_weak(one: Slice, metric: str) -> bool:
 
 
 def weakest_first(check: FinalCheck) -> list[Slice]:
-    """The slices, the weak ones first, then by their loss."""
-    return sorted(check.slices, key=lambda one: (not is_weak(one, check.metric), -one.loss_ratio))
+    """The slices, the weak ones first, then by their loss; last those that were not judged."""
+    return sorted(check.slices, key=lambda one: (not one.judged, not is_weak(one, check.metric), -one.loss_ratio))
 
 
 def probability_text(value: float) -> str:
@@ -187,6 +188,8 @@ def loss_text(one: Slice) -> str:
 def slice_line(one: Slice, metric: str) -> str:
     """A slice in one line."""
     floor = "" if one.floor is None else f", floor {score_text(one.floor)}"
+    if not one.judged:
+        return f"{one.name}: {TOO_FEW} ({one.rows:,} on {VALIDATION}{floor})"
     return (
         f"{one.name}: {metric} {score_text(one.score)} on {VALIDATION} (dummy {score_text(one.dummy_score)}{floor}), "
         f"loss {loss_text(one)} that of all rows, p {probability_text(one.p_value)}, {one.rows:,} rows"

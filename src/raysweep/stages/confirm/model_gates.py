@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from raysweep.records.final_check import Gate, Outcome
@@ -49,20 +49,56 @@ def calibration_gate(calibration: Calibration | None, *, required: bool) -> Gate
     return Gate(CALIBRATION, outcome, f"{numbers}: {' and '.join(problems)}; do not use the probabilities as they are")
 
 
-def slices_gate(slices: Sequence[Slice], metric: Metric) -> Gate:
-    """Is no group of rows much worse off than the others?"""
+def slices_gate(slices: Sequence[Slice], metric: Metric, declared: Mapping[str, float | None] | None = None) -> Gate:
+    """Is no group of rows much worse off than the others?
+
+    Args:
+        slices: as far as they were measured.
+        metric: the sweep's.
+        declared: the columns that the sweep file names, each with its floor (`confirm.slices`). Where a floor was
+            asked for and there is nothing to hold against it, nobody knows whether the model keeps it.
+    """
     under_floor = [one for one in slices if one.is_under_floor(metric.sign)]
     no_better = [one for one in slices if one.is_under_dummy(metric.sign)]
     failed = [*under_floor, *(one for one in no_better if one.p_value < SIGNIFICANT and one not in under_floor)]
     if failed:
         return Gate(SLICES, Outcome.FAILED, "; ".join(_declared(one, metric) for one in failed[:SHOWN]))
+    unknown = _floors_unknown(slices, declared or {})
+    if unknown:
+        return Gate(SLICES, Outcome.INCONCLUSIVE, "; ".join(unknown[:SHOWN]))
     weak = [one for one in slices if one.is_much_worse]
     noted = [*weak, *(one for one in no_better if one not in weak)]
     if noted:
-        return Gate(SLICES, Outcome.WARNING, "; ".join(_weak(one, metric) for one in noted[:SHOWN]))
-    if not slices:
-        return Gate(SLICES, Outcome.PASSED, "no slice has enough rows to be judged")
-    return Gate(SLICES, Outcome.PASSED, f"{len(slices):,} slices, none 20 % worse than all rows")
+        said = [*(_weak(one, metric) for one in noted[:SHOWN]), *_left_out(slices, declared or {})]
+        return Gate(SLICES, Outcome.WARNING, "; ".join(said))
+    judged = sum(one.judged for one in slices)
+    said = [f"{judged:,} slices, none 20 % worse than all rows" if judged else "no slice has enough rows to be judged"]
+    return Gate(SLICES, Outcome.PASSED, "; ".join([*said, *_left_out(slices, declared or {})]))
+
+
+def _floors_unknown(slices: Sequence[Slice], declared: Mapping[str, float | None]) -> list[str]:
+    """Why it is not known whether floors are kept."""
+    measured = {one.column for one in slices}
+    return [
+        *(
+            f"slices of {name}: could not be measured, asked for {floor:g}"
+            for name, floor in declared.items()
+            if floor is not None and name not in measured
+        ),
+        *(
+            f"{one.name}: {'undefined' if one.judged else 'too few to judge'} on {one.rows:,} validation rows, "
+            f"asked for {one.floor:g}"
+            for one in slices
+            if one.floor is not None and one.score is None
+        ),
+    ]
+
+
+def _left_out(slices: Sequence[Slice], declared: Mapping[str, float | None]) -> list[str]:
+    """What was named and not judged, where no floor was asked for."""
+    few, columns = sum(not one.judged for one in slices), {one.column for one in slices}
+    said = [f"{few:,} named slice{'s have' if few > 1 else ' has'} too few rows to judge"] if few else []
+    return said + [f"slices of {name} could not be measured" for name in declared if name not in columns]
 
 
 def behaviour_gate(behaviour: Behaviour) -> Gate:
