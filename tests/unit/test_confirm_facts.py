@@ -8,10 +8,13 @@ import pyarrow as pa
 from raysweep.config import TaskKind, load_config
 from raysweep.records.metric import METRICS
 from raysweep.records.table import Column, ColumnKind, LearningTask
+from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
 from raysweep.stages.confirm import facts
-from raysweep.stages.confirm.facts import FactRows, slices_of
+from raysweep.stages.confirm.facts import FactRows, optimism_of, slices_of
+from raysweep.training.metrics import score
 from raysweep.training.sealed_rows import SealedRows
-from raysweep.training.trial_data import RowBlock
+from raysweep.training.testing_sample import pack
+from raysweep.training.trial_data import RowBlock, SearchRows
 
 ROWS = 800
 TASK = LearningTask(
@@ -75,3 +78,25 @@ def test_what_cannot_be_measured_is_said_and_costs_nothing_else(monkeypatch):
     monkeypatch.setattr(facts, "judge_slices", fail)
     assert slices_of(fact_rows(), TASK, named(plan=None), said.append) == ()
     assert said[-1] == "slices could not be measured: ArithmeticError: odd"
+
+
+def test_the_luck_of_the_best_is_told_of_what_the_trials_were_compared_by():
+    testing, rng = block(2), np.random.default_rng(3)
+    rows = SearchRows(block(4), testing, np.zeros(0, dtype=np.int64), 1)
+    trials = []
+    for number in range(20):
+        positive = rng.uniform(0.3, 0.7, ROWS)
+        predicted = np.column_stack([1 - positive, positive])
+        loss = score("log_loss", testing.y, predicted)
+        report = RungReport(1, 1.0, loss, {}, 1.0, 1.0, 1, is_last=True, sample=pack(TASK, [predicted]))
+        trials.append(Trial(Candidate(number, "xgboost", {}, "d", "tpe", 1), TrialState.COMPLETE, (report,)))
+    found = optimism_of(trials, TASK, rows, 0)
+    assert found is not None
+    assert (found.candidates, found.rows, found.part) == (20, 512, "testing")
+    assert found.expected > 0
+    folds = optimism_of(trials, TASK, rows, 0, "5 folds")
+    assert folds is not None
+    assert folds.part == "5 folds"
+    assert optimism_of(trials[:1], TASK, rows, 0) is None
+    few = SearchRows(rows.training, testing.take(slice(0, 20)), rows.fold_of_row, 1)
+    assert optimism_of(trials, TASK, few, 0) is None

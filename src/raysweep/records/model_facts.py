@@ -192,17 +192,19 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Optimism:
-    """How much too good the best of several candidates looks on testing rows by luck alone.
+    """How much too good the best of several candidates looks by luck alone on the rows that they were compared by.
 
     Attributes:
         candidates: that were compared at full effort.
         expected: in units of the metric, at least 0.
-        rows: the testing rows whose predictions it was estimated from.
+        rows: the rows whose predictions it was estimated from.
+        part: what the candidates were compared by, in words (`SearchOutcome.part`).
     """
 
     candidates: int
     expected: float
     rows: int
+    part: str = "testing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ def gap_lines(check: FinalCheck) -> list[str]:
         one = gap.optimism
         lines.append(
             f"the best of {one.candidates:,} candidates is expected to look {short_text(one.expected)} {check.metric} "
-            f"too good on {TESTING} by luck alone (from {one.rows:,} {TESTING} rows)"
+            f"too good on {one.part} by luck alone (from {one.rows:,} rows of it)"
         )
     return lines
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from raysweep.config import SweepConfig, TaskKind
 from raysweep.documents import shorten
 from raysweep.records.model_facts import Calibration, Optimism, Slice, Threshold
-from raysweep.records.table import LearningTask
+from raysweep.records.table import LearningTask, Part
 from raysweep.records.trial import Trial
 from raysweep.training.calibration import calibrate_numbers, calibrate_probabilities
 from raysweep.training.declared_slices import declared_slices
@@ -107,12 +107,23 @@ def _found(rows: FactRows, task: LearningTask, seed: int) -> list[Members]:
     return found_slices(testing.features, losses, testing.weight, rows.sealed.block.features, seed)
 
 
-def optimism_of(trials: Sequence[Trial], task: LearningTask, rows: SearchRows, seed: int) -> Optimism | None:
-    """How much of the best testing score is luck, from what all trials predict for the same testing rows."""
+def optimism_of(
+    trials: Sequence[Trial], task: LearningTask, rows: SearchRows, seed: int, part: str = Part.TESTING
+) -> Optimism | None:
+    """How much of the best score is luck, from what all trials predict for the same rows.
+
+    Args:
+        trials: in any order.
+        task: what is learned.
+        rows: of the search.
+        seed: of the resamples.
+        part: what the scores were measured on, in words (`SearchOutcome.part`).
+    """
     known = [trial for trial in trials if trial.rungs and trial.rungs[-1].sample and trial.rungs[-1].is_whole]
     if len(known) < MIN_COMPARED:
         return None
     sample = sample_targets(task, rows)
     predictions = [unpack(task, trial.rungs[-1].sample) for trial in known]
     scores = [trial.rungs[-1].score for trial in known]
-    return selection_optimism(task.metric, sample.y, sample.weight, predictions, scores, sample.testing_rows, seed=seed)
+    found = selection_optimism(task.metric, sample, predictions, scores, seed)
+    return None if found is None else replace(found, part=str(part))
