@@ -187,7 +187,7 @@ def _slices() -> tuple[Slice, ...]:
         Slice("region = south", "region", 890, 0.841, 0.5, 0.91, 1.0, 0.7),
         Slice("region = islands", "region", 24, None, None, 1.08, 1.0),
         Slice("age > 41.5 and plan in {basic, plus}", None, 231, 0.702, 0.5, 1.27, 0.018),
-        Slice("region = moon", "region", 3, None, None, NAN, 1.0, 0.7, judged=False),
+        Slice("region = moon", "region", 3, None, None, 1.0, 1.0, 0.7, judged=False),
     )
 
 

@@ -324,7 +324,7 @@ def test_slices(slices, expected):
     assert slices_gate(slices, AUC).outcome is expected
 
 
-FEW = replace(piece(None, None), name="region = moon", rows=3, loss_ratio=NAN, judged=False)
+FEW = replace(piece(None, None), name="region = moon", rows=3, judged=False)
 
 
 @pytest.mark.parametrize(

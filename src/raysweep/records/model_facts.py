@@ -80,7 +80,7 @@ class Slice:
         rows: in it.
         score: the sweep's metric there; None where it is not defined, or the slice not judged.
         dummy_score: the dummy's there.
-        loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse; NaN where not judged.
+        loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse; 1 where not judged.
         p_value: that its rows are no worse than the others, beyond what the model's own probabilities expect there;
             Holm-adjusted over all slices that are judged (Welch 1947; Holm 1979).
         floor: what the sweep file asks for there; None for nothing of its own.

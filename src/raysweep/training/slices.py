@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -145,7 +144,7 @@ def _judged(
 def _too_few(one: Members, floors: Mapping[str, float | None]) -> Slice:
     """What is said of a declared slice that cannot be judged; a score of few rows would say what their targets are."""
     floor = None if one.column is None else floors.get(one.column)
-    return Slice(one.name, one.column, int(one.rows.sum()), None, None, math.nan, 1.0, floor, judged=False)
+    return Slice(one.name, one.column, int(one.rows.sum()), None, None, 1.0, 1.0, floor, judged=False)
 
 
 def _scores(judged: Sequence[Members], rows: JudgedRows, metric: Metric) -> Floats:
