@@ -178,7 +178,7 @@ def _calibration() -> Calibration:
         for place, count in enumerate(rows)
     )
     slope, intercept = Estimate(0.76, 0.69, 0.83, 0.035), Estimate(-0.12, -0.24, 0.01, 0.062)
-    return Calibration(bins, 0.0371, slope, intercept, brier=0.1471, log_loss=0.4513)
+    return Calibration(bins, 0.0371, slope, intercept, 0.1471, 0.4513, chance=0.0213, chance_spread=0.0041)
 
 
 def _slices() -> tuple[Slice, ...]:
@@ -187,6 +187,7 @@ def _slices() -> tuple[Slice, ...]:
         Slice("region = south", "region", 890, 0.841, 0.5, 0.91, 1.0, 0.7),
         Slice("region = islands", "region", 24, None, None, 1.08, 1.0),
         Slice("age > 41.5 and plan in {basic, plus}", None, 231, 0.702, 0.5, 1.27, 0.018),
+        Slice("region = moon", "region", 3, None, None, 1.0, 1.0, 0.7, judged=False),
     )
 
 

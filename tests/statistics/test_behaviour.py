@@ -113,6 +113,13 @@ def test_a_sound_model_fails_nothing():
     assert failing(x_of) == {}
 
 
+@pytest.mark.parametrize(("off", "failed"), [(3e-16, False), (1e-6, True)])
+def test_the_last_digits_may_depend_on_the_order_of_the_columns(off, failed):
+    """Threads that end in another order add up in another order."""
+    name = "reordered columns"
+    assert (name in failing(lambda one: x_of(one) + off * (one.column_names[0] != "x"))) == failed
+
+
 def crash_at_gaps(features):
     if features["x"].null_count:
         raise KeyError("gap")

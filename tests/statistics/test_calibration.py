@@ -90,12 +90,12 @@ def test_intervals_hold_the_truth():
 
 def test_bins_and_error_by_hand():
     rng = np.random.default_rng(6)
-    predicted = rng.permutation(np.linspace(0.05, 0.95, 150))
-    y = (rng.random(150) < predicted).astype(float)
+    predicted = rng.permutation(np.linspace(0.05, 0.95, 300))
+    y = (rng.random(300) < predicted).astype(float)
     found = calibrate_probabilities(y, np.column_stack([1 - predicted, predicted]), None)
     order = np.argsort(predicted)
     pieces = np.split(order, 15)
-    assert [one.rows for one in found.bins] == [10] * 15
+    assert [one.rows for one in found.bins] == [20] * 15
     assert [one.predicted for one in found.bins] == pytest.approx([predicted[rows].mean() for rows in pieces])
     assert [one.observed for one in found.bins] == pytest.approx([y[rows].mean() for rows in pieces])
     error = np.mean([abs(predicted[rows].mean() - y[rows].mean()) for rows in pieces])
@@ -103,9 +103,60 @@ def test_bins_and_error_by_hand():
     assert {one.spread for one in found.bins} == {0.0}
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_error_by_chance_is_that_of_simulations(grouped):
+    """Targets drawn anew from the same probabilities, with the weights, the groups and the bins of before."""
+    rng = np.random.default_rng(13)
+    rows, size = 600, 10
+    p = np.repeat(rng.uniform(0.1, 0.9, rows // size), size) if grouped else rng.uniform(0.1, 0.9, rows)
+    weight = rng.lognormal(0, 0.7, rows)
+    group = np.repeat(np.arange(rows // size, dtype=np.uint64), size) if grouped else None
+    found = []
+    for _ in range(300):
+        share = np.repeat(rng.beta(p[::size], 1 - p[::size]), size) if grouped else p
+        y = (rng.random(rows) < share).astype(float)
+        found.append(calibrate_probabilities(y, np.column_stack([1 - p, p]), weight, group=group))
+    errors = [one.error for one in found]
+    assert np.mean([one.chance for one in found]) == pytest.approx(np.mean(errors), rel=0.1)
+    assert np.mean([one.chance_spread for one in found]) == pytest.approx(np.std(errors), rel=0.2)
+    numbers = [calibrate_numbers(rng.normal(size=rows) + 9 * p, 9 * p, weight, group=group) for _ in range(100)]
+    assert np.mean([one.chance for one in numbers]) == pytest.approx(np.mean([one.error for one in numbers]), rel=0.1)
+
+
+def test_rows_without_weight_are_no_rows():
+    y, probability = two_classes(600, 14)
+    probability = np.round(probability, 1) / np.round(probability, 1).sum(axis=1, keepdims=True)
+    weight = np.where(probability[:, 1] == 0.5, 0.0, 1.0)
+    kept = weight > 0
+    assert calibrate_probabilities(y, probability, weight) == calibrate_probabilities(
+        y[kept], probability[kept], weight[kept]
+    )
+    group = np.arange(600, dtype=np.uint64) // 3
+    numbers = calibrate_numbers(y, probability[:, 1], weight, group=group)
+    assert numbers == calibrate_numbers(y[kept], probability[kept, 1], weight[kept], group=group[kept])
+    assert np.isfinite(numbers.error)
+
+
+def test_no_bin_shows_single_rows():
+    rng = np.random.default_rng(15)
+    for rows in (10, 19):
+        found = calibrate_numbers(rng.normal(size=rows), np.arange(float(rows)), None)
+        assert found.bins == ()
+        assert np.isnan([found.error, found.chance, found.chance_spread]).all()
+        assert found.slope is not None
+    assert [one.rows for one in calibrate_numbers(rng.normal(size=59), np.arange(59.0), None).bins] == [29, 30]
+    heavy = np.where(np.arange(200) % 50 == 0, 1e3, 1.0)
+    predicted = np.where(np.arange(200) < 15, np.arange(200), np.arange(200) // 30 * 30.0)
+    for weight in (None, heavy, heavy[::-1]):
+        bins = calibrate_numbers(rng.normal(size=200), predicted, weight).bins
+        assert sum(one.rows for one in bins) == 200
+        assert min(one.rows for one in bins) >= 20
+        assert len(bins) > 1
+
+
 def test_weights_stand_for_repeated_rows():
-    y, probability = two_classes(200, 7)
-    times = np.random.default_rng(8).integers(1, 4, 200)
+    y, probability = two_classes(900, 7)
+    times = np.random.default_rng(8).integers(1, 4, 900)
     weighted = calibrate_probabilities(y, probability, times.astype(float))
     repeated = calibrate_probabilities(np.repeat(y, times), np.repeat(probability, times, axis=0), None)
     assert weighted.error == pytest.approx(repeated.error)
@@ -160,8 +211,8 @@ def test_no_line_where_there_is_none(y, predicted):
     found = calibrate_probabilities(y, np.column_stack([1 - predicted, predicted]), None)
     assert found.slope is None
     assert found.intercept is None
-    assert np.isfinite(found.error)
-    assert sum(one.rows for one in found.bins) == len(y)
+    assert np.isfinite(found.error) == (len(y) >= 20)
+    assert sum(one.rows for one in found.bins) == (len(y) if len(y) >= 20 else 0)
 
 
 def test_numbers_show_bias_and_spread_by_decile():
@@ -179,7 +230,7 @@ def test_numbers_show_bias_and_spread_by_decile():
 
 
 def test_constant_numbers():
-    found = calibrate_numbers(np.array([1.0, 2.0, 3.0]), np.full(3, 2.0), None)
+    found = calibrate_numbers(np.arange(30.0), np.full(30, 2.0), None)
     assert found.slope is None
     assert len(found.bins) == 1
-    assert np.isnan(calibrate_numbers(np.ones(5), np.arange(5.0), None).error)
+    assert np.isnan(calibrate_numbers(np.ones(50), np.arange(50.0), None).error)

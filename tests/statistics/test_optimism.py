@@ -7,6 +7,7 @@ from scipy.stats import norm, rankdata
 from raysweep.records.metric import METRICS
 from raysweep.training.metrics import score
 from raysweep.training.optimism import selection_optimism
+from raysweep.training.testing_sample import SampledRows
 
 AUC = METRICS["roc_auc"]
 
@@ -45,14 +46,14 @@ def estimated_and_true(repeats, rows, gaps, **given):
     pairs = []
     for seed in range(repeats):
         y, predictions, scores, truth = simulated(seed, rows, gaps, **given)
-        found = selection_optimism(AUC, y, None, predictions, scores, rows, seed)
+        found = selection_optimism(AUC, SampledRows(y, None, rows), predictions, scores, seed)
         pairs.append((found.expected, luck(scores, truth)))
     return np.mean(pairs, axis=0)
 
 
 def test_a_thousand_candidates_of_pure_noise():
     y, predictions, scores, truth = simulated(0, 200, np.zeros(1_000))
-    found = selection_optimism(AUC, y, None, predictions, scores, 200, 0)
+    found = selection_optimism(AUC, SampledRows(y, None, 200), predictions, scores, 0)
     assert luck(scores, truth) > 0.1
     assert found.expected == pytest.approx(luck(scores, truth), rel=0.15)
     assert (found.candidates, found.rows) == (1_000, 200)
@@ -81,10 +82,10 @@ def test_one_that_is_far_better_won_by_merit():
 
 def test_more_testing_rows_leave_less_to_luck():
     y, predictions, scores, _ = simulated(1, 300, np.full(30, 1.0))
-    small = selection_optimism(AUC, y, None, predictions, scores, 300, 0)
+    small = selection_optimism(AUC, SampledRows(y, None, 300), predictions, scores, 0)
     truth = norm.cdf(1 / np.sqrt(2))
     nearer = [truth + (one - truth) / 4 for one in scores]
-    large = selection_optimism(AUC, y, None, predictions, nearer, 300 * 16, 0)
+    large = selection_optimism(AUC, SampledRows(y, None, 300 * 16), predictions, nearer, 0)
     assert large.expected == pytest.approx(small.expected / 4, rel=0.1)
 
 
@@ -93,17 +94,46 @@ def test_less_is_better():
     y = rng.normal(size=200)
     predictions = [rng.normal(0, 0.3, 200) for _ in range(100)]
     scores = [score("rmse", y, predicted) for predicted in predictions]
-    found = selection_optimism(METRICS["rmse"], y, None, predictions, scores, 200, 0)
+    found = selection_optimism(METRICS["rmse"], SampledRows(y, None, 200), predictions, scores, 0)
     assert found.expected == pytest.approx(luck([-one for one in scores], -np.sqrt(1.09)), rel=0.25)
     assert found.expected > 0.03
 
 
 def test_one_candidate_has_no_luck_and_none_cannot_be_said():
     y, predictions, scores, _ = simulated(3, 100, [1.0, 1.0])
-    one = selection_optimism(AUC, y, None, predictions[:1], scores[:1], 100, 0)
+    one = selection_optimism(AUC, SampledRows(y, None, 100), predictions[:1], scores[:1], 0)
     assert one.expected == pytest.approx(0.0, abs=1e-12)
-    twice = selection_optimism(AUC, y, None, predictions[:1] * 2, scores[:1] * 2, 100, 0)
+    twice = selection_optimism(AUC, SampledRows(y, None, 100), predictions[:1] * 2, scores[:1] * 2, 0)
     assert twice.expected == pytest.approx(0.0, abs=1e-12)
-    assert selection_optimism(AUC, y, None, [], [], 100, 0) is None
-    assert selection_optimism(AUC, y, None, predictions, [0.7, float("nan")], 100, 0) is None
-    assert selection_optimism(AUC, y * 0, None, predictions, scores, 100, 0) is None
+    assert selection_optimism(AUC, SampledRows(y, None, 100), [], [], 0) is None
+    assert selection_optimism(AUC, SampledRows(y, None, 100), predictions, [0.7, float("nan")], 0) is None
+    assert selection_optimism(AUC, SampledRows(y * 0, None, 100), predictions, scores, 0) is None
+
+
+def test_copies_of_rows_in_a_group_leave_as_much_to_luck():
+    y, predictions, scores, _ = simulated(4, 150, np.full(30, 1.0))
+    alone = selection_optimism(AUC, SampledRows(y, None, 150), predictions, scores, 0)
+    many = np.repeat(y, 4)
+    copies = [np.repeat(one, 4, axis=0) for one in predictions]
+    group = np.repeat(np.arange(150, dtype=np.uint64), 4)
+    grouped = selection_optimism(AUC, SampledRows(many, None, 600, group), copies, scores, 0)
+    assert grouped.expected == pytest.approx(alone.expected, rel=1e-6)
+    for_themselves = selection_optimism(AUC, SampledRows(many, None, 600), copies, scores, 0)
+    assert for_themselves.expected < 0.75 * alone.expected
+
+
+def test_too_small_a_sample_says_nothing():
+    y, predictions, scores, _ = simulated(5, 60, [1.0, 1.0])
+
+    def found(rows, y=y, group=None):
+        kept = [one[:rows] for one in predictions]
+        return selection_optimism(AUC, SampledRows(y[:rows], None, 2_000, group), kept, scores, 0)
+
+    assert found(30) is not None
+    assert found(29) is None
+    place = np.arange(60)
+    assert found(60, (place < 5).astype(float)) is not None
+    assert found(60, (place < 4).astype(float)) is None
+    assert found(60, (place >= 4).astype(float)) is None
+    assert found(60, group=(place // 3).astype(np.uint64)) is None
+    assert found(60, group=(place // 2).astype(np.uint64)) is not None

@@ -1,5 +1,8 @@
 """Slices are judged as scikit-learn, scipy and statsmodels would, and a planted weak one is found."""
 
+import tracemalloc
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,12 +10,12 @@ from scipy.stats import entropy, ttest_ind
 from statsmodels.stats.multitest import multipletests
 
 from raysweep.records.metric import METRICS
+from raysweep.training.declared_slices import declared_slices
 from raysweep.training.metrics import score
 from raysweep.training.slice_tree import found_slices
 from raysweep.training.slices import (
     JudgedRows,
     Members,
-    declared_slices,
     holm,
     judge_slices,
     row_losses,
@@ -50,7 +53,7 @@ def judged(weak, seed, **given):
 
 def test_declared_slices_part_the_rows_of_each_column():
     table = features(ROWS, 0)
-    slices = declared_slices(table)
+    slices = declared_slices(table, table)
     for name in table.column_names:
         assert sum(one.rows.astype(int) for one in slices if one.column == name) == pytest.approx(np.ones(ROWS))
     rows = {one.name: one.rows for one in slices}
@@ -77,6 +80,47 @@ def test_the_most_frequent_values_and_the_rest():
 def test_a_column_without_values():
     slices = declared_slices(pa.table({"text": pa.nulls(5, pa.large_string()), "number": pa.nulls(5, pa.float64())}))
     assert [one.name for one in slices] == ["text is missing", "number is missing"]
+
+
+def test_edges_and_values_of_inputs_are_those_of_rows_that_are_not_sealed():
+    rng = np.random.default_rng(22)
+    reference = pa.table({"x": rng.normal(0, 1, 1_000), "text": pa.array(["a", "b"] * 500, pa.large_string())})
+    sealed = pa.table({"x": rng.normal(9, 1, 400), "text": pa.array(["a", "c"] * 200, pa.large_string())})
+    edges = [f"{one:.6g}" for one in np.quantile(reference["x"], [0.25, 0.5, 0.75], method="inverted_cdf")]
+    assert [(one.name, one.rows.sum()) for one in declared_slices(sealed, reference)] == [
+        (f"x > {edges[2]}", 400),
+        ("text = a", 200),
+        ("text = other values", 200),
+    ]
+    empty = pa.table({"x": pa.nulls(5, pa.float64())})
+    assert [one.name for one in declared_slices(sealed.select(["x"]), empty)] == ["x = other values"]
+
+
+@pytest.mark.parametrize(
+    ("values", "edges"),
+    [
+        (1_000 + np.arange(400) * 1.2345678, ("1122", "1246", "1369")),
+        (pa.array(2_000_000 + np.arange(400)), ("2000099", "2000199", "2000299")),
+        (pa.array(np.arange(400) * 1_003), ("99000", "200000", "300000")),
+        (np.where(np.arange(400) % 99 == 0, np.arange(400), 7.654321), ("7.65",)),
+        (
+            pa.array(np.datetime64("2020-01-01T03:04:05.678901", "us") + np.arange(400) * 86_400_000_000),
+            ("2020-04-09 02:40:00", "2020-07-17 15:33:20", "2020-10-26 08:13:20"),
+        ),
+    ],
+)
+def test_edges_of_sealed_values_are_rounded(values, edges):
+    names = [one.name for one in declared_slices(pa.table({"x": values}))]
+    assert names == [f"x <= {edges[0]}", *(f"x in ({a}, {b}]" for a, b in pairwise(edges)), f"x > {edges[-1]}"]
+
+
+def test_endless_numbers_and_long_values():
+    values = pa.array([*np.linspace(0.12345, 99, 60), *[np.inf] * 40, *[-np.inf] * 40])
+    parted = declared_slices(pa.table({"x": values}))
+    assert sum(one.rows.astype(int) for one in parted) == pytest.approx(np.ones(140))
+    (long,) = declared_slices(pa.table({"t": pa.array(["secret " * 40], pa.large_string())}))
+    assert len(long.name) < 70
+    assert long.name.endswith("…")
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "log_loss", "accuracy", "brier"])
@@ -129,10 +173,55 @@ def test_small_slices_are_left_out_and_floors_are_kept():
     rows = judged(np.zeros(ROWS, dtype=bool), 6)
     place = np.arange(ROWS)
     slices = [Members("small", "a", place < 99), Members("enough", "a", place < 100), Members("found", None, place > 9)]
+    slices += [Members("small and found", None, place < 99)]
     found = judge_slices(slices, rows, METRICS["roc_auc"], {"a": 0.7})
-    assert {one.name: one.floor for one in found} == {"enough": 0.7, "found": None}
+    assert {one.name: one.floor for one in found[:2]} == {"enough": 0.7, "found": None}
+    (small,) = found[2:]
+    assert (small.name, small.rows, small.floor, small.judged) == ("small", 99, 0.7, False)
+    assert (small.score, small.dummy_score, small.p_value) == (None, None, 1.0)
+    without = judge_slices(slices[1:], rows, METRICS["roc_auc"], {"a": 0.7})
+    assert found[:2] == without, "Holm over those that are judged"
     assert smallest_slice(50_000) == 500
-    assert judge_slices(slices[:1], rows, METRICS["roc_auc"]) == ()
+    assert judge_slices(slices[3:], rows, METRICS["roc_auc"]) == ()
+
+
+def test_rows_without_weight_are_no_rows():
+    place = np.arange(ROWS)
+    weight = np.where(place < 300, 0.0, np.random.default_rng(1).lognormal(0, 0.3, ROWS))
+    group = (place // 3).astype(np.uint64)
+    rows = judged(place % 4 == 0, 21, weight=weight, group=group)
+    slices = [
+        Members("nothing", "a", place < 200),
+        Members("99", "a", (place >= 201) & (place < 399)),
+        Members("many", "a", place % 4 == 0),
+    ]
+    found = {one.name: one for one in judge_slices(slices, rows, METRICS["log_loss"])}
+    assert {name: (one.rows, one.judged) for name, one in found.items()} == {
+        "nothing": (0, False),
+        "99": (99, False),
+        "many": (675, True),
+    }
+    kept = weight > 0
+    rest = [Members("many", "a", slices[2].rows[kept])]
+    assert judge_slices(rest, rows.take(kept), METRICS["log_loss"]) == (found["many"],)
+    nothing = judge_slices(slices, judged(place < 0, 6, weight=np.zeros(ROWS)), METRICS["log_loss"])
+    assert [one.judged for one in nothing] == [False] * 3
+
+
+def test_many_slices_take_the_memory_of_a_few():
+    rows = 100_000
+    y = (np.random.default_rng(0).random(rows) < 0.5).astype(float)
+    block = JudgedRows(y, np.column_stack([1 - y, y]) * 0.8 + 0.1, np.full((rows, 2), 0.5))
+    slices = [Members(str(one), None, np.arange(rows) % 40 == one) for one in range(40)]
+
+    def peak(count):
+        tracemalloc.start()
+        judge_slices(slices[:count], block, METRICS["roc_auc"])
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(40) < 1.5 * peak(5)
 
 
 def test_where_nothing_can_be_said():
@@ -192,6 +281,32 @@ def test_unseen_categories_and_pure_noise():
     assert sum(one.rows.sum() for one in found_slices(testing, losses, None, validation, 0)) == ROWS
     assert found_slices(testing, np.ones(ROWS), None, validation, 0) == []
     assert found_slices(testing.slice(0, 150), losses[:150], None, validation, 0) == []
+
+
+def test_a_leaf_of_missing_values_is_called_so():
+    """A cut at infinity below an ordinary one: missing values go with the smaller ones first."""
+    rng = np.random.default_rng(0)
+    x, missing = rng.uniform(0, 10, 6_000), rng.random(6_000) < 0.15
+    losses = np.where(missing, 1.0, np.where(x <= 5, 0.8, 0.0)) + rng.normal(0, 0.05, 6_000)
+    table = pa.table({"x": pa.array(x, mask=missing)})
+    slices = found_slices(table, losses, None, table, 0)
+    of_missing = [one.name for one in slices if (one.rows & missing).any()]
+    assert of_missing
+    assert set(of_missing) == {"x is missing"}
+    assert (sum(one.rows for one in slices if one.name == "x is missing") == missing).all()
+
+
+def test_a_column_whose_values_all_lack_weight():
+    testing, validation = features(ROWS, 18), features(ROWS, 19)
+    y, predicted = predictions(planted(testing), 20)
+    losses = row_losses(METRICS["roc_auc"], y, predicted)
+    weight = np.where(np.array(testing["plan"].to_pylist()) == "pro", 0.0, 1.0)
+    slices = found_slices(testing, losses, weight, validation, 0)
+    kept = testing.filter(pa.array(weight > 0))
+    expected = found_slices(kept, losses[weight > 0], None, validation, 0)
+    assert [one.name for one in slices] == [one.name for one in expected]
+    assert slices
+    assert found_slices(testing, losses, np.zeros(ROWS), validation, 0) == []
 
 
 def test_noise_is_seldom_called_a_weak_slice():

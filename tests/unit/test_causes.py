@@ -229,7 +229,7 @@ def test_wrong_labels_that_gather_in_a_slice_are_the_slice_s():
     slice_ = Slice("region = north", "region", 200, 0.4, 0.5, 2.4, 0.001)
     spread = label_noise(Labels(0.1, 0.85), None, 1_000, AUC, 0.9)
     gathered = label_noise(Labels(0.1, 0.85), None, 1_000, AUC, 0.9, slice_)
-    weak = weak_slice([slice_], (), 1_000)
+    weak = weak_slice([slice_], (), 1_000, 1)
     assert isinstance(spread, Cause)
     assert isinstance(gathered, Cause)
     assert isinstance(weak, Cause)
@@ -288,14 +288,14 @@ def test_a_shift(told, gates, weight):
 def test_a_weak_slice():
     weak = Slice("region = north", "region", 300, 0.4, 0.5, 2.0, 0.001)
     failed = (Gate("slices", Outcome.FAILED, "region"),)
-    found = weak_slice([weak], failed, 1_000)
+    found = weak_slice([weak], failed, 1_000, 1)
     assert isinstance(found, Cause)
     assert "carry 60% of the loss" in found.evidence
     assert found.weight == 0.9
-    unsure = weak_slice([weak], (), 1_000)
+    unsure = weak_slice([weak], (), 1_000, 1)
     assert isinstance(unsure, Cause)
     assert unsure.weight < 0.9
-    assert isinstance(weak_slice([replace(weak, p_value=0.2)], (), 1_000), str)
+    assert isinstance(weak_slice([replace(weak, p_value=0.2, score=0.6)], (), 1_000, 1), str)
 
 
 def test_features_that_say_nothing():

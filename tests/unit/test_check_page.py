@@ -10,13 +10,13 @@ from itertools import pairwise
 
 import pytest
 
-from check_builders import NAN, make_full_check, make_full_regression_check, without_numbers
+from check_builders import GAP, NAN, make_full_check, make_full_regression_check, without_numbers
 from raysweep.records.final_check import FinalCheck, Outcome
 from raysweep.records.model_facts import Bin, Calibration, LearningCurve, Promotion, Slice
 from raysweep.report.calibration_drawings import draw_calibration, draw_threshold
 from raysweep.report.check_drawings import draw_gap, draw_learning_curve, draw_seeds, draw_slices
 from raysweep.report.check_page import check_section
-from raysweep.report.check_wording import fits_line, is_weak, opening_line, production_line
+from raysweep.report.check_wording import fits_line, gap_lines, is_weak, opening_line, production_line, slice_line
 from raysweep.report.drawings import draw_scores
 from raysweep.report.html_report import html_report
 from raysweep.report.markup import text
@@ -269,7 +269,10 @@ SLICE = Slice("a", "a", 100, 0.8, 0.5, 0.9, 1.0, 0.7)
     [
         ({}, "roc_auc", False),
         ({"loss_ratio": 1.3, "p_value": 0.01}, "roc_auc", True),
+        ({"loss_ratio": 1.19, "p_value": 0.001}, "roc_auc", False),
         ({"loss_ratio": 1.3, "p_value": 0.2}, "roc_auc", False),
+        ({"score": 0.49, "floor": None, "column": None}, "roc_auc", False),
+        ({"loss_ratio": 1.3, "p_value": 0.01, "judged": False}, "roc_auc", False),
         ({"loss_ratio": 0.7, "p_value": 0.01}, "roc_auc", False),
         ({"floor": 0.81}, "roc_auc", True),
         ({"score": 0.49, "floor": None}, "roc_auc", True),
@@ -279,7 +282,7 @@ SLICE = Slice("a", "a", 100, 0.8, 0.5, 0.9, 1.0, 0.7)
         ({"score": 3.6, "dummy_score": 4.0, "floor": 3.5}, "rmse", True),
     ],
 )
-def test_which_slices_are_weak(changes: dict[str, float | None], metric: str, *, weak: bool) -> None:
+def test_which_slices_are_weak(changes: dict[str, object], metric: str, *, weak: bool) -> None:
     one = replace(SLICE, **changes)  # type: ignore[arg-type]
     check = make_full_check(metric=metric, slices=(one,))
 
@@ -439,3 +442,23 @@ def test_the_confusion_matrix_has_each_count_in_its_place() -> None:
     cells = re.findall(r"<td>is (positive|negative)</td><td>([\d,]+)</td><td>([\d,]+)</td>", page)
 
     assert cells == [("positive", "301", "130"), ("negative", "257", "1312")]
+
+
+def test_optimism_is_told_of_the_rows_that_candidates_were_compared_by() -> None:
+    gap = GAP if GAP.optimism is None else replace(GAP, optimism=replace(GAP.optimism, part="5 folds"))
+    check = make_full_check(gap=gap)
+
+    assert "too good on 5 folds by luck alone" in gap_lines(check)[-1]
+    assert "less the expected optimism of 5 folds" in str(draw_gap(check))
+    assert "optimism of" not in str(draw_gap(make_full_check()))
+
+
+def test_slices_with_too_few_rows_are_told_and_not_drawn() -> None:
+    few = replace(SLICE, name="a = rare", rows=3, score=None, dummy_score=None, loss_ratio=1.0, judged=False)
+    page = str(check_section(make_full_check(slices=(few, SLICE))))
+
+    assert page.count("<td>too few rows</td>") == 1
+    assert page.count("a = rare") == 1
+    assert page.index(">a</bdi>") < page.index(">a = rare</bdi>")
+    assert slice_line(few, "roc_auc") == "a = rare: too few rows (3 on validation, floor 0.7)"
+    assert "a = rare" in str(check_section(make_full_check(slices=(few,))))

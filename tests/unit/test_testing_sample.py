@@ -63,3 +63,16 @@ def test_a_sample_is_small_and_holds_every_class(classes):
     back = unpack(task, text)
     assert back.shape[1] == classes
     np.testing.assert_allclose(back, predicted[: len(back)], atol=1e-6)
+
+
+@pytest.mark.parametrize("folds", [1, 3])
+def test_the_sample_says_which_rows_belong_together(folds):
+    task, rows = search(TaskKind.BINARY, folds)
+    assert sample_targets(task, rows).group is None
+    every = rows.training.joined(rows.testing)
+    grouped = replace(every, group=np.arange(300, dtype=np.uint64) // 4)
+    rows = replace(rows, training=grouped.take(slice(0, 200)), testing=grouped.take(slice(200, 300)))
+    sample = sample_targets(task, rows)
+    order = np.argsort(rows.fold_of_row, kind="stable") if folds > 1 else np.arange(200, 300)
+    assert (sample.group == order // 4).all()
+    assert (sample.y == every.y[order]).all()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+MUCH_WORSE: Final = 1.2
+SIGNIFICANT: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,17 @@ class Calibration:
     """Whether probabilities mean what they say; on validation rows. For numbers: bias and spread by decile.
 
     Attributes:
-        bins: by rising prediction: 15 for probabilities, 10 for numbers; fewer where predictions repeat.
+        bins: by rising prediction: 15 for probabilities, 10 for numbers; fewer where predictions repeat, or a bin would
+            have under 20 rows; none of fewer rows.
         error: expected calibration error over the bins (Naeini et al. 2015), a share; for numbers the mean absolute
-            bias of the bins over the target's standard deviation.
+            bias of the bins over the target's standard deviation. NaN without bins.
         slope, intercept: of the logistic regression of the outcome on the logit of the prediction (Cox 1958): 1 and 0
             for a calibrated model, slope under 1 for one that is too sure. For numbers: of target on prediction.
             None where they are not defined.
         brier, log_loss: None for numbers.
+        chance: the error that a calibrated model is expected to have on these rows by chance alone (Bröcker & Smith
+            2007), with their weights and groups; NaN where it is not known.
+        chance_spread: standard deviation of that error from sample to sample.
     """
 
     bins: tuple[Bin, ...]
@@ -56,6 +65,8 @@ class Calibration:
     intercept: Estimate | None
     brier: float | None = None
     log_loss: float | None = None
+    chance: float = math.nan
+    chance_spread: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +77,13 @@ class Slice:
         name: such as `region = north` or `age > 41.5 and plan in {basic, plus}`.
         column: that was declared (`confirm.slices`); None for a slice that was found.
         rows: in it.
-        score: the sweep's metric there; None where it is not defined.
+        score: the sweep's metric there; None where it is not defined, or the slice not judged.
         dummy_score: the dummy's there.
-        loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse.
+        loss_ratio: mean loss of its rows over the mean loss of all rows; 1.2 is 20 % worse; 1 where not judged.
         p_value: that its rows are no worse than the others, beyond what the model's own probabilities expect there;
-            Holm-adjusted over all slices (Welch 1947; Holm 1979).
+            Holm-adjusted over all slices that are judged (Welch 1947; Holm 1979).
         floor: what the sweep file asks for there; None for nothing of its own.
+        judged: False where it was declared and has too few rows to say anything.
     """
 
     name: str
@@ -82,6 +94,28 @@ class Slice:
     loss_ratio: float
     p_value: float
     floor: float | None = None
+    judged: bool = True
+
+    @property
+    def is_much_worse(self) -> bool:
+        """Whether its loss is 20 % above that of all rows or more, and its rows are worse beyond doubt."""
+        return self.judged and self.loss_ratio >= MUCH_WORSE and self.p_value < SIGNIFICANT
+
+    def is_under_floor(self, sign: int) -> bool:
+        """Whether it misses what the sweep file asks for there; `sign` as `Metric.sign`."""
+        return self.judged and _is_under(self.score, self.floor, sign)
+
+    def is_under_dummy(self, sign: int) -> bool:
+        """Whether it was declared, and the dummy is better there; `sign` as `Metric.sign`."""
+        return self.judged and self.column is not None and _is_under(self.score, self.dummy_score, sign)
+
+    def is_weak(self, sign: int) -> bool:
+        """Whether any of these holds: what a gate looks at and a report marks; `sign` as `Metric.sign`."""
+        return self.is_much_worse or self.is_under_floor(sign) or self.is_under_dummy(sign)
+
+
+def _is_under(score: float | None, bound: float | None, sign: int) -> bool:
+    return score is not None and bound is not None and sign * score < sign * bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +191,19 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Optimism:
-    """How much too good the best of several candidates looks on testing rows by luck alone.
+    """How much too good the best of several candidates looks by luck alone on the rows that they were compared by.
 
     Attributes:
         candidates: that were compared at full effort.
         expected: in units of the metric, at least 0.
-        rows: the testing rows whose predictions it was estimated from.
+        rows: the rows whose predictions it was estimated from.
+        part: what the candidates were compared by, in words (`SearchOutcome.part`).
     """
 
     candidates: int
     expected: float
     rows: int
+    part: str = "testing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ def draw_gap(check: FinalCheck) -> Html | None:
     guides = []
     if gap.optimism is not None:
         expected = gap.testing - sign_of(check.metric) * gap.optimism.expected
-        guides.append(Guide(expected, f"{TESTING} less the expected optimism"))
+        said = "" if gap.optimism.part == TESTING else f" of {gap.optimism.part}"
+        guides.append(Guide(expected, f"{TESTING} less the expected optimism{said}"))
     label = f"{check.metric} of the fit on training rows, on training, {TESTING} and {VALIDATION} rows"
     return draw_rows(rows, axis_title(check.metric, "of the fit on training rows"), label, guides)
 

@@ -13,6 +13,7 @@ from raysweep.report.calibration_drawings import draw_calibration, draw_threshol
 from raysweep.report.check_drawings import draw_gap, draw_learning_curve, draw_seeds, draw_slices
 from raysweep.report.check_wording import (
     FINALIST_HEAD,
+    TOO_FEW,
     behaviour_line,
     calibration_facts,
     finalist_cells,
@@ -154,12 +155,13 @@ def _slices(check: FinalCheck) -> Html:
     if not check.slices:
         return Html()
     worst = weakest_first(check)[:SHOWN_SLICES]
+    judged = [one for one in worst if one.judged]
     head = ("slice", "", "rows", check.metric, "dummy", "floor", "loss to all rows", "p (Holm)")
-    caption = "Red: worse than the other rows beyond doubt, or under floor or dummy. "
+    caption = "Red: 20 % worse than all rows beyond doubt, under its floor, or (declared) under the dummy. "
     caption += "Grey: the dummy. Stroke: the floor. Dashed: all rows."
     return part(
         f"Slices of {VALIDATION}",
-        figure(draw_slices(worst, check), caption),
+        figure(draw_slices(judged, check) if judged else None, caption),
         table(head, (_slice_cells(one, check.metric) for one in worst)),
         rest(len(check.slices) - len(worst), "slices", FILE),
     )
@@ -170,7 +172,8 @@ def _slice_cells(one: Slice, metric: str) -> Sequence[object]:
     kind = "found" if one.column is None else "declared"
     floor = "" if one.floor is None else score_text(one.floor)
     scores = (score_text(one.score), score_text(one.dummy_score), floor)
-    return (name, kind, f"{one.rows:,}", *scores, loss_text(one), probability_text(one.p_value))
+    found = (loss_text(one), probability_text(one.p_value)) if one.judged else (TOO_FEW, "-")
+    return (name, kind, f"{one.rows:,}", *scores, *found)
 
 
 def _threshold(one: Threshold | None) -> Html:

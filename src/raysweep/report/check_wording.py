@@ -32,9 +32,9 @@ from raysweep.report.wording import (
     short_text,
 )
 
-SIGNIFICANT = 0.05
 WEIGHTS = (Outcome.FAILED, Outcome.INCONCLUSIVE, Outcome.WARNING, Outcome.PASSED)
 SURE = 0.001
+TOO_FEW = "too few rows"
 PROMOTIONS = {
     Promotion.PROMOTE: "promote this model",
     Promotion.KEEP: "keep the model in production",
@@ -85,7 +85,7 @@ def gap_lines(check: FinalCheck) -> list[str]:
         one = gap.optimism
         lines.append(
             f"the best of {one.candidates:,} candidates is expected to look {short_text(one.expected)} {check.metric} "
-            f"too good on {TESTING} by luck alone (from {one.rows:,} {TESTING} rows)"
+            f"too good on {one.part} by luck alone (from {one.rows:,} rows of it)"
         )
     return lines
 
@@ -149,7 +149,8 @@ def calibration_facts(calibration: Calibration) -> list[tuple[str, str]]:
         said = f"{_share(calibration.error)} of the target's standard deviation, over {bins:,} bins"
         facts.append(("mean absolute bias", said))
     else:
-        facts.append(("expected calibration error", f"{score_text(calibration.error)} over {bins:,} bins"))
+        chance = "" if math.isnan(calibration.chance) else f" ({short_text(calibration.chance)} by chance alone)"
+        facts.append(("expected calibration error", f"{score_text(calibration.error)} over {bins:,} bins{chance}"))
     wanted = "target on prediction; 1 is calibrated" if numbers else "1 is calibrated, under 1 is too sure"
     for name, estimate, ideal in (
         ("slope", calibration.slope, wanted),
@@ -165,16 +166,13 @@ def _share(share: float) -> str:
 
 
 def is_weak(one: Slice, metric: str) -> bool:
-    """Whether the slice is worse than the other rows beyond doubt, or under its floor or the dummy."""
-    if one.loss_ratio > 1 and one.p_value < SIGNIFICANT:
-        return True
-    wanted, sign = [one.floor, one.dummy_score], sign_of(metric)
-    return one.score is not None and any(least is not None and sign * one.score < sign * least for least in wanted)
+    """Whether the slice is 20 % worse than all rows beyond doubt, or under its floor or (declared) the dummy."""
+    return one.is_weak(sign_of(metric))
 
 
 def weakest_first(check: FinalCheck) -> list[Slice]:
-    """The slices, the weak ones first, then by their loss."""
-    return sorted(check.slices, key=lambda one: (not is_weak(one, check.metric), -one.loss_ratio))
+    """The slices, the weak ones first, then by their loss; last those that were not judged."""
+    return sorted(check.slices, key=lambda one: (not one.judged, not is_weak(one, check.metric), -one.loss_ratio))
 
 
 def probability_text(value: float) -> str:
@@ -190,6 +188,8 @@ def loss_text(one: Slice) -> str:
 def slice_line(one: Slice, metric: str) -> str:
     """A slice in one line."""
     floor = "" if one.floor is None else f", floor {score_text(one.floor)}"
+    if not one.judged:
+        return f"{one.name}: {TOO_FEW} ({one.rows:,} on {VALIDATION}{floor})"
     return (
         f"{one.name}: {metric} {score_text(one.score)} on {VALIDATION} (dummy {score_text(one.dummy_score)}{floor}), "
         f"loss {loss_text(one)} that of all rows, p {probability_text(one.p_value)}, {one.rows:,} rows"

@@ -13,7 +13,10 @@ from raysweep.records.metric import Metric
 from raysweep.records.model_facts import Optimism
 from raysweep.training.learner import Floats
 from raysweep.training.resampling import resampled_scores
+from raysweep.training.testing_sample import SampledRows
 
+_FEWEST: Final = 30
+_FEWEST_OF_CLASS: Final = 5
 _RESAMPLES: Final = 300
 _AT_ONCE: Final = 25  # candidates whose rankings are in memory together
 _GRID: Final = 100
@@ -23,14 +26,8 @@ _NOWHERE_ZERO: Final = 1e-9
 _NEAREST: Final = 10  # candidates, or a tenth of them: what their noise has in common changes no choice
 
 
-def selection_optimism(  # noqa: PLR0913, PLR0917 - the sample with its predictions, the scores, and how many rows they are of
-    metric: Metric,
-    y: Floats,
-    weight: Floats | None,
-    predictions: Sequence[Floats],
-    scores: Sequence[float],
-    testing_rows: int,
-    seed: int,
+def selection_optimism(
+    metric: Metric, sample: SampledRows, predictions: Sequence[Floats], scores: Sequence[float], seed: int
 ) -> Optimism | None:
     """What choosing the best of several candidates adds to its testing score (Cawley & Talbot 2010).
 
@@ -42,33 +39,43 @@ def selection_optimism(  # noqa: PLR0913, PLR0917 - the sample with its predicti
 
     Args:
         metric: the sweep's.
-        y: targets of the sample of testing rows, shape (sample rows,).
-        weight: of the sample, or None.
+        sample: of the testing rows; those that belong together are resampled together.
         predictions: of each candidate on the sample.
         scores: of each candidate on all testing rows.
-        testing_rows: how many these are.
         seed: of the resamples.
 
     Returns:
-        None where there are no candidates, or the metric is not defined on the sample or for some candidate.
+        None where there are no candidates, the metric is not defined on the sample or for some candidate, or the sample
+        is too small to say anything: under 30 rows or groups, or of two classes under 5 rows of one.
     """
     observed = metric.sign * np.asarray(scores, dtype=np.float64)
-    if not len(observed) or not np.isfinite(observed).all():
+    if not len(observed) or not np.isfinite(observed).all() or _is_small(sample, predictions[0]):
         return None
-    noise = metric.sign * _noise(metric, y, weight, predictions, seed) * math.sqrt(len(y) / testing_rows)
+    share = len(sample.y) / sample.testing_rows
+    noise = metric.sign * _noise(metric, sample, predictions, seed) * math.sqrt(share)
     if noise.shape[1] < _RESAMPLES / 2:
         return None
     true = _possible_truths(observed, _own_deviation(observed, noise), noise.shape[1], seed)
     winners = (true + noise).argmax(axis=0)
     expected = float(noise[winners, np.arange(noise.shape[1])].mean())
-    return Optimism(len(observed), max(0.0, expected), len(y))
+    return Optimism(len(observed), max(0.0, expected), len(sample.y))
 
 
-def _noise(metric: Metric, y: Floats, weight: Floats | None, predictions: Sequence[Floats], seed: int) -> Floats:
+def _is_small(sample: SampledRows, predicted: Floats) -> bool:
+    units = len(sample.y) if sample.group is None else len(np.unique(sample.group))
+    is_binary = predicted.ndim > 1 and predicted.shape[1] == 2  # noqa: PLR2004
+    fewest = np.bincount(sample.y.astype(np.int64), minlength=2).min() if is_binary else _FEWEST_OF_CLASS
+    return bool(units < _FEWEST or fewest < _FEWEST_OF_CLASS)
+
+
+def _noise(metric: Metric, sample: SampledRows, predictions: Sequence[Floats], seed: int) -> Floats:
     """Deviations of the candidates' scores on resamples from their mean, shape (candidates, resamples with a score)."""
     asked = [(metric.name, predicted) for predicted in predictions]
     batches = [asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)]
-    drawn = [resampled_scores(y, weight, batch, seed=seed, resamples=_RESAMPLES) for batch in batches]
+    drawn = [
+        resampled_scores(sample.y, sample.weight, batch, seed=seed, resamples=_RESAMPLES, group=sample.group)
+        for batch in batches
+    ]
     known = np.concatenate(drawn)
     known = known[:, np.isfinite(known).all(axis=0)]
     return known - known.mean(axis=1, keepdims=True) if known.size else known

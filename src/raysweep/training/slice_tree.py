@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.tree import DecisionTreeRegressor
 
+from raysweep.documents import shorten
 from raysweep.training.learner import Floats
 from raysweep.training.slices import OTHER, Members, said, smallest_slice
 
@@ -43,8 +44,10 @@ class _Reading:
 
     def condition(self, low: float, high: float, *, with_missing: bool) -> str:
         """Values above `low` up to `high` in words; a cut at infinity parts those that are missing from the rest."""
-        if np.isinf(low) and np.isinf(high):
-            return f"{self.name} is {'missing' if low > 0 else 'known'}"
+        if low == np.inf:
+            return f"{self.name} is missing"
+        if low == -np.inf and high == np.inf:
+            return f"{self.name} is known"
         text = self._condition(low, high)
         return f"({text} or missing)" if with_missing else text
 
@@ -73,17 +76,20 @@ def found_slices(
     Args:
         testing: features of the testing rows, in canonical types.
         losses: of the fit on training rows, shape (testing rows,).
-        weight: of the testing rows, or None.
+        weight: of the testing rows, or None; rows of weight 0 do not count as rows.
         validation: features of the validation rows.
         seed: of the tree, which decides between equal cuts.
 
     Returns:
         The leaves of the tree with their rules as names; none where it finds nothing to cut.
     """
+    if weight is not None:
+        kept = weight > 0
+        testing, losses, weight = testing.filter(pa.array(kept)), losses[kept], weight[kept]
+    if not testing.column_names or len(losses) < 2 * smallest_slice(len(losses)):
+        return []
     weights = np.ones(len(losses)) if weight is None else weight
     readings = [_reading(name, testing.column(name), losses, weights) for name in testing.column_names]
-    if not readings or len(losses) < 2 * smallest_slice(len(losses)):
-        return []
     tree = DecisionTreeRegressor(
         max_depth=DEPTH, min_samples_leaf=smallest_slice(len(losses)), random_state=seed % 2**31
     )
@@ -152,4 +158,4 @@ def _rule(path: Sequence[Step], readings: Sequence[_Reading], gaps: Sequence[boo
 
 def _listed(values: Sequence[str]) -> str:
     more = len(values) - _NAMED
-    return ", ".join(values[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(shorten(value) for value in values[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,16 +1,13 @@
-"""Slices: parts of the validation rows, by the columns that the user names, on which the model is judged apart."""
+"""Slices: parts of the validation rows on which the model is judged apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.special import entr
 from scipy.stats import ttest_ind_from_stats
 
@@ -24,10 +21,8 @@ from raysweep.training.weighted_scores import WeightedScores
 
 FEWEST_ROWS: Final = 100
 SMALLEST_SHARE: Final = 0.01
-MOST_VALUES: Final = 20
 OTHER: Final = "other values"
-_SINGLE_NUMBERS: Final = 4  # a column with no more different numbers is taken value by value
-_QUARTILES: Final = (0.25, 0.5, 0.75)
+_CELLS: Final = 500_000  # slices times rows whose scores are worked out together
 
 Mask = npt.NDArray[np.bool_]
 
@@ -56,6 +51,12 @@ class JudgedRows:
     weight: Floats | None = None
     group: Groups | None = None
 
+    def take(self, kept: Mask) -> JudgedRows:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[kept]
+        group = None if self.group is None else self.group[kept]
+        return JudgedRows(self.y[kept], self.predicted[kept], self.dummy[kept], weight, group)
+
 
 def row_losses(metric: Metric, y: Floats, predicted: Floats) -> Floats:
     """What a row adds to the loss: log loss of classes, squared error of numbers (the absolute one for `mae`)."""
@@ -82,59 +83,6 @@ def smallest_slice(rows: int) -> int:
     return max(FEWEST_ROWS, int(np.ceil(SMALLEST_SHARE * rows)))
 
 
-def declared_slices(columns: pa.Table) -> list[Members]:
-    """The slices of columns that the user names.
-
-    Args:
-        columns: of the validation rows, in canonical types.
-
-    Returns:
-        Text and booleans by value, the 20 most frequent ones and the rest; numbers and times by quartile. Rows without
-        a value are a slice of their own.
-    """
-    return [
-        Members(f"{name} {said}", name, rows)
-        for name in columns.column_names
-        for said, rows in _of_column(columns.column(name).combine_chunks())
-        if rows.any()
-    ]
-
-
-def _of_column(values: pa.Array) -> Iterator[tuple[str, Mask]]:
-    missing = np.asarray(pc.is_null(values, nan_is_null=True))
-    known = values.filter(pa.array(~missing))
-    has_order = (pa.types.is_timestamp, pa.types.is_integer, pa.types.is_floating)
-    by_value = not any(is_of(values.type) for is_of in has_order)
-    if by_value or pc.count_distinct(known).as_py() <= _SINGLE_NUMBERS:
-        yield from _by_value(values, known, missing)
-    else:
-        yield from _by_quartile(values, known, missing)
-    yield "is missing", missing
-
-
-def _by_value(values: pa.Array, known: pa.Array, missing: Mask) -> Iterator[tuple[str, Mask]]:
-    counted = [(one["values"], one["counts"]) for one in known.value_counts().to_pylist()]
-    counted.sort(key=lambda pair: (-pair[1], str(pair[0])))
-    rest = ~missing
-    for value, _ in counted[:MOST_VALUES]:
-        rows = np.asarray(pc.fill_null(pc.equal(values, pa.scalar(value, values.type)), False))  # noqa: FBT003
-        rest &= ~rows
-        yield f"= {said(value)}", rows
-    yield f"= {OTHER}", rest
-
-
-def _by_quartile(values: pa.Array, known: pa.Array, missing: Mask) -> Iterator[tuple[str, Mask]]:
-    instants = pa.types.is_timestamp(values.type)
-    numbers = (values.cast(pa.int64()) if instants else values).to_numpy(zero_copy_only=False)
-    quartiles = pc.quantile(known.cast(pa.int64()) if instants else known, list(_QUARTILES), interpolation="lower")
-    edges = sorted(set(quartiles.to_pylist()))
-    texts = [said(pa.scalar(edge, values.type).as_py() if instants else edge) for edge in edges]
-    place = np.searchsorted(np.asarray(edges), np.where(missing, edges[0], numbers), side="left")
-    names = [f"<= {texts[0]}", *(f"in ({low}, {high}]" for low, high in pairwise(texts))]
-    for number, name in enumerate([*names, f"> {texts[-1]}"]):
-        yield name, (place == number) & ~missing
-
-
 def said(value: object) -> str:
     """A value as it stands in the name of a slice."""
     if isinstance(value, bool):
@@ -148,26 +96,37 @@ def judge_slices(
     """Judge slices of the validation rows, the one with the highest loss first.
 
     Args:
-        slices: those with fewer than 100 rows, or 1 % of all, are left out.
-        rows: all validation rows.
+        slices: of those with fewer than 100 rows, or 1 % of all, only the declared ones come back, last and not judged.
+        rows: all validation rows; those of weight 0 do not count as rows.
         metric: the sweep's.
         floors: what is asked for in the slices of a declared column, by its name.
 
     Returns:
         The p-value is that of Welch's t-test (1947) on the unexpected losses inside and outside; a mean's variance is
-        that of the sum over independent rows or groups, weighted as they are. All are Holm-adjusted (1979) together.
+        that of the sum over independent rows or groups, weighted as they are. All that are judged are Holm-adjusted
+        (1979) together.
     """
-    judged = [one for one in slices if one.rows.sum() >= smallest_slice(len(rows.y))]
-    if not judged:
-        return ()
+    if rows.weight is not None:
+        kept = rows.weight > 0
+        slices = [Members(one.name, one.column, one.rows[kept]) for one in slices]
+        rows = rows.take(kept)
+    fewest, asked = smallest_slice(len(rows.y)), floors or {}
+    judged = [one for one in slices if one.rows.sum() >= fewest]
+    found = _judged(judged, rows, metric, asked) if judged else []
+    too_few = [_too_few(one, asked) for one in slices if one.column is not None and one.rows.sum() < fewest]
+    return (*sorted(found, key=lambda one: -one.loss_ratio), *too_few)
+
+
+def _judged(
+    judged: Sequence[Members], rows: JudgedRows, metric: Metric, floors: Mapping[str, float | None]
+) -> list[Slice]:
     loss = row_losses(metric, rows.y, rows.predicted)
     weights = np.ones(len(loss)) if rows.weight is None else rows.weight
     whole = np.average(loss, weights=weights)
-    scored = [(metric.name, rows.predicted), (metric.name, rows.dummy)]
-    scores = WeightedScores(rows.y, rows.weight, scored).on(np.stack([one.rows for one in judged]).astype(np.uint8))
+    scores = _scores(judged, rows, metric)
     unexpected = unexpected_losses(metric, rows.y, rows.predicted)
     adjusted = holm([_p_value(unexpected, weights, one.rows, rows.group) for one in judged])
-    found = [
+    return [
         Slice(
             name=one.name,
             column=one.column,
@@ -176,11 +135,24 @@ def judge_slices(
             dummy_score=_known(scores[1, place]),
             loss_ratio=float(np.average(loss[one.rows], weights=weights[one.rows]) / whole) if whole else 1.0,
             p_value=adjusted[place],
-            floor=None if floors is None or one.column is None else floors.get(one.column),
+            floor=None if one.column is None else floors.get(one.column),
         )
         for place, one in enumerate(judged)
     ]
-    return tuple(sorted(found, key=lambda one: -one.loss_ratio))
+
+
+def _too_few(one: Members, floors: Mapping[str, float | None]) -> Slice:
+    """What is said of a declared slice that cannot be judged; a score of few rows would say what their targets are."""
+    floor = None if one.column is None else floors.get(one.column)
+    return Slice(one.name, one.column, int(one.rows.sum()), None, None, 1.0, 1.0, floor, judged=False)
+
+
+def _scores(judged: Sequence[Members], rows: JudgedRows, metric: Metric) -> Floats:
+    """Of the model and the dummy, shape (2, slices); a few slices at a time, since each becomes a float a row."""
+    scored = WeightedScores(rows.y, rows.weight, [(metric.name, rows.predicted), (metric.name, rows.dummy)])
+    size = max(1, _CELLS // len(rows.y))
+    masks = ([one.rows for one in judged[start : start + size]] for start in range(0, len(judged), size))
+    return np.concatenate([scored.on(np.stack(some).astype(np.uint8)) for some in masks], axis=1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from raysweep.records.table import LearningTask
 from raysweep.training.learner import Floats
+from raysweep.training.resampling import Groups
 from raysweep.training.trial_data import RowBlock, SearchRows
 
 _CELLS: Final = 512
@@ -26,12 +27,14 @@ class SampledRows:
     """The targets of the sampled rows.
 
     Attributes:
+        group: equal where rows belong together, or None.
         testing_rows: all rows that trials are scored on; the sample is of these.
     """
 
     y: Floats
     weight: Floats | None
     testing_rows: int
+    group: Groups | None = None
 
 
 def sample_size(task: LearningTask, cuts: int) -> int:
@@ -45,10 +48,12 @@ def sample_targets(task: LearningTask, rows: SearchRows) -> SampledRows:
     size = sample_size(task, rows.folds)
     taken = [block.take(slice(0, min(size, block.rows))) for block in blocks]
     weights = [block.weight for block in taken if block.weight is not None]
+    groups = [block.group for block in taken if block.group is not None]
     return SampledRows(
         y=np.concatenate([block.y for block in taken]),
         weight=np.concatenate(weights) if weights else None,
         testing_rows=sum(block.rows for block in blocks),
+        group=np.concatenate(groups) if groups else None,
     )
 
 

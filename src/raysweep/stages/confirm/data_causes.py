@@ -12,7 +12,7 @@ from raysweep.records.metric import Metric
 from raysweep.records.model_facts import Cause, CauseName, LearningCurve, Slice
 from raysweep.records.table import LabelConflicts
 from raysweep.stages.confirm.gates import DUMMY, EVIDENCE, GENERALISES, GOAL, SEAL
-from raysweep.stages.confirm.model_gates import SIGNIFICANT, SLICES, WORSE
+from raysweep.stages.confirm.model_gates import SLICES
 from raysweep.stages.confirm.search_causes import Need
 
 NOISY: Final = 0.03
@@ -185,9 +185,9 @@ def shift(told: float | None, features: Sequence[tuple[str, float]], gates: Sequ
     )
 
 
-def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int) -> Cause | str:
-    """A group of rows on which the model is much worse."""
-    worst = weakest(slices)
+def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int, sign: int) -> Cause | str:
+    """A group of rows on which the model is much worse, or does not reach what is asked for there."""
+    worst = weakest(slices, sign)
     if worst is None:
         return f"weak slices: none of {len(slices)} is 20 % worse than all rows"
     has_failed = any(one.name == SLICES and one.outcome is Outcome.FAILED for one in gates)
@@ -204,9 +204,14 @@ def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int) -> Cau
     )
 
 
-def weakest(slices: Sequence[Slice]) -> Slice | None:
-    """The slice to look at first, a declared one rather than one that was found; None where none is much worse."""
-    weak = [one for one in slices if one.loss_ratio >= WORSE and one.p_value < SIGNIFICANT]
+def weakest(slices: Sequence[Slice], sign: int) -> Slice | None:
+    """The slice to look at first, a declared one rather than one that was found; None where none is weak.
+
+    Args:
+        slices: all of them.
+        sign: of the metric.
+    """
+    weak = [one for one in slices if one.is_weak(sign)]
     return max(weak, key=lambda one: (one.column is not None, one.rows * (one.loss_ratio - 1)), default=None)
 
 

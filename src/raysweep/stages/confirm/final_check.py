@@ -230,7 +230,7 @@ def _gates(
         constraints_gate(values, task.aims),
         production_gate(production, config.gates.production_margin),
         calibration_gate(evidence.calibration, required=config.gates.calibration == "required" and bool(task.classes)),
-        slices_gate(evidence.slices, metric),
+        slices_gate(evidence.slices, metric, config.slices),
         behaviour_gate(evidence.behaviour),
     )
     return tuple(gate for gate in gates if gate is not None)

@@ -114,7 +114,7 @@ def gap_gate(gap: Gap | None) -> Gate:
     )
     if gap.drop > 0 and gap.optimism is not None:
         luck = gap.optimism
-        numbers += f"; choosing the best of {luck.candidates:,} explains about {luck.expected:.2g}"
+        numbers += f"; choosing the best of {luck.candidates:,} by {luck.part} explains about {luck.expected:.2g}"
     if errors > FAILED_GAP[0] and share > FAILED_GAP[1]:
         return Gate(GENERALISES, Outcome.FAILED, numbers)
     if errors > WARNED_GAP[0] or share > WARNED_GAP[1]:

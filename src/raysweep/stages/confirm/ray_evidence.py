@@ -89,7 +89,8 @@ def gather_evidence(
         _finalist(request, fitted, predicted.by_name, rank) for rank in range(1, len(fitted.plan.finalists) + 1)
     )
     scored = FactRows(rows.testing, sealed, finalists[0].trained_testing, finalists[0].validation, dummy)
-    trials, level, say = request.search.trials, look.opened.level, request.say
+    trials, part, seed = request.search.trials, request.search.part, config.split.seed
+    level, say = look.opened.level, request.say
     return Evidence(
         training=rows.training,
         testing=rows.testing,
@@ -100,10 +101,10 @@ def gather_evidence(
         keys_shared=request.split.keys_shared,
         opened=look.opened,
         behaviour=_behaviour(request, first, rows, predicted),
-        optimism=measured("the luck of the best", lambda: optimism_of(trials, task, rows, config.split.seed), say),
+        optimism=measured("the luck of the best", lambda: optimism_of(trials, task, rows, seed, part), say),
         calibration=measured("calibration", lambda: calibration_of(scored, task, level), say),
         threshold=measured("a threshold", lambda: threshold_of(scored, task), say),
-        slices=measured("slices", lambda: slices_of(scored, task, config), say) or (),
+        slices=slices_of(scored, task, config, say),
         champion=None if request.champion is None else score_champion(request.champion, sealed, task, request.split),
         costs=first.costs,
         broken="the sealed validation rows were opened before the final check" if look.was_opened else "",

@@ -104,7 +104,7 @@ def _answers(
     task, metric, gates, search = request.task, request.task.metric, check.gates, request.search
     rows = sum(part.rows for part in request.split.parts.values())
     low, moved = (None, ()) if found.told is None else (found.told.auc.low, found.told.features)
-    weak = weakest(check.slices)
+    weak = weakest(check.slices, metric.sign)
     uneven = weak if weak is not None and excess(weak, check.rows) >= UNEVEN else None
     strength, winner = "ROC AUC" if task.kind.is_classification else "R2", request.ranking[0]
     answers: list[Cause | str | None] = [
@@ -114,7 +114,7 @@ def _answers(
         ask("a space too narrow", lambda: narrow_space(winner, search, request.space, metric, need)),
         ask("a budget too small", lambda: small_budget(search, metric, need)),
         ask("a shift", lambda: shift(low, moved, gates)),
-        ask("a weak slice", lambda: weak_slice(check.slices, gates, check.rows)),
+        ask("a weak slice", lambda: weak_slice(check.slices, gates, check.rows, metric.sign)),
         ask("the noise of seeds", lambda: seed_noise(check.seeds, need)),
     ]
     return [one for one in answers if one is not None]
