@@ -88,7 +88,7 @@ def exported(
     local = run_quietly(sweep_keys(work / "runs", source=work / "table", search=SEARCH), run_id=RUN)
     s3 = {"endpoint_url": server.endpoint_url}
     keys = sweep_keys(f"s3://{bucket}/runs", source=f"s3://{bucket}/data/table", search=SEARCH, export={"s3": s3})
-    (work / "sweep.yaml").write_text(yaml.safe_dump(keys))
+    (work / "sweep.yaml").write_text(yaml.safe_dump(keys, sort_keys=False))
     process = subprocess.run(
         [sys.executable, "-m", "raysweep", "run", work / "sweep.yaml", "--run", RUN, "--json"],
         capture_output=True,
