@@ -187,3 +187,10 @@ def test_checks_may_look_at_early_rows_only(tmp_path):
     late = profile.sample.column("joined").to_pandas() >= pd.Timestamp(assignment.cuts[1], unit="us")
     assert (usable == ~late.to_numpy()).all()
     assert 0.15 < late.mean() < 0.25
+
+
+def test_a_part_without_any_weight_is_refused(tmp_path):
+    """Its weights are 0 in the latest rows, which validate."""
+    frame = clean_table(300, 0).assign(day=np.arange(300), w=np.r_[np.ones(240), np.zeros(60)])
+    with pytest.raises(DataUnsuitable, match=r"all rows of the validation part have the weight 0 \(w\)"):
+        cut(table_in(frame), task_of(frame, weight="w"), tmp_path, kind="time", data={"time": "day"})

@@ -132,6 +132,14 @@ def time_values(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
+def weightless_part(part: Part, weight: str) -> DataUnsuitable:
+    """Why no score can be had on a part."""
+    message = f"all rows of the {part} part have the weight 0 ({weight}): no score is defined there"
+    advice = "Give them a weight, leave them out of the source, or split otherwise"
+    finding = Finding("schema.weight", Severity.ERROR, message, advice, column=weight)
+    return DataUnsuitable(f"{message}. {advice}", findings=[finding])
+
+
 def empty_part(part: Part, rule: SplitRule | None = None) -> DataUnsuitable:
     """Why there is nothing to learn from, or to score on."""
     kind = "" if rule is None else rule.kind

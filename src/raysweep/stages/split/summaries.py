@@ -11,7 +11,7 @@ from raysweep.records.table import ColumnKind, LearningTask, Part, PartSummary, 
 from raysweep.rows.hashing import Hashes, digest_of
 from raysweep.split_rules import Moment, iso_of
 from raysweep.stages.split.by_time import GroupTimeAssignment, TimeAssignment
-from raysweep.stages.split.dealing import AnyAssignment, Cut, Dealt, empty_part
+from raysweep.stages.split.dealing import AnyAssignment, Cut, Dealt, empty_part, weightless_part
 
 
 def summaries_of(dealt: Dealt, rule: SplitRule, table: Table, task: LearningTask) -> Mapping[Part, PartSummary]:
@@ -23,6 +23,8 @@ def summaries_of(dealt: Dealt, rule: SplitRule, table: Table, task: LearningTask
     for part, cut in dealt.parts.items():
         if cut.block.rows == 0:
             raise empty_part(part, rule)
+        if cut.block.weight is not None and not cut.block.weight.sum() > 0:
+            raise weightless_part(part, str(task.weight))
     return {part: _summary(cut, rule, table, task) for part, cut in dealt.parts.items()}
 
 
