@@ -13,7 +13,7 @@ SIGNIFICANT: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its bootstrap interval.
+    """A number with its interval, which the bootstrap gives where nothing else is said.
 
     Attributes:
         low, high: of the interval, at the level that the final check says; NaN where it is not known.

@@ -73,7 +73,7 @@ def narrow_space(winner: Trial, search: SearchOutcome, space: SearchSpace, metri
     is_beyond = any(edge.is_beyond for edge in found)
     gain = _lead(trials, metric) if is_beyond else max(edge.gain for edge in found)
     if not need.is_met_by(gain):
-        return f"a space that is too narrow: beyond its bounds there would be about {gain:.2g}"
+        return f"a space that is too narrow: beyond its bounds there would be about {gain:.2g} on {search.part}"
     best = max(found, key=lambda edge: edge.agreed)
     listed = ", ".join(f"{edge.name} {edge.value:g} (bound {edge.bound:g})" for edge in found)
     wider = ", ".join(f"{edge.name} {'beyond' if edge.is_upper else 'below'} {edge.bound:g}" for edge in found)
@@ -101,7 +101,7 @@ def small_budget(search: SearchOutcome, metric: Metric, need: Need) -> Cause | s
     if count > NO_TRIALS and not (need.is_met_by(gain) and (is_late or count < FEW_TRIALS)):
         return (
             f"a budget that is too small: of {count} whole trials the best was number {best_at + 1}, and the last "
-            f"doubling of trials brought {gained:.2g}"
+            f"doubling of trials brought {gained:.2g} on {search.part}"
         )
     weight = (0.4 if count < FEW_TRIALS else 0.25) + (0.1 if is_late else 0.0) + 0.35 * need.share(gain)
     return Cause(
