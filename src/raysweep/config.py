@@ -266,6 +266,8 @@ class ConfirmConfig(Document):
     @field_validator("slices", mode="before")
     @classmethod
     def _names_alone(cls, slices: object) -> object:
+        if isinstance(slices, str):
+            return {slices: None}
         return dict.fromkeys(slices) if isinstance(slices, list | tuple) else slices
 
     @field_validator("production")
@@ -335,6 +337,9 @@ class SweepConfig(Document):
                 f"data.prepare names {data.time!r}, which is data.time: rows are split by it as it is in the source; "
                 "prepare a copy of it there, or leave it out by data.features.exclude"
             )
+        wrong = [name for name in self.confirm.slices if name in {data.target, data.weight}]
+        if wrong:
+            raise ValueError(f"confirm.slices holds {wrong[0]!r}, which is the target or the weight")
         for name, column in (("data.group", data.group), ("data.time", data.time)):
             if column is not None and column in {data.target, data.weight}:
                 raise ValueError(f"{name} is {column!r}, which is the target or the weight")

@@ -61,6 +61,13 @@ class SplitConfig(Document):
     folds: Literal["auto"] | Annotated[int, Field(ge=1, le=20)] = "auto"
     seed: Seed = 0
 
+    @field_validator("embargo", mode="before")
+    @classmethod
+    def _is_no_flag(cls, embargo: object) -> object:
+        if isinstance(embargo, bool):
+            raise ValueError(f"write it as 7d, 12h, 30m, 45s or 2w, or as a number over 0, not {str(embargo).lower()}")  # noqa: TRY004 - pydantic wants it
+        return embargo
+
     @field_validator("embargo")
     @classmethod
     def _is_a_span(cls, embargo: Moment | None) -> Moment | None:

@@ -146,7 +146,7 @@ def test_a_search_that_was_cut_short():
     found = small_budget(few, AUC, NEED)
     assert isinstance(found, Cause)
     assert "about 90 s more on 2 slots" in found.price
-    assert found.weight >= 0.5
+    assert found.weight > 0.4
 
 
 def test_one_trial_tells_nothing_and_flat_scores_tell_that_more_bring_nothing():

@@ -170,6 +170,12 @@ def test_an_interval_that_says_nothing_is_no_evidence(low, high, distance, expec
     assert gate.outcome is expected
 
 
+def test_a_part_of_the_rows_that_was_opened_before_is_said():
+    opened = replace(opening(1), earlier=("run-7",))
+    assert seal_gate(0, opened).outcome is Outcome.PASSED
+    assert "some of these validation rows were opened by run-7" in seal_gate(0, opened).reason
+
+
 def opening(use, *, is_repeat=False):
     earlier = tuple(f"run-{number}" for number in range(1, use))
     return Opened("digest", use, earlier, "ledger.json", 1 - 0.05 / use, is_repeat=is_repeat)
@@ -392,6 +398,6 @@ def test_reasons_hold_numbers():
     luck = replace(Gap(0.8, 0.7, 0.1, 0.02), optimism=Optimism(40, 0.03, 200))
     assert "choosing the best of 40 by testing explains about 0.03" in gap_gate(luck).reason
     assert (
-        "testing 0.8, validation 0.7 (fit on training rows): 0.1 worse, +5.0"
+        "testing 0.8, validation 0.7 (fit on training rows): 0.1 worse, 5.0"
         in gap_gate(Gap(0.8, 0.7, 0.1, 0.02)).reason
     )

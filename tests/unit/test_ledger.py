@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from raysweep.config import S3Config, load_config
-from raysweep.stages.confirm.ledger import LEDGER_FOLDER, Opening, overlap, record_opening, sweep_digest
+from raysweep.stages.confirm.ledger import Opening, overlap, record_opening, sweep_digest
 from raysweep.storage.open_store import open_store
+from raysweep.storage.store import LEDGER_FOLDER
 
 SKETCH = 1_024
 

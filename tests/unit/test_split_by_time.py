@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.model_selection import TimeSeriesSplit
 
 from raysweep.rows.hashing import mix
 from raysweep.split_rules import PartsConfig, instant_of, iso_of, span_of
 from raysweep.stages.split.by_time import IN_EMBARGO, TOO_LATE, GroupTimes, TimeAssignment, cut_times
+from raysweep.stages.split.dealing import time_values
 
 PARTS = PartsConfig()
 
@@ -151,3 +153,10 @@ def test_spans_and_instants():
     assert iso_of(1e18) == 1e18
     with pytest.raises(ValueError, match="write a date as"):
         instant_of("yesterday")
+
+
+def test_an_infinite_time_counts_as_missing():
+    """It trains, like any row whose time is not known, and is in no embargo."""
+    times = time_values(pa.chunked_array([pa.array([0.0, 1.0, 2.0, np.inf, -np.inf, None])]))
+    assert np.isnan(times[3:]).all()
+    assert TimeAssignment((1.0, 2.0)).part_of_times(times).tolist() == [0, 1, 2, 0, 0, 0]

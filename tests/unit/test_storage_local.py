@@ -57,7 +57,7 @@ def test_what_may_pass_is_transient(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "runs").write_bytes(b"")
 
-    with pytest.raises(StorageFailed, match=r"runs/\.raysweep/probe-\w+: a part of this path is a file"):
+    with pytest.raises(StorageFailed, match=r"runs/\.raysweep/ledger/probe-\w+: a part of this path is a file"):
         LocalStore(tmp_path / "runs").check_writable()
 
 

@@ -14,6 +14,7 @@ from raysweep.errors import NotFound, RequestInvalid, StorageFailed
 TEMPORARY_PREFIX = ".raysweep-part-"
 S3_SCHEME = "s3://"
 CHUNK_BYTES = 1024 * 1024
+LEDGER_FOLDER = ".raysweep/ledger/"
 
 
 class TransientStorageFailure(StorageFailed):
@@ -137,6 +138,6 @@ def probe(store: Store) -> None:
     Raises:
         StorageFailed: it was not possible.
     """
-    key = f".raysweep/probe-{secrets.token_hex(8)}"
+    key = f"{LEDGER_FOLDER}probe-{secrets.token_hex(8)}"  # where a sweep has to write before its final check
     store.put(key, b"raysweep looks whether it can write here; this may be deleted\n")
     store.delete(key)

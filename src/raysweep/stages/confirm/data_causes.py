@@ -122,7 +122,7 @@ def few_rows(curve: LearningCurve | None, metric: Metric, need: Need) -> Cause |
         f"get more rows: with {2 * rows:,} training rows expect about {curve.doubled:.4g} on testing",
         f"{rows:,} more training rows, and about twice the time of a trial",
         gain,
-        0.3 + 0.55 * need.share(gain),
+        0.15 + 0.7 * need.share(gain),
     )
 
 
@@ -168,11 +168,7 @@ def shift(told: float | None, features: Sequence[tuple[str, float]], gates: Sequ
         gates: whether the score fell from testing to validation is among them.
     """
     if told is None or not told > TOLD_APART:
-        shown = (
-            "not measured"
-            if told is None or math.isnan(told)
-            else f"a model tells them apart with ROC AUC {max(0.5, told):.3g} or more"
-        )
+        shown = "not measured" if told is None or math.isnan(told) else "no small model tells them apart beyond chance"
         return f"a shift between parts: {shown}"
     return Cause(
         CauseName.SHIFT,
@@ -189,7 +185,8 @@ def weak_slice(slices: Sequence[Slice], gates: Sequence[Gate], rows: int, sign: 
     """A group of rows on which the model is much worse, or does not reach what is asked for there."""
     worst = weakest(slices, sign)
     if worst is None:
-        return f"weak slices: none of {len(slices)} is 20 % worse than all rows"
+        judged = sum(one.judged for one in slices)
+        return f"weak slices: none of {judged} is 20 % worse than all rows beyond chance"
     has_failed = any(one.name == SLICES and one.outcome is Outcome.FAILED for one in gates)
     carried = worst.rows / rows * worst.loss_ratio
     return Cause(
@@ -232,11 +229,11 @@ def weak_features(gates: Sequence[Gate], others: Sequence[Cause]) -> Cause | str
         evidence, weight = "the model is no better on validation than one that looks at no feature", 0.6
     elif GOAL in failed and not any(one.weight >= PROBABLE for one in others):
         evidence, weight = (
-            "neither rows nor trials nor anything else that was looked at would bring what is missing",
+            "nothing that was looked at would bring what is missing",
             0.45,
         )
     else:
-        return "features that say too little: other causes come first, or the model was better on testing"
+        return "features that say too little: other causes come first"
     return Cause(
         CauseName.WEAK_FEATURES,
         evidence,

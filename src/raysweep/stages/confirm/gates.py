@@ -54,7 +54,8 @@ def default_gate(comparison: Comparison | None, *, rivals: int | None) -> Gate:
         words = "the family's default parameters won, and no other candidate of the family was scored"
         return Gate(DEFAULT, Outcome.WARNING, f"{words}: give the search more time")
     if rivals is not None:
-        words = f"the family's default parameters won over {rivals:,} other candidates of the family"
+        others = "one other candidate" if rivals == 1 else f"{rivals:,} other candidates"
+        words = f"the family's default parameters won over {others} of the family"
         return Gate(DEFAULT, Outcome.WARNING, f"{words}: tuning bought nothing")
     if comparison is None:
         return Gate(DEFAULT, Outcome.WARNING, "no fit with the family's default parameters to compare with")
@@ -110,7 +111,7 @@ def gap_gate(gap: Gap | None) -> Gate:
     share = gap.drop / abs(gap.testing) if gap.testing else 0.0
     numbers = (
         f"testing {gap.testing:.4g}, validation {gap.validation:.4g} (fit on training rows): "
-        f"{abs(gap.drop):.2g} {'worse' if gap.drop > 0 else 'better'}, {errors:+.1f} standard errors"
+        f"{abs(gap.drop):.2g} {'worse' if gap.drop > 0 else 'better'}, {abs(errors):.1f} standard errors"
     )
     if gap.drop > 0 and gap.optimism is not None:
         luck = gap.optimism
@@ -182,7 +183,10 @@ def seal_gate(keys_shared: int, opened: Opened, broken: str = "") -> Gate:
     if opened.use > 1:
         words = f"these validation rows are used for the {ordinal(opened.use)} time (before: {before})"
         return Gate(SEAL, Outcome.WARNING, f"{words}: intervals are widened to {percent(opened.level)}")
-    return Gate(SEAL, Outcome.PASSED, "no row key stands in more than one part; no other sweep has opened validation")
+    said = "no other sweep has opened validation"
+    if before:
+        said = f"some of these validation rows were opened by {before}, which is no full use yet"
+    return Gate(SEAL, Outcome.PASSED, f"no row key stands in more than one part; {said}")
 
 
 def decide(gates: Sequence[Gate]) -> Verdict:

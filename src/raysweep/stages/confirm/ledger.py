@@ -19,9 +19,8 @@ from raysweep.documents import digest, readable_json
 from raysweep.errors import NotFound
 from raysweep.records.model_facts import Opened
 from raysweep.rows.hashing import Hashes
-from raysweep.storage.store import Store
+from raysweep.storage.store import LEDGER_FOLDER, Store
 
-LEDGER_FOLDER: Final = ".raysweep/ledger/"
 ERROR_RATE: Final = 0.05
 _ASKED: Final = ("data", "checks", "split", "search", "confirm")
 _STORED: Final = "<u8"
@@ -104,12 +103,21 @@ def record_opening(store: Store, opening: Opening) -> tuple[Opened, tuple[str, .
     opened = Opened(
         digest=opening.digest,
         use=use,
-        earlier=tuple(dict.fromkeys(one.run_id for one, _ in looked)),
+        earlier=_first_of_each(looked),
         ledger=store.address(opening.key),
         level=1 - ERROR_RATE / use,
         is_repeat=bool(before),
     )
     return opened, broken
+
+
+def _first_of_each(looked: Sequence[tuple[Opening, float]]) -> tuple[str, ...]:
+    """The run by which each sweep has looked first."""
+    first: list[Opening] = []
+    for one, _ in looked:
+        if not any(one.is_by_the_same(other) for other in first):
+            first.append(one)
+    return tuple(one.run_id for one in first)
 
 
 def _each_sweep_once(looked: Sequence[tuple[Opening, float]]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from raysweep.records.final_check import Gate, Outcome
 from raysweep.records.metric import Metric
-from raysweep.records.model_facts import SIGNIFICANT, Behaviour, Calibration, Slice
+from raysweep.records.model_facts import MUCH_WORSE, SIGNIFICANT, Behaviour, Calibration, Slice
 
 SLOPES: Final = (0.8, 1.25)
 MAX_ERROR: Final = 0.05
@@ -69,8 +69,18 @@ def slices_gate(slices: Sequence[Slice], metric: Metric, declared: Mapping[str, 
         said = [*(_weak(one, metric) for one in noted[:SHOWN]), *_left_out(slices, declared or {})]
         return Gate(SLICES, Outcome.WARNING, "; ".join(said))
     judged = sum(one.judged for one in slices)
-    said = [f"{judged:,} slices, none 20 % worse than all rows" if judged else "no slice has enough rows to be judged"]
+    said = [f"{judged:,} slices, {_none_worse(slices)}" if judged else "no slice has enough rows to be judged"]
     return Gate(SLICES, Outcome.PASSED, "; ".join([*said, *_left_out(slices, declared or {})]))
+
+
+def _none_worse(slices: Sequence[Slice]) -> str:
+    worst = max((one for one in slices if one.judged), key=lambda one: one.loss_ratio)
+    if worst.loss_ratio < MUCH_WORSE:
+        return "none 20 % worse than all rows"
+    return (
+        f"none 20 % worse than all rows beyond chance (the worst: {worst.name}, {worst.loss_ratio:.2f} times the loss, "
+        f"p {worst.p_value:.2g})"
+    )
 
 
 def _floors_unknown(slices: Sequence[Slice], declared: Mapping[str, float | None]) -> list[str]:

@@ -100,8 +100,9 @@ def why_unfair(theirs: SplitRecord | None, ours: Split) -> str:
         if mine != other
     ]
     if differing:
+        verb = "differ" if len(differing) > 1 else "differs"
         return (
-            f"its split.{' and split.'.join(differing)} differ from this sweep's, so that it may have been fitted on "
+            f"its split.{' and split.'.join(differing)} {verb} from this sweep's, so that it may have been fitted on "
             "these validation rows; sweep with the same split, or validate on rows that are newer than all of its"
         )
     if ours.kind == "stratified" and _has_moved(theirs, ours):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -34,7 +35,7 @@ from raysweep.stages.confirm.fits import plan_curve
 from raysweep.stages.confirm.gates import DEFAULT, DUMMY, EVIDENCE, GENERALISES, GOAL, PRODUCTION, SEAL
 from raysweep.stages.confirm.model_gates import SLICES
 from raysweep.stages.confirm.ray_fits import RemoteFits
-from raysweep.stages.confirm.search_causes import Need, narrow_space, seed_noise, small_budget
+from raysweep.stages.confirm.search_causes import RESUME, Need, narrow_space, seed_noise, small_budget
 from raysweep.training.label_noise import mislabelled_share, noise_ceiling
 from raysweep.training.learning_curve import extrapolate
 from raysweep.training.metrics import score
@@ -80,6 +81,8 @@ def find_why_not(
     answers = _answers(request, check, found, need, goal, ask)
     answers.append(weak_features(check.gates, [one for one in answers if isinstance(one, Cause)]))
     causes = sorted((one for one in answers if isinstance(one, Cause)), key=lambda one: -one.weight)
+    place = f"raysweep resume {shlex.quote(config.export.to.rstrip('/') + '/' + request.run_id)}"
+    causes = [replace(one, advice=one.advice.replace(RESUME, place)) for one in causes]
     looked_at = (*(one for one in answers if isinstance(one, str)), *said)
     return WhyNot(_shortfall(check, goal, need), tuple(causes), looked_at, found.curve)
 

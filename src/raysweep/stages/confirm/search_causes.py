@@ -25,6 +25,7 @@ OUTER: Final = 0.25
 AGREED: Final = 0.6
 TREND: Final = 0.2
 LATE: Final = 0.75
+RESUME: Final = "raysweep resume RUN"  # the address takes the place of RUN where it is known
 _BELOW: Final = -1.0  # the place of a default of 0 where the space is logarithmic
 
 
@@ -59,8 +60,9 @@ def narrow_space(winner: Trial, search: SearchOutcome, space: SearchSpace, metri
     more_rounds = _more_rounds(winner, metric, need)
     if more_rounds is not None:
         return more_rounds
+    alone = "; no other family was searched: search.space: auto" if len(space.families) == 1 else ""
     if family not in space.families or len(trials) < MIN_TRIALS:
-        return f"whether the space is too narrow: {len(trials)} whole trials of {family} are too few to tell"
+        return f"whether the space is too narrow: {len(trials)} whole trials of {family} are too few to tell{alone}"
     found = [
         edge
         for name, param in space.families[family].params.items()
@@ -69,7 +71,7 @@ def narrow_space(winner: Trial, search: SearchOutcome, space: SearchSpace, metri
         and (edge := _edge(name, param, winner, trials, metric)) is not None
     ]
     if not found:
-        return "a space that is too narrow: the best parameters are not at its bounds"
+        return f"a space that is too narrow: the best parameters are not at its bounds{alone}"
     is_beyond = any(edge.is_beyond for edge in found)
     gain = _lead(trials, metric) if is_beyond else max(edge.gain for edge in found)
     if not need.is_met_by(gain):
@@ -81,7 +83,7 @@ def narrow_space(winner: Trial, search: SearchOutcome, space: SearchSpace, metri
         CauseName.NARROW_SPACE,
         f"the best parameters stand at a bound of the space, or beyond: {listed}; there are {best.agreed:.0%} of the "
         f"best trials of {family}",
-        f"widen the space: allow {wider}, and go on with what was tried: raysweep resume RUN --set search.space=...",
+        f"widen the space: allow {wider}, and go on with what was tried: {RESUME} --set search.space=wider.yaml",
         f"as many trials again, about {_duration(search.seconds)}",
         None if is_beyond else gain,
         0.4 + 0.25 * (1.0 if is_beyond else best.agreed) + 0.25 * need.share(gain),
@@ -103,12 +105,13 @@ def small_budget(search: SearchOutcome, metric: Metric, need: Need) -> Cause | s
             f"a budget that is too small: of {count} whole trials the best was number {best_at + 1}, and the last "
             f"doubling of trials brought {gained:.2g} on {search.part}"
         )
-    weight = (0.4 if count < FEW_TRIALS else 0.25) + (0.1 if is_late else 0.0) + 0.35 * need.share(gain)
+    weight = (0.2 if count < FEW_TRIALS else 0.1) + (0.1 if is_late else 0.0) + 0.6 * need.share(gain)
     return Cause(
         CauseName.SMALL_BUDGET,
         f"{count} whole trials, the best was number {best_at + 1}; the last doubling of trials brought {gained:.2g} on "
         f"{search.part} on average; the search ended because of {search.stopped_by}",
-        "give the search more: raysweep resume RUN --set search.trials=... --set search.stop.seconds=...",
+        f"give the search more, such as {RESUME} --set search.trials={2 * len(search.trials)} (and search.stop, if "
+        "that ended it); it is a further use of these validation rows",
         f"twice the search, about {_duration(search.seconds)} more on {search.slots} slots",
         gain if gain > 0 else None,
         weight,

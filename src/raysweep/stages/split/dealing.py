@@ -127,9 +127,10 @@ def collect(table: Table, convert: Callable[[pa.Table], pa.Table], names: Sequen
 
 
 def time_values(values: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """Instants in microseconds, or the numbers themselves; NaN where missing."""
+    """Instants in microseconds, or the numbers themselves; NaN where missing or infinite."""
     array = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
-    return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    times = np.asarray(array.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    return np.where(np.isfinite(times), times, np.nan)
 
 
 def weightless_part(part: Part, weight: str) -> DataUnsuitable:
