@@ -8,6 +8,7 @@ from raysweep.report.check_card import check_sections
 from raysweep.report.check_wording import fits_line, heaviest_first, opening_line, production_line
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.markdown import bullets, plain, table
+from raysweep.report.split_wording import split_facts, split_table
 from raysweep.report.view import ReportInput, states_text
 from raysweep.report.wording import (
     comparison_line,
@@ -134,9 +135,9 @@ def _split(view: ReportInput) -> list[str]:
     split = view.split
     if split is None:
         return ["## Split", "", "The rows were not split."]
-    rows = ((part.value, f"{summary.rows:,}", summary.digest) for part, summary in split.parts.items())
-    proof = f"{split.kind}, seed {split.seed}; {split.keys_shared:,} row keys stand in more than one part."
-    return ["## Split", "", plain(proof), "", *table(("part", "rows", "digest"), rows)]
+    task = view.task or view.aim
+    head, rows = split_table(split, () if task is None else task.classes)
+    return ["## Split", "", *bullets(f"{name}: {said}" for name, said in split_facts(split)), "", *table(head, rows)]
 
 
 def _search(view: ReportInput) -> list[str]:
