@@ -11,13 +11,11 @@ from raysweep.report.markdown import bullets, plain, table
 from raysweep.report.split_wording import split_facts, split_table
 from raysweep.report.view import ReportInput, states_text
 from raysweep.report.wording import (
-    comparison_line,
-    gap_line,
     interval_name,
     interval_text,
     learned_from,
     params_text,
-    score_line,
+    verdict_texts,
 )
 
 SHOWN_TRIALS = 10
@@ -48,8 +46,8 @@ def _verdict(view: ReportInput) -> list[str]:
     check = view.final_check
     if check is None:
         return [*lines, "There is no model: the sweep ended before the final check."]
-    said = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check), fits_line(check)]
-    said += [production_line(check.production)] if check.production is not None else []
+    said = [*verdict_texts(check), fits_line(check)]
+    said += [production_line(check.production, check.gates)] if check.production is not None else []
     said += [opening_line(check.opened)] if check.opened is not None else []
     gates = ((gate.name, gate.outcome.value, gate.reason) for gate in heaviest_first(check.gates))
     if view.without_model:
