@@ -336,15 +336,15 @@ def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[st
 
     Args:
         bundle: as in `load_model`.
-        data: the table that the sweep was about, in memory or its address: its rows are dealt out again, and must
-            fall into the same parts, without a key in two of them. This needs Ray.
+        data: the table that the sweep was about, in memory or its address: it must hold the same values, and its rows
+            fall into the same parts when they are dealt out again, without a key in two of them. This needs Ray.
         s3: how to reach an S3-compatible server.
 
     Raises:
         NotFound: there is no bundle, or no such data.
         BundleRefused: the manifest does not say how the rows were dealt out.
         RequestInvalid: the table lacks a column by which they were.
-        DataUnsuitable: the table cannot be read, or a part has no row.
+        DataUnsuitable: the table cannot be read.
     """
     from raysweep.bundle.locate import open_run, read_manifest
     from raysweep.bundle.verify import verify_bundle
@@ -359,7 +359,7 @@ def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[st
     with ray_session(None, loading="raysweep.split_proof"):
         from raysweep.split_proof import check_split
 
-        return replace(found, rows=(*found.rows, *check_split(manifest, data, _s3(s3))))
+        return replace(found, split=check_split(manifest, data, _s3(s3)))
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:

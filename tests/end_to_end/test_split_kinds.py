@@ -82,6 +82,8 @@ def test_anybody_with_the_data_can_deal_them_out_again(
         assert f"✓ split: {part.value} ({summary.rows:,} rows)" in told.out
     reasons = {"without a target"} | ({"embargo", "after the end of their group's part"} if "time" in kind else set())
     assert set(done.split.left_out) == reasons
+    assert f"✓ table (1,600 rows, {len(frame.columns)} columns)" in told.out
+    assert f"✓ {done.bundle_url}: all " in told.out
     held = raysweep.verify(done.bundle_url, data=frame)
     assert held.ok
     changed = frame.assign(amount=frame["amount"].where(frame.index != 7, 1.5))
@@ -90,9 +92,12 @@ def test_anybody_with_the_data_can_deal_them_out_again(
     changed.to_parquet("changed.parquet", index=False)
     told = command("verify", done.bundle_url, "--data", "changed.parquet", "--json")
     assert told.code == 8
-    problems = json.loads(told.out)["problems"]
-    assert problems
-    assert all(problem.startswith("split: ") for problem in problems)
+    document = json.loads(told.out)
+    assert all(file["ok"] for file in document["files"])
+    wrong = [line["path"] for line in document["split"] if not line["ok"]]
+    assert wrong[0].startswith("table ")
+    assert len(wrong) > 1
+    assert all(path.startswith("split: ") for path in wrong[1:])
     shorter = raysweep.verify(done.bundle_url, data=frame.head(1_500))
     assert any("rows were added, taken away or changed" in problem for problem in shorter.problems)
     told = command("verify", done.bundle_url, "--data", "table.parquet")

@@ -46,7 +46,7 @@ def main() -> int:
     """Run the sweeps, print a line for each and the table, and give 1 where a bound is missed."""
     seeds = seeds_asked()
     done: list[Simulated] = []
-    print(f"{'seed':>4}  {'kind':<32}{'verdict':<24}{'score':<34}{'truth':>8}  {'off':>5}  held  seconds")
+    print(f"{'seed':>4}  {'kind':<36}{'verdict':<24}{'score':<34}{'truth':>8}  {'off':>5}  held  seconds")
     with tempfile.TemporaryDirectory(prefix="raysweep-proof-") as folder:
         os.environ["RAYSWEEP_HOME"] = str(Path(folder) / "home")
         os.chdir(folder)
@@ -78,7 +78,7 @@ def kind_of(one: Simulated) -> str:
 
 
 def line_of(one: Simulated, seconds: float) -> str:
-    start = f"{one.world.seed:>4}  {kind_of(one):<32}"
+    start = f"{one.world.seed:>4}  {kind_of(one):<36}"
     if one.check is None or one.truth is None:
         return f"{start}refused: {one.refused}  {seconds:.1f}"
     score, truth = one.check.score, one.truth.model[one.world.metric]

@@ -157,7 +157,7 @@ def test_numbers_order_rows_too(tmp_path):
     assert split.rule.cuts == split.cuts == (600.0, 800.0)
     for wrong, message in (
         ({"embargo": "7d"}, "embargo is 7d, but"),
-        ({"cuts": ("2021-01-01", "2022-01-01")}, "dates"),
+        ({"cuts": ("2021-01-01", "2022-01-01")}, "holds numbers: write numbers"),
     ):
         with pytest.raises(RequestInvalid, match=message):
             cut(table_in(frame), task_of(frame), tmp_path, **{**sweep, **wrong})

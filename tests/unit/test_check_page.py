@@ -12,7 +12,7 @@ import pytest
 
 from check_builders import GAP, NAN, make_full_check, make_full_regression_check, without_numbers
 from raysweep.records.final_check import FinalCheck, Outcome
-from raysweep.records.model_facts import Bin, Calibration, LearningCurve, Promotion, Slice
+from raysweep.records.model_facts import Bin, Calibration, LearningCurve, Promotion, SeedSpread, Slice
 from raysweep.report.calibration_drawings import draw_calibration, draw_threshold
 from raysweep.report.check_drawings import draw_gap, draw_learning_curve, draw_seeds, draw_slices
 from raysweep.report.check_page import check_section
@@ -108,7 +108,7 @@ def test_the_report_shows_the_rest(said: str) -> None:
     [
         *("rmse 12.31 [11.82, 12.86] on validation", "95 % bootstrap interval, rows resampled", "0.84 [0.82, 0.86]"),
         *("5.1 % of the target's standard deviation, over 10 bins", "1.02 [0.99, 1.05]", "less is better", "14.9"),
-        "use 1 of these validation rows, every interval at 95 %",
+        "the first use of these validation rows",
     ],
 )
 def test_a_regression_is_shown_too(said: str) -> None:
@@ -248,14 +248,40 @@ def test_what_is_said_of_the_model_in_production(promotion: Promotion, said: str
     assert production_line(replace(production, promotion=promotion, reason="why", score=None)) == said
 
 
+def test_why_to_promote_is_told_once() -> None:
+    check = make_full_check()
+    production = check.production
+    assert production is not None
+    gates = (replace(check.gates[0], reason=f"gain 0.1 on validation: {production.reason}"),)
+
+    assert production.reason not in production_line(production, gates)
+    assert production.reason in production_line(production)
+    unfit = replace(production, reason=f"{production.reason}, but it is not adequate")
+    assert "but it is not adequate" in production_line(unfit, gates)
+    for build in (model_card, html_report):
+        assert unescaped(build(make_view(final_check=replace(check, gates=gates)))).count(production.reason) == 1
+
+
+def test_one_score_has_the_same_digits_everywhere() -> None:
+    calibration = make_full_check().calibration
+    assert calibration is not None
+    gap = replace(GAP, testing=0.63341234, validation=0.68183149, training=0.91114321)
+    seeds = SeedSpread((0.63341234, 0.6), (0.68183149, 0.7))
+    check = make_full_check(gap=gap, seeds=seeds, calibration=replace(calibration, log_loss=0.49120412))
+
+    for build in (model_card, html_report):
+        shown = unescaped(build(make_view(final_check=check)))
+        assert {*re.findall(r"0\.(?:6334|6818|9111|4912)\d*", shown)} == {"0.6334", "0.6818", "0.9111", "0.4912"}
+
+
 def test_the_opening_is_said() -> None:
     opened = make_full_check().opened
     assert opened is not None
     first = replace(opened, use=1, earlier=(), level=0.95)
 
     assert "widened to 97.5 %" in opening_line(opened)
-    assert opening_line(first) == "use 1 of these validation rows, every interval at 95 %"
-    assert "no new use" in opening_line(replace(first, is_repeat=True))
+    assert opening_line(first) == "the first use of these validation rows"
+    assert "no new use: still the first use of" in opening_line(replace(first, is_repeat=True))
     page = str(check_section(make_full_check()))
     assert page.count(opening_line(opened)) == 2, "a second use is said up front too"
     assert str(check_section(make_full_check(opened=first))).count(opening_line(first)) == 1
@@ -445,11 +471,17 @@ def test_the_confusion_matrix_has_each_count_in_its_place() -> None:
 
 
 def test_optimism_is_told_of_the_rows_that_candidates_were_compared_by() -> None:
-    gap = GAP if GAP.optimism is None else replace(GAP, optimism=replace(GAP.optimism, part="5 folds"))
+    gap = (
+        GAP
+        if GAP.optimism is None
+        else replace(GAP, optimism=replace(GAP.optimism, part="training+testing, cross-validated in 5 folds"))
+    )
     check = make_full_check(gap=gap)
 
-    assert "too good on 5 folds by luck alone" in gap_lines(check)[-1]
-    assert "less the expected optimism of 5 folds" in str(draw_gap(check))
+    assert (
+        "too good on 5-fold CV by luck alone (by 2,000 of the rows that they were compared on)" in gap_lines(check)[-1]
+    )
+    assert "testing less optimism of 5-fold CV<" in str(draw_gap(check))
     assert "optimism of" not in str(draw_gap(make_full_check()))
 
 

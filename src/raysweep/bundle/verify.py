@@ -26,6 +26,7 @@ from raysweep.records.manifest import (
 from raysweep.storage.store import Store
 
 TOLERANCE: Final = 1e-6
+SHARED_KEYS: Final = "split: keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +40,46 @@ class VerifiedFile:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` found."""
+    """What `verify` found.
+
+    Attributes:
+        rows: a line for each file of the bundle.
+        split: a line for the table that was compared, and for each part of it; nothing where none was given.
+    """
 
     url: str
     rows: tuple[VerifiedFile, ...]
+    split: tuple[VerifiedFile, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
         """A line for each thing that is wrong."""
-        return tuple(f"{row.path}: {row.problem}" for row in self.rows if not row.ok)
+        return tuple(f"{row.path}: {row.problem}" for row in (*self.rows, *self.split) if not row.ok)
 
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bundle itself is as it was published, whatever the table is."""
+        return all(row.ok for row in self.rows)
+
+    @property
+    def is_other_table(self) -> bool:
+        """Whether the table is not the one that the sweep was about."""
+        return any(not row.ok and row.path != SHARED_KEYS for row in self.split)
+
     def to_document(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        return {"url": self.url, "ok": self.ok, "files": plain_record(self.rows), "problems": list(self.problems)}
+        return {
+            "url": self.url,
+            "ok": self.ok,
+            "files": plain_record(self.rows),
+            "split": plain_record(self.split),
+            "problems": list(self.problems),
+        }
 
 
 def verify_bundle(store: Store) -> Verification:

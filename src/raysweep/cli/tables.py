@@ -27,7 +27,7 @@ from raysweep.records.table import (
 )
 from raysweep.report.check_wording import cause_line, heaviest_first, promotion_text
 from raysweep.report.leaderboard import Row
-from raysweep.report.wording import MARKS, comparison_line, gap_line, heading_note, score_heading, score_line
+from raysweep.report.wording import MARKS, heading_note, score_heading, share_text, verdict_texts
 
 SEVERITY_STYLES = {
     Severity.ERROR: "bold red",
@@ -92,7 +92,7 @@ def columns_table(profile: Profile, meanings: Mapping[str, Meaning]) -> Table:
             Text(shorten(column.name)),
             Text(meanings[column.name].value if column.name in meanings else ""),
             Text(f"{column.kind.value} ({column.type})" if column.kind in TYPES_SHOWN else column.kind.value),
-            Text(f"{column.missing_share:.1%}" if column.nulls else ""),
+            Text(share_text(column.missing_share) if column.nulls else ""),
             Text(f"{about}{column.distinct:,}"),
             Text(_end(column.minimum)),
             Text(_end(column.maximum)),
@@ -184,11 +184,11 @@ def _keep_whole(table: Table, *headings: str) -> None:
 def verdict_panel(check: FinalCheck) -> Panel:
     """The verdict, the score beside what it is compared with, the gates, and what to do; on one screen."""
     style = VERDICT_STYLES[check.verdict]
+    score, *others = verdict_texts(check)
     lines = [
         Text(check.verdict.value, style=f"bold {style}"),
-        Text(score_line(check), style="bold"),
-        *(Text(comparison_line(one)) for one in check.comparisons),
-        Text(gap_line(check)),
+        Text(score, style="bold"),
+        *map(Text, others),
         Text(""),
     ]
     return Panel(Group(*lines, _gates(check), *_next(check)), title="verdict", title_align="left", border_style=style)
@@ -209,7 +209,7 @@ def _gates(check: FinalCheck) -> Table:
 def _next(check: FinalCheck) -> Iterator[Text]:
     """Whether to take the place of the model in production; what is missing, and the likeliest ways to mend it."""
     if check.production is not None:
-        yield Text(f"\n{promotion_text(check.production)}", style="bold")
+        yield Text(f"\n{promotion_text(check.production, check.gates)}", style="bold")
     if check.why_not is not None:
         yield Text(f"\nwhy not: {check.why_not.shortfall}")
         for place, cause in enumerate(check.why_not.causes[:SHOWN_CAUSES], 1):

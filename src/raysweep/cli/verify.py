@@ -21,7 +21,9 @@ Bundle = Annotated[
 
 Data = Annotated[
     str | None,
-    typer.Option("--data", metavar="DATA", help="The table that the sweep was about: is each row in the same part?"),
+    typer.Option(
+        "--data", metavar="DATA", help="The table that the sweep was about: does it hold the same, in the same parts?"
+    ),
 ]
 
 
@@ -34,8 +36,9 @@ def verify(
 ) -> int:
     """Check that every file of a bundle is there and unchanged.
 
-    With --data the rows of a table are dealt out again, and have to fall into the bundle's parts. The exit code is 8
-    where something is missing, changed or not listed, or rows fall otherwise.
+    With --data a table is compared with the sweep's, and its rows are dealt out again: they have to hold the same
+    values and fall into the bundle's parts. The exit code is 8 where something is missing, changed or not listed, or
+    the table is another one.
 
     \b
     Examples:
@@ -50,24 +53,31 @@ def _verify(bundle: str, data: str | None, s3_endpoint: str | None) -> Answer:
 
     found = api.verify(bundle, data=data, s3=s3_settings(s3_endpoint))
     code = EXIT_OK if found.ok else BundleRefused.exit_code
-    return Answer(found.to_document(), lambda: _show(found), code)
+    return Answer(found.to_document(), lambda: _show(found, data), code)
 
 
-def _show(found: Verification) -> None:
+def _show(found: Verification, data: str | None) -> None:
     console = output()
-    wrong = [row for row in found.rows if not row.ok]
-    for row in wrong:
-        console.print(Text.assemble(("✗ ", "bold red"), row.path, ": ", row.problem), soft_wrap=True)
-    told = {f"{row.path}: {row.problem}" for row in wrong}
-    for problem in found.problems:
-        if problem not in told:
-            console.print(Text.assemble(("✗ ", "bold red"), problem), soft_wrap=True)
-    for row in found.rows:
-        if row.ok and row.path.startswith("split: "):
+    for row in (*found.rows, *found.split):
+        if not row.ok:
+            console.print(Text.assemble(("✗ ", "bold red"), row.path, ": ", row.problem), soft_wrap=True)
+    for row in found.split:
+        if row.ok:
             console.print(Text.assemble(("✓ ", "green"), row.path), soft_wrap=True)
-    intact = len(found.rows) - len(wrong)
-    if found.ok:
-        console.print(Text(f"✓ {found.url}: all {intact:,} files are as they were published", "green"), soft_wrap=True)
-    else:
+    words = _conclusion(found, data)
+    console.print(Text(f"✓ {words}", "green") if found.ok else Text(words, "bold red"), soft_wrap=True)
+
+
+def _conclusion(found: Verification, data: str | None) -> str:
+    intact = sum(row.ok for row in found.rows)
+    if not found.is_whole:
+        unseen = "" if data is None else f"; {data} was not compared"
         words = f"{found.url} is not as it was published ({intact:,} of {len(found.rows):,} files are); do not use it"
-        console.print(Text(words, "bold red"), soft_wrap=True)
+        return words + unseen
+    words = f"{found.url}: all {intact:,} files are as they were published"
+    if data is None:
+        return words
+    if found.ok:
+        return f"{words}, and {data} is the table of this bundle"
+    fault = "is not the table of this bundle" if found.is_other_table else "has the same rows in several parts"
+    return f"{words}; {data} {fault}: see ✗ above"

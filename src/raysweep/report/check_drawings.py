@@ -10,7 +10,7 @@ from raysweep.records.model_facts import LearningCurve, SeedSpread, Slice
 from raysweep.report.axes import Dot, DotRow, Guide, Scale, draw_rows, known, scale_over, svg, y_axis
 from raysweep.report.check_wording import axis_title, is_weak, loss_text, probability_text, sign_of
 from raysweep.report.markup import Html, tag
-from raysweep.report.wording import TESTING, VALIDATION, score_text
+from raysweep.report.wording import TESTING, VALIDATION, measured_text, part_text
 
 BARS = 2.0
 CURVE = (560, 250)
@@ -28,15 +28,15 @@ def draw_gap(check: FinalCheck) -> Html | None:
     guides = []
     if gap.optimism is not None:
         expected = gap.testing - sign_of(check.metric) * gap.optimism.expected
-        said = "" if gap.optimism.part == TESTING else f" of {gap.optimism.part}"
-        guides.append(Guide(expected, f"{TESTING} less the expected optimism{said}"))
+        said = "" if gap.optimism.part == TESTING else f" of {part_text(gap.optimism.part)}"
+        guides.append(Guide(expected, f"{TESTING} less optimism{said}"))
     label = f"{check.metric} of the fit on training rows, on training, {TESTING} and {VALIDATION} rows"
     return draw_rows(rows, axis_title(check.metric, "of the fit on training rows"), label, guides)
 
 
 def _step(part: str, score: float, error: float | None) -> DotRow:
     around = None if error is None else (score - BARS * error, score + BARS * error)
-    return DotRow(f"on {part}", (Dot(score),), score_text(score), around)
+    return DotRow(f"on {part}", (Dot(score),), measured_text(score), around)
 
 
 def draw_slices(slices: Sequence[Slice], check: FinalCheck) -> Html:
@@ -46,7 +46,7 @@ def draw_slices(slices: Sequence[Slice], check: FinalCheck) -> Html:
         floor = (Dot(one.floor, "floor"),) if one.floor is not None else ()
         style = "bad" if is_weak(one, check.metric) else "model"
         dots = (*floor, Dot(one.dummy_score, "other"), Dot(one.score, style))
-        said = f"{score_text(one.score)}, loss {loss_text(one)}, p {probability_text(one.p_value)}"
+        said = f"{measured_text(one.score)}, loss {loss_text(one)}, p {probability_text(one.p_value)}"
         rows.append(DotRow(one.name, dots, said))
     label = f"{check.metric} on {VALIDATION} slice by slice, beside the dummy and the floor"
     guides = [Guide(check.score.value, "all validation rows")]
@@ -58,7 +58,7 @@ def draw_seeds(seeds: SeedSpread, metric: str) -> Html:
     rows = []
     for part, scores in ((TESTING, seeds.testing), (VALIDATION, seeds.validation)):
         dots = tuple(Dot(score, "other") for score in scores[1:]) + tuple(Dot(score) for score in scores[:1])
-        said = f"{score_text(min(scores))} to {score_text(max(scores))}" if known(scores) else "-"
+        said = f"{measured_text(min(scores))} to {measured_text(max(scores))}" if known(scores) else "-"
         rows.append(DotRow(f"on {part}", dots, said))
     label = f"{metric} of the winner fitted with {len(seeds.validation)} seeds, on {TESTING} and {VALIDATION} rows"
     return draw_rows(rows, axis_title(metric, "of the winner's params, seed by seed"), label)
@@ -82,7 +82,7 @@ def draw_learning_curve(curve: LearningCurve, metric: str) -> Html | None:
         tag("text", "training rows (logarithmic)", x=width / 2, y=height - 8, text_anchor="middle", class_="quiet"),
         tag("polyline", points=" ".join(f"{x},{y}" for x, y in joined), class_="curve"),
         *(
-            tag("circle", tag("title", f"{rows:,} rows: {score_text(score)}"), cx=x, cy=y, r=4.5, class_="model")
+            tag("circle", tag("title", f"{rows:,} rows: {measured_text(score)}"), cx=x, cy=y, r=4.5, class_="model")
             for (x, y), (rows, score) in zip(joined, points, strict=True)
         ),
     ]
@@ -90,9 +90,9 @@ def draw_learning_curve(curve: LearningCurve, metric: str) -> Html | None:
         (x1, y1), (x2, y2) = places[-2:]
         drawn.append(tag("line", x1=x1, x2=x2, y1=y1, y2=y2, class_="guide"))
         drawn.append(
-            tag("circle", tag("title", f"expected: {score_text(curve.doubled)}"), cx=x2, cy=y2, r=5, class_="hollow")
+            tag("circle", tag("title", f"expected: {measured_text(curve.doubled)}"), cx=x2, cy=y2, r=5, class_="hollow")
         )
-    expected = f", expected {score_text(curve.doubled)} with twice as many" if ahead else ""
+    expected = f", expected {measured_text(curve.doubled)} with twice as many" if ahead else ""
     return svg(drawn, height, f"{metric} on {TESTING} by the number of training rows{expected}", width)
 
 

@@ -35,7 +35,7 @@ from raysweep.report.drawings import draw_scores
 from raysweep.report.fragments import gates_table, why_not
 from raysweep.report.markup import Html, definitions, join, table, tag
 from raysweep.report.page import rest, section
-from raysweep.report.wording import VALIDATION, interval_name, interval_text, number_text, score_text, share_text
+from raysweep.report.wording import VALIDATION, interval_name, interval_text, measured_text, number_text, share_text
 
 SHOWN_SLICES: Final = 30
 SHOWN_NAME: Final = 120
@@ -101,7 +101,7 @@ def _scores_caption(check: FinalCheck) -> str:
 def _production(check: FinalCheck) -> Html:
     if check.production is None:
         return Html()
-    return part("Instead of the model in production?", tag("p", production_line(check.production)))
+    return part("Instead of the model in production?", tag("p", production_line(check.production, check.gates)))
 
 
 def _why_not(check: FinalCheck) -> Html:
@@ -115,7 +115,7 @@ def _why_not(check: FinalCheck) -> Html:
 def _learning_curve(curve: LearningCurve | None, metric: str) -> Html:
     if curve is None:
         return Html()
-    said = "no curve fits" if curve.doubled is None else f"{score_text(curve.doubled)} is expected (hollow)"
+    said = "no curve fits" if curve.doubled is None else f"{measured_text(curve.doubled)} is expected (hollow)"
     return figure(
         draw_learning_curve(curve, metric), f"The winner on testing rows by training rows; of twice as many {said}."
     )
@@ -170,8 +170,8 @@ def _slices(check: FinalCheck) -> Html:
 def _slice_cells(one: Slice, metric: str) -> Sequence[object]:
     name = tag("bdi", shorten(one.name, SHOWN_NAME), class_="weak" if is_weak(one, metric) else "")
     kind = "found" if one.column is None else "declared"
-    floor = "" if one.floor is None else score_text(one.floor)
-    scores = (score_text(one.score), score_text(one.dummy_score), floor)
+    floor = "" if one.floor is None else measured_text(one.floor)
+    scores = (measured_text(one.score), measured_text(one.dummy_score), floor)
     found = (loss_text(one), probability_text(one.p_value)) if one.judged else (TOO_FEW, "-")
     return (name, kind, f"{one.rows:,}", *scores, *found)
 

@@ -26,8 +26,9 @@ from raysweep.report.wording import (
     gap_line,
     interval_text,
     level_text,
+    measured_text,
     number_text,
-    score_text,
+    part_text,
     share_text,
     short_text,
 )
@@ -80,12 +81,12 @@ def gap_lines(check: FinalCheck) -> list[str]:
         return lines
     if gap.training is not None:
         size = "" if gap.fit_drop is None else f", {_change(gap.fit_drop, gap.fit_standard_error)} on {TESTING}"
-        lines.append(f"fit: {score_text(gap.training)} on training{size}")
+        lines.append(f"fit: {measured_text(gap.training)} on training{size}")
     if gap.optimism is not None:
         one = gap.optimism
         lines.append(
             f"the best of {one.candidates:,} candidates is expected to look {short_text(one.expected)} {check.metric} "
-            f"too good on {one.part} by luck alone (from {one.rows:,} rows of it)"
+            f"too good on {part_text(one.part)} by luck alone (by {one.rows:,} of the rows that they were compared on)"
         )
     return lines
 
@@ -106,33 +107,31 @@ def seeds_line(seeds: SeedSpread) -> str:
 
 
 def _listed(scores: tuple[float, ...]) -> str:
-    return ", ".join(score_text(score) for score in scores)
+    return ", ".join(measured_text(score) for score in scores)
 
 
-def promotion_text(production: Production) -> str:
-    """Whether the new model should take the place of the one in production, and why."""
-    return f"production: {PROMOTIONS[production.promotion]}: {production.reason}"
+def promotion_text(production: Production, gates: Iterable[Gate] = ()) -> str:
+    """Whether the new model should take the place of the one in production; why, where none of these gates says it."""
+    said = f"production: {PROMOTIONS[production.promotion]}"
+    return said if any(production.reason in gate.reason for gate in gates) else f"{said}: {production.reason}"
 
 
-def production_line(production: Production) -> str:
+def production_line(production: Production, gates: Iterable[Gate] = ()) -> str:
     """The same, with the bundle and its score."""
-    said = promotion_text(production)
+    said = promotion_text(production, gates)
     if production.score is None:
         return said
     gain = "" if production.gain is None else f", gain {interval_text(production.gain)}"
-    return f"{said} ({production.bundle}: {score_text(production.score)} on {VALIDATION}{gain})"
+    return f"{said} ({production.bundle}: {measured_text(production.score)} on {VALIDATION}{gain})"
 
 
 def opening_line(opened: Opened) -> str:
     """Which use of the validation rows this was, and what it does to the intervals."""
+    said = f"{'the first use' if opened.use == 1 else f'use {opened.use:,}'} of these {VALIDATION} rows"
     if opened.is_repeat:
-        said = f"opened again by the same sweep, which is no new use: use {opened.use:,} of these {VALIDATION} rows"
-    else:
-        said = f"use {opened.use:,} of these {VALIDATION} rows"
+        said = f"opened again by the same sweep, which is no new use: still {said}"
     if opened.use > 1:
         said += f", so every interval is widened to {level_text(opened.level)} (Bonferroni over the uses)"
-    else:
-        said += f", every interval at {level_text(opened.level)}"
     return said + (f"; opened before by {', '.join(opened.earlier)}" if opened.earlier else "")
 
 
@@ -150,15 +149,15 @@ def calibration_facts(calibration: Calibration) -> list[tuple[str, str]]:
         facts.append(("mean absolute bias", said))
     else:
         chance = "" if math.isnan(calibration.chance) else f" ({short_text(calibration.chance)} by chance alone)"
-        facts.append(("expected calibration error", f"{score_text(calibration.error)} over {bins:,} bins{chance}"))
+        facts.append(("expected calibration error", f"{measured_text(calibration.error)} over {bins:,} bins{chance}"))
     wanted = "target on prediction; 1 is calibrated" if numbers else "1 is calibrated, under 1 is too sure"
     for name, estimate, ideal in (
         ("slope", calibration.slope, wanted),
         ("intercept", calibration.intercept, "0 is calibrated"),
     ):
         facts.append((name, "not defined" if estimate is None else f"{interval_text(estimate)} ({ideal})"))
-    facts += [("Brier score", score_text(calibration.brier))] if calibration.brier is not None else []
-    return facts + ([("log loss", score_text(calibration.log_loss))] if calibration.log_loss is not None else [])
+    facts += [("Brier score", measured_text(calibration.brier))] if calibration.brier is not None else []
+    return facts + ([("log loss", measured_text(calibration.log_loss))] if calibration.log_loss is not None else [])
 
 
 def _share(share: float) -> str:
@@ -187,12 +186,12 @@ def loss_text(one: Slice) -> str:
 
 def slice_line(one: Slice, metric: str) -> str:
     """A slice in one line."""
-    floor = "" if one.floor is None else f", floor {score_text(one.floor)}"
+    floor = "" if one.floor is None else f", floor {measured_text(one.floor)}"
     if not one.judged:
         return f"{one.name}: {TOO_FEW} ({one.rows:,} on {VALIDATION}{floor})"
     return (
-        f"{one.name}: {metric} {score_text(one.score)} on {VALIDATION} (dummy {score_text(one.dummy_score)}{floor}), "
-        f"loss {loss_text(one)} that of all rows, p {probability_text(one.p_value)}, {one.rows:,} rows"
+        f"{one.name}: {metric} {measured_text(one.score)} on {VALIDATION} (dummy {measured_text(one.dummy_score)}"
+        f"{floor}), loss {loss_text(one)} that of all rows, p {probability_text(one.p_value)}, {one.rows:,} rows"
     )
 
 
@@ -200,8 +199,8 @@ def threshold_line(one: Threshold) -> str:
     """The threshold, what it is best for, and what it gains over 0.5."""
     return (
         f"from a probability of {number_text(one.value)} on: best {one.criterion} on {TESTING} rows "
-        f"({score_text(one.testing_score)}); {score_text(one.validation_score)} on {VALIDATION}, "
-        f"where 0.5 has {score_text(one.at_half)}"
+        f"({measured_text(one.testing_score)}); {measured_text(one.validation_score)} on {VALIDATION}, "
+        f"where 0.5 has {measured_text(one.at_half)}"
     )
 
 

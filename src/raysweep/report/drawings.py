@@ -13,7 +13,7 @@ from raysweep.records.trial import Trial, TrialState
 from raysweep.report.axes import Dot, DotRow, Scale, draw_rows
 from raysweep.report.check_wording import axis_title
 from raysweep.report.markup import Html, tag
-from raysweep.report.wording import VALIDATION, cost_text, interval_name, interval_text, score_text
+from raysweep.report.wording import VALIDATION, cost_text, interval_name, interval_text, measured_text, score_text
 
 WIDTH, HEIGHT, MARGIN = 640, 200, 70
 MIN_STEPS = 2
@@ -26,7 +26,7 @@ def draw_scores(check: FinalCheck) -> Html:
     others = {one.against: one.other_score for one in check.comparisons}
     if check.production is not None and check.production.score is not None:
         others.setdefault("production", check.production.score)
-    rows += [DotRow(name, (Dot(score, "other"),), score_text(score)) for name, score in others.items()]
+    rows += [DotRow(name, (Dot(score, "other"),), measured_text(score)) for name, score in others.items()]
     label = f"{check.metric} on {VALIDATION} with its {interval_name(check)}, beside {', '.join(others) or 'nothing'}"
     return draw_rows(rows, axis_title(check.metric, f"on {VALIDATION}"), label)
 

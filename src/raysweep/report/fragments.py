@@ -17,13 +17,11 @@ from raysweep.report.markup import Html, join, table, tag
 from raysweep.report.page import rest
 from raysweep.report.wording import (
     MARKS,
-    comparison_line,
-    gap_line,
     heading_note,
     number_text,
     score_heading,
-    score_line,
     share_text,
+    verdict_texts,
 )
 from raysweep.rows.canonical import type_name
 
@@ -45,8 +43,7 @@ def leaderboard_table(ranking: Sequence[Trial], aims: Aims, part: str, count: in
 
 def verdict_lines(check: FinalCheck) -> Html:
     """The final score, the comparisons and the gap, a line each."""
-    lines = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check)]
-    return tag("ul", *(tag("li", line) for line in lines))
+    return tag("ul", *(tag("li", line) for line in verdict_texts(check)))
 
 
 def gates_table(check: FinalCheck) -> Html:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
 from raysweep.prepare_rules import rule_line
-from raysweep.records.split_rule import WITHOUT_TARGET
-from raysweep.records.table import LearningTask, PartSummary
+from raysweep.records.table import LearningTask
 from raysweep.records.trial import SearchOutcome
 from raysweep.report.check_page import CHECK_STYLE, check_section
 from raysweep.report.drawings import draw_front, draw_progress
@@ -20,6 +18,7 @@ from raysweep.report.fragments import (
 )
 from raysweep.report.markup import Html, definitions, join, table, tag
 from raysweep.report.page import STYLE, page, rest, section
+from raysweep.report.split_wording import split_facts, split_table
 from raysweep.report.view import ReportInput, states_text
 from raysweep.report.wording import learned_from, params_text, usage_line
 
@@ -146,20 +145,10 @@ def _split(view: ReportInput) -> Html:
     split = view.split
     if split is None:
         return section("Split", tag("p", "The rows were not split."))
-    parts: Iterable[tuple[str, PartSummary]] = ((part.value, summary) for part, summary in split.parts.items())
-    rows = ((name, f"{summary.rows:,}", tag("code", summary.digest)) for name, summary in parts)
-    facts = [
-        ("kind", split.kind),
-        ("seed", split.seed),
-        ("row key", ", ".join(split.key)),
-        ("compared by", view.part),
-        ("proof", f"{split.keys_shared:,} row keys stand in more than one part, counted over all rows"),
-        ("rows without a target", f"{split.left_out_rows:,}"),
-    ]
-    facts += [(f"rows left out: {why}", f"{rows:,}") for why, rows in split.left_out.items() if why != WITHOUT_TARGET]
-    if split.rule is not None and split.rule.cuts:
-        facts.append(("testing and validation begin", ", ".join(map(str, split.rule.cuts))))
-    return section("Split", definitions(facts), table(("part", "rows", "digest"), rows))
+    task = view.task or view.aim
+    head, rows = split_table(split, () if task is None else task.classes)
+    facts = (*split_facts(split), ("compared by", view.part))
+    return section("Split", definitions(facts), table(head, ((*row[:-1], tag("code", row[-1])) for row in rows)))
 
 
 def _loading(view: ReportInput) -> Html:

@@ -8,15 +8,14 @@ from raysweep.report.check_card import check_sections
 from raysweep.report.check_wording import fits_line, heaviest_first, opening_line, production_line
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.markdown import bullets, plain, table
+from raysweep.report.split_wording import split_facts, split_table
 from raysweep.report.view import ReportInput, states_text
 from raysweep.report.wording import (
-    comparison_line,
-    gap_line,
     interval_name,
     interval_text,
     learned_from,
     params_text,
-    score_line,
+    verdict_texts,
 )
 
 SHOWN_TRIALS = 10
@@ -47,8 +46,8 @@ def _verdict(view: ReportInput) -> list[str]:
     check = view.final_check
     if check is None:
         return [*lines, "There is no model: the sweep ended before the final check."]
-    said = [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check), fits_line(check)]
-    said += [production_line(check.production)] if check.production is not None else []
+    said = [*verdict_texts(check), fits_line(check)]
+    said += [production_line(check.production, check.gates)] if check.production is not None else []
     said += [opening_line(check.opened)] if check.opened is not None else []
     gates = ((gate.name, gate.outcome.value, gate.reason) for gate in heaviest_first(check.gates))
     if view.without_model:
@@ -134,9 +133,9 @@ def _split(view: ReportInput) -> list[str]:
     split = view.split
     if split is None:
         return ["## Split", "", "The rows were not split."]
-    rows = ((part.value, f"{summary.rows:,}", summary.digest) for part, summary in split.parts.items())
-    proof = f"{split.kind}, seed {split.seed}; {split.keys_shared:,} row keys stand in more than one part."
-    return ["## Split", "", plain(proof), "", *table(("part", "rows", "digest"), rows)]
+    task = view.task or view.aim
+    head, rows = split_table(split, () if task is None else task.classes)
+    return ["## Split", "", *bullets(f"{name}: {said}" for name, said in split_facts(split)), "", *table(head, rows)]
 
 
 def _search(view: ReportInput) -> list[str]:

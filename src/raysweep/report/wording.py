@@ -28,8 +28,14 @@ _CROSS_VALIDATED = re.compile(r"cross-validated in (\d+) folds$")
 
 def score_heading(metric: str, part: str) -> str:
     """`roc_auc on testing`, or `roc_auc, 5-fold CV`: short, for the heading of a column."""
+    short = part_text(part)
+    return f"{metric} on {part}" if short == part else f"{metric}, {short}"
+
+
+def part_text(part: str) -> str:
+    """`testing`, or `5-fold CV`: short, for what the candidates of a sweep were compared by."""
     found = _CROSS_VALIDATED.search(part)
-    return f"{metric}, {found[1]}-fold CV" if found else f"{metric} on {part}"
+    return f"{found[1]}-fold CV" if found else part
 
 
 def heading_note(metric: str, part: str) -> str:
@@ -41,6 +47,11 @@ def heading_note(metric: str, part: str) -> str:
 def score_text(value: float | None) -> str:
     """A score with six significant digits, or a dash where it is not known."""
     return "-" if value is None or math.isnan(value) else f"{value:.6g}"
+
+
+def measured_text(value: float | None) -> str:
+    """A score of the final check with four significant digits, as its interval has; a dash where it is not known."""
+    return "-" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def short_text(value: float) -> str:
@@ -128,7 +139,7 @@ def score_line(check: FinalCheck) -> str:
 def comparison_line(comparison: Comparison) -> str:
     """What the model gains over something else on the same validation rows."""
     return (
-        f"{comparison.against} {score_text(comparison.other_score)} on {VALIDATION}, "
+        f"{comparison.against} {measured_text(comparison.other_score)} on {VALIDATION}, "
         f"gain {interval_text(comparison.gain)}"
     )
 
@@ -141,9 +152,14 @@ def gap_line(check: FinalCheck) -> str:
     direction = "worse" if gap.drop > 0 else "better"
     change, error = short_text(abs(gap.drop)), short_text(gap.standard_error)
     return (
-        f"gap: {score_text(gap.testing)} on {TESTING}, {score_text(gap.validation)} on {VALIDATION}, "
+        f"gap: {measured_text(gap.testing)} on {TESTING}, {measured_text(gap.validation)} on {VALIDATION}, "
         f"{change} {direction} (fit on training rows, standard error {error})"
     )
+
+
+def verdict_texts(check: FinalCheck) -> list[str]:
+    """The final score, the comparisons and the gap, a line each."""
+    return [score_line(check), *(comparison_line(one) for one in check.comparisons), gap_line(check)]
 
 
 def learned_from(task: LearningTask) -> str:

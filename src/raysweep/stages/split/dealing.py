@@ -151,6 +151,8 @@ def empty_part(part: Part, rule: SplitRule | None = None) -> DataUnsuitable:
         advice = "Where all groups begin early, split by split.kind: group or time alone"
     if rule is not None and rule.embargo is not None:
         advice += f"; or make split.embargo shorter than {rule.embargo}"
+    if rule is not None and rule.cuts:
+        advice = "Move split.cuts, or leave them out: they are chosen by split.parts then"
     if kind == "column" and rule is not None:
         message = f"the {part} part is empty: no row with a target has {part.value} in {rule.column}"
         advice = "Mark rows as such there, or split otherwise"

@@ -15,11 +15,12 @@ from raysweep.errors import RequestInvalid
 from raysweep.records.split_rule import SplitRule
 from raysweep.records.table import ColumnKind, LearningTask, Part, Profile, Table
 from raysweep.rows.hashing import Hashes, hash_rows
-from raysweep.split_rules import RARE_CLASS_ROWS, instant_of, span_of
+from raysweep.split_rules import RARE_CLASS_ROWS, Moment, instant_of, span_of
 from raysweep.stages.split.assign import PARTS, Assignment, make_assignment
 from raysweep.stages.split.by_column import ColumnAssignment, refusal_of
 from raysweep.stages.split.by_time import GroupTimeAssignment, GroupTimes, TimeAssignment, cut_times
-from raysweep.stages.split.dealing import AnyAssignment, collect, time_values
+from raysweep.stages.split.dealing import AnyAssignment, Dealt, collect, time_values
+from raysweep.stages.split.summaries import moment_of
 from raysweep.training.targets import target_codes
 
 _KEY, _TARGET, _TIME, _ROWS, _VALUE = "key", "target", "time", "rows", "value"
@@ -76,6 +77,29 @@ def plan_assignment(table: Table, rule: SplitRule, task: LearningTask) -> AnyAss
     rare = [code for code, count in enumerate(task.class_counts) if count < RARE_CLASS_ROWS] if is_stratified else []
     keys = _keys_of_classes(table, rule.key, task, rare) if rare else {}
     return make_assignment(rule.parts, rule.seed, keys)
+
+
+def check_cuts(dealt: Dealt, rule: SplitRule, table: Table) -> None:
+    """Refuse cuts of the sweep file that put no row into a part.
+
+    Raises:
+        RequestInvalid: saying which part, and from when to when the rows are.
+    """
+    empty = [part.value for part, cut in dealt.parts.items() if not cut.block.rows]
+    times = np.concatenate([cut.times for cut in dealt.parts.values() if cut.times is not None] or [np.zeros(0)])
+    known = times[~np.isnan(times)]
+    if not rule.cuts or not empty or not len(known):
+        return
+    first, last = (_plain(moment_of(float(one), table, rule)) for one in (known.min(), known.max()))
+    at_fault = "split.cuts" if rule.embargo is None else f"split.cuts, with split.embargo: {rule.embargo},"
+    raise RequestInvalid(
+        f"{at_fault} put no row into the {' and the '.join(empty)} part: the times go from {first} to {last}, the cuts "
+        f"are {' and '.join(map(_plain, rule.cuts))}"
+    )
+
+
+def _plain(moment: Moment) -> str:
+    return str(moment).removesuffix(".0")
 
 
 def usable_rows(assignment: AnyAssignment, profile: Profile, rule: SplitRule) -> npt.NDArray[np.bool_]:
@@ -149,8 +173,10 @@ def _given_cuts(table: Table, rule: SplitRule, time: str) -> tuple[float, float]
     if not rule.cuts:
         return None
     is_date = table.column(time).kind is ColumnKind.DATETIME
-    if not is_date and any(isinstance(cut, str) for cut in rule.cuts):
-        raise RequestInvalid(f"split.cuts are dates, but data.time {time!r} holds numbers: write numbers")
+    if any(isinstance(cut, str) is not is_date for cut in rule.cuts):
+        what, write = ("dates", "dates such as 2026-01-31") if is_date else ("numbers", "numbers")
+        given = " and ".join(map(_plain, rule.cuts))
+        raise RequestInvalid(f"split.cuts are {given}, but data.time {time!r} holds {what}: write {write}")
     first, second = (instant_of(cut) if isinstance(cut, str) else cut for cut in rule.cuts)
     return first, second
 

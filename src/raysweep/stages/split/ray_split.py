@@ -16,7 +16,7 @@ from raysweep.records.table import LearningTask, Part, Split, Table
 from raysweep.stages.split.assign import PARTS, assign_folds, count_folds
 from raysweep.stages.split.dealing import Cut, Dealt, Wanted, deal
 from raysweep.stages.split.part_checks import PartRows, Thresholds, part_findings
-from raysweep.stages.split.planning import plan_assignment, split_rule
+from raysweep.stages.split.planning import check_cuts, plan_assignment, split_rule
 from raysweep.stages.split.summaries import count_distinct, cuts_of, keys_shared, moment_of, summaries_of
 from raysweep.training.canaries import pick_canaries, smallest
 from raysweep.training.learner import Floats
@@ -48,12 +48,13 @@ def cut_table(
 
     Raises:
         DataUnsuitable: a part is empty.
-        RequestInvalid: the table has no such further column.
+        RequestInvalid: the table has no such further column, or cuts of the sweep file miss its times.
     """
     rule = split_rule(table, config, task.kind)
     wanted = Wanted.of(table, task, rule, further)
     assignment = plan_assignment(table, rule, task)
     dealt = deal(wanted, assignment)
+    check_cuts(dealt, rule, table)
     summaries = summaries_of(dealt, rule, table, task)
     search = _search_rows(dealt.parts, config, task, _wanted_folds(config, rule))
     cuts, shared = cuts_of(assignment), keys_shared(dealt)
