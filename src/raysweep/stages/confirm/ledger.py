@@ -44,7 +44,7 @@ class Opening:
     opened: str
     digest: str
     rows: int
-    sketch: Hashes = field(repr=False)
+    sketch: Hashes = field(repr=False, compare=False)
     sweep: str
     finalists: tuple[str, ...]
     goes_on: bool = False
@@ -92,7 +92,7 @@ def record_opening(store: Store, opening: Opening) -> tuple[Opened, tuple[str, .
     known, broken = _read(store)  # after it was written: of two sweeps at once each sees the other
     known.sort(key=lambda one: (one.opened, one.run_id))
     others = [one for one in known if one.key != opening.key]
-    before = [one for one in known if one.is_by_the_same(opening) and (one in others or not is_new)]
+    before = [one for one in (others if is_new else known) if one.is_by_the_same(opening)]
     looked: list[tuple[Opening, float]] = []
     for one in others:
         share = overlap(opening, one)
