@@ -38,7 +38,9 @@ def _why_not(check: FinalCheck) -> list[str]:
         f"{place}. {plain(cause_line(one, check.metric))}. Evidence: {plain(one.evidence)}"
         for place, one in enumerate(why.causes, 1)
     )
-    looked = ["", "Looked for, and not found:", "", *bullets(why.looked_at)] if why.looked_at else []
+    looked = (
+        ["", "Also looked at, and no cause by what is known:", "", *bullets(why.looked_at)] if why.looked_at else []
+    )
     return ["## Why not", "", plain(why.shortfall), "", *causes, *looked]
 
 

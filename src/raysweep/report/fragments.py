@@ -66,7 +66,11 @@ def why_not(why: WhyNot | None, metric: str) -> Html:
     if why is None:
         return Html()
     looked = tag("ul", *(tag("li", sentence) for sentence in why.looked_at))
-    without = tag("details", tag("summary", "Looked for, and not found"), looked) if why.looked_at else Html()
+    without = (
+        tag("details", tag("summary", "Also looked at, and no cause by what is known"), looked)
+        if why.looked_at
+        else Html()
+    )
     said = "Causes, the likeliest first:" if why.causes else "None of the known causes shows."
     causes = tag("ol", *(_cause(one, metric) for one in why.causes), class_="causes")
     return join((tag("p", tag("b", why.shortfall)), tag("p", said), causes, without))
