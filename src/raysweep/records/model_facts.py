@@ -278,7 +278,7 @@ class WhyNot:
 
     Attributes:
         shortfall: what is missing to the goal or the gate, in words.
-        looked_at: what was looked for and not found, a sentence each.
+        looked_at: what else was looked at: no cause, or not to be told; a sentence each.
     """
 
     shortfall: str
