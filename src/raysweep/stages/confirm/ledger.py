@@ -93,17 +93,16 @@ def record_opening(store: Store, opening: Opening) -> tuple[Opened, tuple[str, .
     known.sort(key=lambda one: (one.opened, one.run_id))
     others = [one for one in known if one.key != opening.key]
     before = [one for one in (others if is_new else known) if one.is_by_the_same(opening)]
-    looked: list[tuple[Opening, float]] = []
+    sweeps: list[_Sweep] = []
     for one in others:
-        share = overlap(opening, one)
         is_later = bool(before) and one.opened > before[0].opened  # than this sweep's first look
-        if share > 0 and not is_later and not one.is_by_the_same(opening):
-            looked.append((one, share))
-    use = 1 + int(sum(_each_sweep_once(looked)) + len(broken) + 0.5)
+        if not is_later and not one.is_by_the_same(opening):
+            sweeps = _noted(sweeps, one, overlap(opening, one))
+    use = 1 + int(sum(sweep.share for sweep in sweeps) + len(broken) + 0.5)
     opened = Opened(
         digest=opening.digest,
         use=use,
-        earlier=_first_of_each(looked),
+        earlier=tuple(sweep.first.run_id for sweep in sweeps),
         ledger=store.address(opening.key),
         level=1 - ERROR_RATE / use,
         is_repeat=bool(before),
@@ -111,22 +110,23 @@ def record_opening(store: Store, opening: Opening) -> tuple[Opened, tuple[str, .
     return opened, broken
 
 
-def _first_of_each(looked: Sequence[tuple[Opening, float]]) -> tuple[str, ...]:
-    """The run by which each sweep has looked first."""
-    first: list[Opening] = []
-    for one, _ in looked:
-        if not any(one.is_by_the_same(other) for other in first):
-            first.append(one)
-    return tuple(one.run_id for one in first)
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    """One that has looked before: its first look, and the largest share of the rows that it has seen in any."""
+
+    first: Opening
+    share: float
 
 
-def _each_sweep_once(looked: Sequence[tuple[Opening, float]]) -> list[float]:
-    """The largest overlap of each sweep's openings."""
-    shares: list[tuple[Opening, float]] = []
-    for one, share in sorted(looked, key=lambda pair: -pair[1]):
-        if not any(one.is_by_the_same(other) for other, _ in shares):
-            shares.append((one, share))
-    return [share for _, share in shares]
+def _noted(sweeps: Sequence[_Sweep], one: Opening, share: float) -> list[_Sweep]:
+    """The same with another look, which counts where it saw more than the sweep's others."""
+    if share == 0:
+        return list(sweeps)
+    if not any(sweep.first.is_by_the_same(one) for sweep in sweeps):
+        return [*sweeps, _Sweep(one, share)]
+    return [
+        _Sweep(sweep.first, max(sweep.share, share)) if sweep.first.is_by_the_same(one) else sweep for sweep in sweeps
+    ]
 
 
 def overlap(one: Opening, other: Opening) -> float:
