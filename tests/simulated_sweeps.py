@@ -21,7 +21,6 @@ from raysweep.space import load_space
 from raysweep.stages.confirm.confirm_request import Confirmed, ConfirmRequest
 from raysweep.stages.confirm.fits import Fit, FitRules, carry_out, default_of, fitted_rows
 from raysweep.stages.confirm.ray_confirm import confirm_winner
-from raysweep.stages.confirm.ray_fits import pipeline_of
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, run_search
 from raysweep.stages.split.ray_split import cut_table
@@ -32,6 +31,7 @@ from raysweep.training.dummy import dummy_predictions
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.learner import Floats
 from raysweep.training.metrics import all_scores
+from raysweep.training.pipeline import pipeline_of
 from raysweep.training.targets import target_codes
 from raysweep.training.trial_data import SearchRows
 from simulated_tables import FRESH, GOOD, GROUP_COLUMN, WEIGHT_COLUMN, World

@@ -394,8 +394,8 @@ def _check_data(config: SweepConfig, data: object, run: str | Path) -> None:
 def carry_out(request: SweepRequest) -> SweepResult:
     """A whole sweep, as it was asked for: what `run_sweep` and `resume` end in, with the same errors."""
     from raysweep.launch import run
-    from raysweep.stages.export.contents import pipeline_of
     from raysweep.training.own_export import why_no_model
+    from raysweep.training.pipeline import pipeline_of
 
     done = run(request)
     task = done.examined.check.task

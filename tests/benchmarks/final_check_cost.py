@@ -95,7 +95,7 @@ def whole_check(rows, share):
             Behaviour((), 0.001, 0.0, 1_000),
             calibration=calibration_of(scored, task, 0.95),
             threshold=threshold_of(scored, task),
-            slices=slices_of(scored, task, config),
+            slices=slices_of(scored, task, config, print),
             champion=Champion("bundle", parts[2][2].copy()),
         )
         check_finally(evidence, task, config.confirm, draw)

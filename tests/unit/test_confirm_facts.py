@@ -52,7 +52,7 @@ def named(**slices):
 
 def test_edges_of_inputs_are_those_of_testing_rows_and_others_are_rounded():
     rows = fact_rows()
-    found = slices_of(rows, TASK, named(x=0.7, plan=None, age=None))
+    found = slices_of(rows, TASK, named(x=0.7, plan=None, age=None), print)
     edges = np.quantile(rows.testing.features["x"], [0.25, 0.5, 0.75], method="inverted_cdf")
     names = {one.name: one for one in found}
     assert names[f"x <= {edges[0]:.6g}"].floor == 0.7

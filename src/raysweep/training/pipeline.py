@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.errors import BundleRefused
+from raysweep.records.trial import FittedModel
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
 from raysweep.training.preparation import FittedPreparation
@@ -54,6 +55,13 @@ class Pipeline:
         """Write it into an existing folder; returns the names of the files."""
         write_skops(self.preprocessor, folder / PREPROCESS_FILE)
         return [*self.preparation.save(folder), PREPROCESS_FILE, *self.learner.save(folder)]
+
+
+def pipeline_of(model: FittedModel) -> Pipeline:
+    """The pipeline of a fitted model, typed."""
+    if not isinstance(model.learner, Pipeline):
+        raise TypeError(f"a {type(model.learner).__name__} is no Pipeline")
+    return model.learner
 
 
 def load_pipeline(folder: Path, family: str, setting: FitSetting) -> Pipeline:

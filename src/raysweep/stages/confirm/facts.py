@@ -37,10 +37,6 @@ def measured(what: str, measure: Callable[[], Found], say: Say) -> Found | None:
         return None
 
 
-def _unsaid(_: str) -> None:
-    """For whoever does not listen."""
-
-
 @dataclass(frozen=True, slots=True)
 class FactRows:
     """Rows with predictions.
@@ -74,7 +70,7 @@ def threshold_of(rows: FactRows, task: LearningTask) -> Threshold | None:
     return None if chosen is None else judge_threshold(chosen, block.y, rows.validation, block.weight)
 
 
-def slices_of(rows: FactRows, task: LearningTask, config: SweepConfig, say: Say = _unsaid) -> tuple[Slice, ...]:
+def slices_of(rows: FactRows, task: LearningTask, config: SweepConfig, say: Say) -> tuple[Slice, ...]:
     """Declared slices, and those that were found on testing rows; all judged on validation rows.
 
     Args:

@@ -30,10 +30,11 @@ from raysweep.stages.confirm.fits import (
     trained_name,
 )
 from raysweep.stages.confirm.production import score_champion
-from raysweep.stages.confirm.ray_fits import RemoteFits, pipeline_of
+from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.training.behaviour import probe_behaviour
 from raysweep.training.dummy import dummy_predictions
 from raysweep.training.learner import Floats
+from raysweep.training.pipeline import pipeline_of
 from raysweep.training.sealed_rows import SealedRows
 from raysweep.training.trial_data import SearchRows
 

@@ -22,7 +22,7 @@ from raysweep.training.canaries import check_unsealed
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import added_families, take_up
 from raysweep.training.learner import Floats
-from raysweep.training.pipeline import Pipeline
+from raysweep.training.pipeline import pipeline_of
 from raysweep.training.resampling import resampled_scores
 from raysweep.training.trial_data import RowBlock, SearchRows
 
@@ -122,11 +122,3 @@ def _predict(model: list[Any], rows: SearchRows | RowBlock, part: Part | None, a
     if isinstance(rows, SearchRows):
         rows = rows.training if part is Part.TRAINING else rows.testing
     return pipeline_of(ray.get(model[0])).predict(rows.features)
-
-
-def pipeline_of(model: FittedModel) -> Pipeline:
-    """The pipeline of a fitted model, typed."""
-    learner: Any = model.learner
-    if not isinstance(learner, Pipeline):
-        raise TypeError(f"a {type(learner).__name__} is no Pipeline")
-    return learner

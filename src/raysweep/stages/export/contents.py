@@ -21,7 +21,7 @@ from raysweep.stages.export.golden import write_golden
 from raysweep.stages.export.split_document import split_document
 from raysweep.stages.export.trials_table import write_trials
 from raysweep.training.own_export import why_no_model
-from raysweep.training.pipeline import Pipeline
+from raysweep.training.pipeline import Pipeline, pipeline_of
 from raysweep.training.trial_data import RowBlock
 
 TRIALS_FILE: Final = "trials.parquet"
@@ -149,13 +149,6 @@ def _scale(contents: BundleContents) -> tuple[str, str]:
     if view.task is None or view.search is None:
         raise ValueError("a model without a task and a search")
     return view.task.metric.name, view.search.part
-
-
-def pipeline_of(model: FittedModel) -> Pipeline:
-    """The pipeline of a fitted model, typed."""
-    if not isinstance(model.learner, Pipeline):
-        raise TypeError(f"a {type(model.learner).__name__} is no Pipeline")
-    return model.learner
 
 
 def _save(pipeline: Pipeline, folder: Path) -> None:

@@ -25,12 +25,13 @@ from raysweep.records.manifest import (
 )
 from raysweep.records.table import LearningTask, Severity
 from raysweep.records.trial import FittedModel, SearchOutcome
-from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, pipeline_of, write_contents
+from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, write_contents
 from raysweep.stages.export.environment import environment
 from raysweep.stages.export.publish import Claim, list_artifacts, publish, seal
 from raysweep.stages.export.split_document import split_record
 from raysweep.storage.store import Store
 from raysweep.training.own_export import declared_types, estimator_source, why_no_model
+from raysweep.training.pipeline import pipeline_of
 from raysweep.training.trusted import TRUSTED_TYPES
 
 
