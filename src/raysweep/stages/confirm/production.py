@@ -9,7 +9,6 @@ import numpy as np
 from raysweep.bundle.load import features_of, open_model
 from raysweep.bundle.locate import open_run, read_manifest
 from raysweep.config import SweepConfig
-from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.records.manifest import Manifest, Signature, SplitRecord
 from raysweep.records.table import LearningTask, Part, Split
@@ -72,8 +71,8 @@ def score_champion(champion: ChampionModel, sealed: SealedRows, task: LearningTa
             table = table.append_column(name, sealed.further.column(name))
         predicted = model.raw_predictions(features_of(table, champion.signature))
     except Exception as error:  # noqa: BLE001 - whatever an old model makes of new rows must not cost the new one's score
-        why = f"{type(error).__name__}: {shorten(str(error), 200)}"
-        return Champion(address, unfair=f"it cannot be scored on these rows: {why}")
+        why = type(error).__name__  # its text may hold values of sealed rows, and this is published
+        return Champion(address, unfair=f"it cannot be scored on these rows ({why})")
     if not np.isfinite(predicted).all():
         return Champion(address, unfair="it predicts values that are not numbers")
     return Champion(address, _in_our_order(predicted, champion.signature, task))
