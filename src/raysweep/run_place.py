@@ -94,7 +94,7 @@ def plan_resume(run: str | Path, overrides: Sequence[str], run_id: str | None, s
         raise NotFound(
             f"{store.address()} has no journal that says what was asked, so that nothing can be gone on with: {again}"
         )
-    given = {} if s3 is None else s3.model_dump(exclude_defaults=True)
+    given = {} if s3 is None else {name: getattr(s3, name) for name in s3.model_dump(exclude_defaults=True)}
     export = recorded.export.model_copy(update={"to": place, "s3": recorded.export.s3.model_copy(update=given)})
     before = recorded.model_copy(update={"export": export})
     config = load_config(before, overrides=overrides)
