@@ -331,26 +331,36 @@ def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = 
     return model
 
 
-def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[str, Any] | None = None) -> Verification:
-    """Check every file of a bundle, and that its model still predicts the golden rows.
+def verify(
+    bundle: str | Path,
+    *,
+    data: object = None,
+    key: str | Path | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+) -> Verification:
+    """Check every file of a bundle, its signature, and that its model still predicts the golden rows.
 
     Args:
         bundle: as in `load_model`.
         data: the table that the sweep was about, in memory or its address: it must hold the same values, and its rows
             fall into the same parts when they are dealt out again, without a key in two of them. This needs Ray.
+        key: the file of the Ed25519 public key that the manifest must be signed by. Without it a signature is checked
+            against the key that the manifest names, which says that nothing was changed, not who signed.
         s3: how to reach an S3-compatible server.
 
     Raises:
-        NotFound: there is no bundle, or no such data.
+        NotFound: there is no bundle, no such data, or no such key.
         BundleRefused: the manifest does not say how the rows were dealt out.
         RequestInvalid: the table lacks a column by which they were.
         DataUnsuitable: the table cannot be read.
     """
     from raysweep.bundle.locate import open_run, read_manifest
+    from raysweep.bundle.signing import read_public_key
     from raysweep.bundle.verify import verify_bundle
 
+    wanted = None if key is None else read_public_key(key)
     store = open_run(bundle, _s3(s3))
-    found = verify_bundle(store)
+    found = verify_bundle(store, wanted)
     if data is None or not found.ok:
         return found
     manifest = read_manifest(store)

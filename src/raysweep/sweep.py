@@ -40,7 +40,7 @@ from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.split.ray_split import cut_table
-from raysweep.stages.validate.document import findings_document
+from raysweep.stages.validate.document import findings_document, without_examples
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.storage.open_store import open_store
@@ -296,6 +296,7 @@ def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
 
 def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Signer | None) -> BundleContents:
     examined, confirmed = sweep.examined, sweep.confirmed
+    check = examined.check if config.export.rows == "real" else without_examples(examined.check)
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     resolved["search"]["space"]["version"] = 1
@@ -308,7 +309,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Sig
         task=examined.check.task,
         profile=examined.profile,
         table=examined.table,
-        check=examined.check,
+        check=check,
         split=sweep.split,
         search=sweep.search,
         ranking=sweep.ranking,
@@ -324,7 +325,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Sig
         config=config,
         data_documents={
             "data/profile.json": profile_document(examined.profile, examined.table),
-            "data/findings.json": findings_document(examined.check),
+            "data/findings.json": findings_document(check),
         },
         shipped=None if confirmed is None else confirmed.shipped,
         best=() if confirmed is None else confirmed.best,
