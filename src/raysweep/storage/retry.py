@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from raysweep.storage.store import Store, StoredObject, TransientStorageFailure
+from raysweep.storage.store import Fetched, Store, StoredObject, TransientStorageFailure
 
 ResultT = TypeVar("ResultT")
 
@@ -54,6 +54,15 @@ class RetryingStore:
         """See `Store.put_if_absent`; one writer for all attempts, so that a lost answer is no lost race."""
         name = writer or secrets.token_hex(16)
         return self._retried(lambda: self._inner.put_if_absent(key, source, writer=name))
+
+    def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
+        """See `Store.put_if_match`; one writer for all attempts."""
+        name = writer or secrets.token_hex(16)
+        return self._retried(lambda: self._inner.put_if_match(key, source, etag, writer=name))
+
+    def fetch(self, key: str) -> Fetched:
+        """See `Store.fetch`."""
+        return self._retried(lambda: self._inner.fetch(key))
 
     def get(self, key: str) -> bytes:
         """See `Store.get`."""

@@ -30,6 +30,8 @@ from raysweep.storage.s3_answers import (
 from raysweep.storage.store import (
     CHUNK_BYTES,
     S3_SCHEME,
+    ConditionalWritesMissing,
+    Fetched,
     StoredObject,
     TransientStorageFailure,
     check_key,
@@ -142,6 +144,34 @@ class S3Store:
                 self._client.put_object(Bucket=self._bucket, Key=name, Body=stream, Metadata=metadata)
             return True
 
+    def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
+        """See `Store.put_if_match`."""
+        name, writer = self._name(key), writer or secrets.token_hex(16)
+        metadata = {SHA256_KEY: hashlib.sha256(source).hexdigest(), WRITER_KEY: writer}
+        try:
+            with self._translated(key):
+                self._client.put_object(Bucket=self._bucket, Key=name, Body=source, Metadata=metadata, IfMatch=etag)
+        except NotFound:
+            return False
+        except StorageFailed as error:
+            cause = error.__cause__
+            code, status = _code_of(cause) if isinstance(cause, botocore_errors.ClientError) else ("", 0)
+            if status == PRECONDITION_FAILED:
+                return self._is_written_by(writer, key)
+            if code not in NOT_IMPLEMENTED_CODES:
+                raise
+            raise ConditionalWritesMissing(
+                f"{self._place(key)}: this server cannot replace an object only if it is still the one that was read, so "
+                "that nothing can be moved there: use a server with conditional writes (If-Match)"
+            ) from error
+        return True
+
+    def fetch(self, key: str) -> Fetched:
+        """See `Store.fetch`."""
+        etags: list[str] = []
+        content = b"".join(self._read(key, etags))
+        return Fetched(content, etags[0])
+
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         return b"".join(self._read(key))
@@ -226,10 +256,12 @@ class S3Store:
                 "address, or the server loses data"
             )
 
-    def _read(self, key: str) -> Iterator[bytes]:
+    def _read(self, key: str, etags: list[str] | None = None) -> Iterator[bytes]:
         name, sha256 = self._name(key), hashlib.sha256()
         with self._translated(key):
             answer = self._client.get_object(Bucket=self._bucket, Key=name)
+            if etags is not None:
+                etags.append(answer["ETag"])
             with closing(answer["Body"]) as body:
                 for chunk in body.iter_chunks(CHUNK_BYTES):
                     sha256.update(chunk)

@@ -21,6 +21,22 @@ class TransientStorageFailure(StorageFailed):
     """A failure that may be gone a moment later: no answer, too busy, a conflict between writers."""
 
 
+class ConditionalWritesMissing(StorageFailed):
+    """The place cannot replace an object only if it is still the one that was read: nothing can be moved there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One object as it was read.
+
+    Attributes:
+        etag: names this content in `Store.put_if_match`; what it looks like is the store's own matter.
+    """
+
+    content: bytes
+    etag: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One object of a listing."""
@@ -48,6 +64,25 @@ class Store(Protocol):
             writer: a name unique to this call. A second try under the same name, after an answer was lost,
                 gets True where the first try had been stored after all.
         """
+
+    def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
+        """Replace the object under `key` if it is still the one that was read; of several writers at once one gets True.
+
+        Args:
+            key: of an object that is there.
+            source: what it becomes.
+            etag: of the object that was read, as `fetch` said it.
+            writer: as in `put_if_absent`.
+
+        Returns:
+            False where there is another object by now, or none: nothing was changed.
+
+        Raises:
+            ConditionalWritesMissing: the place cannot do this.
+        """
+
+    def fetch(self, key: str) -> Fetched:
+        """The bytes under `key` with their etag; `NotFound` where there are none."""
 
     def get(self, key: str) -> bytes:
         """The bytes under `key`; `NotFound` where there are none."""
