@@ -25,6 +25,7 @@ from raysweep.report.view import DataView
 from raysweep.views import Findings, Leaderboard, TableProfile, VerdictView
 
 if TYPE_CHECKING:
+    from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
@@ -315,7 +316,7 @@ def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = 
     """The model of a published bundle, verified against its manifest; imports no Ray.
 
     Args:
-        bundle: folder, `s3://` address, or an id below `runs/`.
+        bundle: folder, `s3://` address, an id below `runs/`, or an alias such as `runs@production`.
         s3: how to reach an S3-compatible server; the AWS environment when absent.
 
     Raises:
@@ -370,6 +371,41 @@ def verify(
         from raysweep.split_proof import check_split
 
         return replace(found, split=check_split(manifest, data, _s3(s3)))
+
+
+def promote(
+    bundle: str | Path,
+    alias: str,
+    *,
+    force: bool = False,
+    reason: str | None = None,
+    key: str | Path | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+) -> Promotion:
+    """Let `candidate` or `production` be this bundle: `load_model("runs@production")` then loads it.
+
+    The bundle is verified first. Of two that move an alias at the same time one wins, and the other is told so.
+
+    Args:
+        bundle: as in `load_model`.
+        alias: candidate or production.
+        force: also where the final check does not allow use; wants a reason.
+        reason: why; it is recorded with the move.
+        key: the file of the public key that the bundle must be signed by.
+        s3: how to reach an S3-compatible server.
+
+    Raises:
+        NotFound: there is no bundle.
+        BundleRefused: it does not verify, holds no model, or its verdict does not allow use.
+        RequestInvalid: there is no such alias, or a reason is wanted.
+        AliasMoved: somebody else has moved the alias at the same time.
+        StorageFailed: the place cannot be reached, or cannot move anything safely.
+    """
+    from raysweep.bundle.aliases import promote_bundle
+    from raysweep.bundle.signing import read_public_key
+
+    wanted = None if key is None else read_public_key(key)
+    return promote_bundle(bundle, alias, _s3(s3), force=force, reason=reason, key=wanted)
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from raysweep.cli.options import AsJson, Debug, S3Endpoint, s3_settings
+from raysweep.cli.options import AsJson, Bundle, Debug, PublicKey, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.tables import output
 from raysweep.errors import EXIT_OK, BundleRefused
 
 if TYPE_CHECKING:
     from raysweep.bundle.verify import Verification
-
-Bundle = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="A folder, an s3:// address, or the id of a run under runs/.")
-]
 
 Data = Annotated[
     str | None,
@@ -26,16 +22,11 @@ Data = Annotated[
     ),
 ]
 
-Key = Annotated[
-    str | None,
-    typer.Option("--key", metavar="FILE", help="The public key that the manifest must be signed by (Ed25519)."),
-]
-
 
 def verify(
     bundle: Bundle,
     data: Data = None,
-    key: Key = None,
+    key: PublicKey = None,
     s3_endpoint: S3Endpoint = None,
     as_json: AsJson = False,
     debug: Debug = False,

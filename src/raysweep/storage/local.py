@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from raysweep.errors import NotFound, StorageFailed
+from raysweep.errors import StorageFailed
 from raysweep.storage.file_errors import MISSING, translated
 from raysweep.storage.file_lock import locked
 from raysweep.storage.store import (
