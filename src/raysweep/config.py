@@ -37,6 +37,20 @@ class TaskKind(StrEnum):
         return self is not TaskKind.REGRESSION
 
 
+class EncryptionConfig(Document):
+    """How an S3-compatible server is asked to encrypt what is put; `required`: else nothing is put."""
+
+    kind: Literal["AES256", "aws:kms"]
+    key_id: str | None = None
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> EncryptionConfig:
+        if self.key_id is not None and self.kind != "aws:kms":
+            raise ValueError(f"key_id names a key of aws:kms, but kind is {self.kind}: leave one of them out")
+        return self
+
+
 class S3Config(Document):
     """How to reach an S3-compatible server. Credentials come from the AWS chain, never from here."""
 
@@ -44,6 +58,7 @@ class S3Config(Document):
     region: str | None = None
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     ca_bundle: str | None = None
+    encryption: EncryptionConfig | None = None
 
     @field_validator("endpoint_url")
     @classmethod

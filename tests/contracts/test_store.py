@@ -280,11 +280,8 @@ class TestS3Store(StoreContract):
     def store(self, s3_bucket: str, s3_config: S3Config) -> Store:
         return open_store(f"s3://{s3_bucket}/pre fix/é", s3_config)
 
-    def test_put_if_absent_of_what_one_request_cannot_hold(
-        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("raysweep.storage.s3.LARGEST_REQUEST_BYTES", 8 * 1024 * 1024)
-        content = random.Random(1).randbytes(9 * 1024 * 1024)
+    def test_put_if_absent_of_what_one_request_cannot_hold(self, store: Store, tmp_path: Path) -> None:
+        content = random.Random(1).randbytes(17 * 1024 * 1024)
         (tmp_path / "large").write_bytes(content)
 
         assert store.put_if_absent("large", tmp_path / "large", writer="one")

@@ -18,7 +18,7 @@ from raysweep.errors import AliasMoved, BundleRefused, NotFound, RequestInvalid
 from raysweep.records.alias import ALIAS_NAMES, MAX_MOVES, Alias, AliasName, Move, alias_key
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import MANIFEST_FILE, Manifest, SigningRecord
-from raysweep.storage.secret_values import find_secrets, known_secrets
+from raysweep.storage.secret_values import find_secrets, process_secrets
 from raysweep.storage.store import Store
 
 _UNCHECKED = "not checked"
@@ -128,7 +128,7 @@ def _known(alias: str) -> AliasName:
 def _check_reason(reason: str | None, *, force: bool) -> None:
     if force and not (reason or "").strip():
         raise RequestInvalid("--force wants --reason: why may a model be used that the final check does not allow?")
-    for _, name in find_secrets(reason, known_secrets(os.environ)):
+    for _, name in find_secrets(reason, process_secrets()):
         raise RequestInvalid(f"--reason holds the value of the environment variable {name}, and would be written down")
 
 

@@ -45,8 +45,8 @@ def _wait_for_lock(descriptor: int, file: Path) -> None:
         if error.errno not in _NO_LOCKS:
             raise
         raise ConditionalWritesMissing(
-            f"{file.parent}: this file system knows no locks, so that nothing in it can be replaced safely while others "
-            "may do the same: use a folder on another disk, or an S3-compatible server with conditional writes"
+            f"{file.parent}: this file system knows no locks, so that nothing in it can be replaced safely while "
+            "others may do the same: use a folder on another disk, or an S3-compatible server with conditional writes"
         ) from error
 
 

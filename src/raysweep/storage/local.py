@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from raysweep.errors import StorageFailed
+from raysweep.storage.abilities import check_abilities
 from raysweep.storage.file_errors import MISSING, translated
 from raysweep.storage.file_lock import locked
 from raysweep.storage.store import (
     CHUNK_BYTES,
     TEMPORARY_PREFIX,
+    ConditionalWritesMissing,
     Fetched,
     StoredObject,
+    Traits,
     check_key,
     check_prefix,
     open_source,
-    probe,
+    probe_key,
 )
 
 NO_LINKS_ERRORS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -64,14 +67,7 @@ class LocalStore:
             if not path.is_file():
                 return False
             with locked(path.with_name(f"{TEMPORARY_PREFIX}lock-{_etag(path.name.encode())}")):
-                try:
-                    if _etag(path.read_bytes()) != etag:
-                        return False
-                except MISSING:
-                    return False
-                with write_whole(path) as file:
-                    file.write(source)
-                return True
+                return _replace_if_match(path, source, etag)
 
     def fetch(self, key: str) -> Fetched:
         """See `Store.fetch`."""
@@ -119,9 +115,20 @@ class LocalStore:
         """See `Store.address`."""
         return str(self._root / key)
 
+    def traits(self) -> Traits:
+        """See `Store.traits`."""
+        key = probe_key()
+        try:
+            self.put_if_absent(key, b"")
+            return Traits(if_match=self.put_if_match(key, b"", _etag(b"")))
+        except ConditionalWritesMissing:
+            return Traits(if_match=False)
+        finally:
+            self.delete(key)
+
     def check_writable(self) -> None:
         """See `Store.check_writable`."""
-        probe(self)
+        check_abilities(self)
 
     def child(self, prefix: str) -> LocalStore:
         """See `Store.child`; links still may not lead out of this store's folder."""
@@ -213,6 +220,17 @@ def _replace_if_absent(temporary: Path, path: Path) -> bool:
         path.unlink(missing_ok=True)
         raise
     settle_folder(path.parent)
+    return True
+
+
+def _replace_if_match(path: Path, source: bytes, etag: str) -> bool:
+    try:
+        if _etag(path.read_bytes()) != etag:
+            return False
+    except MISSING:
+        return False
+    with write_whole(path) as file:
+        file.write(source)
     return True
 
 

@@ -25,6 +25,30 @@ class ConditionalWritesMissing(StorageFailed):
     """The place cannot replace an object only if it is still the one that was read: nothing can be moved there."""
 
 
+class EncryptionMissing(StorageFailed):
+    """The server does not encrypt what is put as it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What differs from place to place.
+
+    Attributes:
+        if_absent: whether of several writers at once exactly one can take a key. Elsewhere is looked first, which two
+            writers at the very same moment may both do.
+        if_match: whether an object can be replaced only if it is still the one that was read.
+        encryption: what `export.s3.encryption` asks for; empty for nothing.
+        unencrypted: why what is put is not encrypted as it asks; empty where it is, or nothing was asked.
+        wants_md5: whether every put has to come with its MD5, as in buckets with a lock on objects.
+    """
+
+    if_absent: bool = True
+    if_match: bool = True
+    encryption: str = ""
+    unencrypted: str = ""
+    wants_md5: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """One object as it was read.
@@ -66,7 +90,7 @@ class Store(Protocol):
         """
 
     def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
-        """Replace the object under `key` if it is still the one that was read; of several writers at once one gets True.
+        """Replace the object under `key` if it is still the one that was read; of several writers one gets True.
 
         Args:
             key: of an object that is there.
@@ -102,8 +126,11 @@ class Store(Protocol):
     def address(self, key: str = "") -> str:
         """The path or `s3://` address of `key`, or of the store itself, for messages and results."""
 
+    def traits(self) -> Traits:
+        """What this place can do; found out once by a few tiny objects below `.raysweep/`, which are removed."""
+
     def check_writable(self) -> None:
-        """Store and remove a tiny object below `.raysweep/`; `StorageFailed` says why not and what helps."""
+        """Try what a sweep needs of the place below `.raysweep/`; `StorageFailed` says why not and what helps."""
 
     def child(self, prefix: str) -> Store:
         """The same store, narrowed to the keys below `prefix`."""
@@ -167,12 +194,6 @@ def open_source(source: bytes | Path) -> BinaryIO:
         raise StorageFailed(f"the file to be stored cannot be read: {source}: {error.strerror}") from error
 
 
-def probe(store: Store) -> None:
-    """Store and remove a tiny object below `.raysweep/`.
-
-    Raises:
-        StorageFailed: it was not possible.
-    """
-    key = f"{LEDGER_FOLDER}probe-{secrets.token_hex(8)}"  # where a sweep has to write before its final check
-    store.put(key, b"raysweep looks whether it can write here; this may be deleted\n")
-    store.delete(key)
+def probe_key() -> str:
+    """A key for an object that only tries something: where a sweep has to write before its final check."""
+    return f"{LEDGER_FOLDER}probe-{secrets.token_hex(8)}"
