@@ -14,7 +14,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, promote, resume, run_sweep, show, verify
+    from raysweep.api import (
+        Analysis,
+        SweepResult,
+        analyze,
+        doctor,
+        load_model,
+        promote,
+        resume,
+        run_sweep,
+        show,
+        verify,
+    )
     from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
@@ -43,6 +54,7 @@ _HOME = {
         "Analysis",
         "SweepResult",
         "analyze",
+        "doctor",
         "load_model",
         "promote",
         "resume",
@@ -94,6 +106,7 @@ __all__ = [
     "Verification",
     "__version__",
     "analyze",
+    "doctor",
     "load_model",
     "make_family",
     "promote",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
+    from raysweep.diagnosis import Diagnoses, Diagnosis
     from raysweep.request import SweepRequest
 
 _LONGEST_NAME = 60
@@ -310,6 +311,30 @@ def analyze(
     name = _name_of(str(data)) if sweep is None and isinstance(data, str | Path) else config.name
     prepare = config.data.prepare
     return Analysis(DataView(name, found.table, found.profile, found.check, found.aim, found.usable, prepare))
+
+
+def doctor(
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    address: str | None = None,
+    tell: Callable[[Diagnosis], None] | None = None,
+) -> Diagnoses:
+    """What would go wrong in a sweep, before it does: request, packages, data, store, Ray; nothing is left behind.
+
+    Args:
+        sweep: a sweep file, its keys, or a config; None looks at this machine and its Ray alone.
+        overrides: `path=value` assignments.
+        address: of a cluster to look at, instead of `cluster.address`.
+        tell: gets each diagnosis as it is found.
+
+    Raises:
+        RequestInvalid, NotFound: the sweep file cannot be read. All else is a diagnosis.
+    """
+    from raysweep.diagnosis import diagnose
+
+    config = None if sweep is None else load_config(sweep, overrides=overrides)
+    return diagnose(config, tell or (lambda _: None), address=address)
 
 
 def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Model:
