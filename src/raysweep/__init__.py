@@ -14,12 +14,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, resume, run_sweep, show, verify
+    from raysweep.api import (
+        Analysis,
+        SweepResult,
+        analyze,
+        doctor,
+        load_model,
+        promote,
+        resume,
+        run_sweep,
+        show,
+        verify,
+    )
+    from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
     from raysweep.config import SweepConfig
     from raysweep.errors import (
+        AliasMoved,
         BundleRefused,
         DataUnsuitable,
         Interrupted,
@@ -37,12 +50,25 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "resume", "run_sweep", "show", "verify"),
+    "raysweep.api": (
+        "Analysis",
+        "SweepResult",
+        "analyze",
+        "doctor",
+        "load_model",
+        "promote",
+        "resume",
+        "run_sweep",
+        "show",
+        "verify",
+    ),
+    "raysweep.bundle.aliases": ("Promotion",),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),
     "raysweep.config": ("SweepConfig",),
     "raysweep.errors": (
+        "AliasMoved",
         "BundleRefused",
         "DataUnsuitable",
         "Interrupted",
@@ -59,6 +85,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AliasMoved",
     "Analysis",
     "BundleRefused",
     "DataUnsuitable",
@@ -67,6 +94,7 @@ __all__ = [
     "Model",
     "NoTrialFinished",
     "NotFound",
+    "Promotion",
     "RayUnavailable",
     "RaysweepError",
     "RequestInvalid",
@@ -78,8 +106,10 @@ __all__ = [
     "Verification",
     "__version__",
     "analyze",
+    "doctor",
     "load_model",
     "make_family",
+    "promote",
     "register_family",
     "resume",
     "run_sweep",
