@@ -11,7 +11,7 @@ from typing import Final
 from raysweep.errors import RunTakenOver, StorageFailed
 from raysweep.storage.store import Store
 
-GIVE_UP_SECONDS: Final = 30.0
+GIVE_UP_SECONDS: Final = 150.0  # a server that is away or silent for a minute is waited for
 
 
 @dataclass(frozen=True, slots=True)
