@@ -44,6 +44,7 @@ def make_tls_files(folder: Path) -> TlsFiles:
         .sign(ca_key, hashes.SHA256())
     )
     files = TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    folder.mkdir(parents=True, exist_ok=True)
     files.ca.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files.key.write_bytes(

@@ -28,7 +28,7 @@ from raysweep.storage.epochs import Owner, check_owned, claim, file_key, is_far,
 from raysweep.storage.journal import Journal
 from raysweep.storage.local import write_whole
 from raysweep.storage.retry import hasty
-from raysweep.storage.segments import GIVE_UP_SECONDS, Pace, SegmentWriter
+from raysweep.storage.segments import Pace, SegmentWriter
 from raysweep.storage.store import Store
 
 _GIVE_UP_AFTER_FAILURE_SECONDS: Final = 5.0
@@ -125,7 +125,7 @@ class RunJournal:
         if self._writer is not None:
             self._writer.flush()
 
-    def close(self, seconds: float = GIVE_UP_SECONDS) -> None:
+    def close(self, seconds: float | None = None) -> None:
         """Put what is left and end; where all is put, the copies go. A second time does nothing.
 
         Raises:

@@ -14,7 +14,7 @@ from raysweep.errors import NotFound, StorageFailed
 
 _SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
 _MIN_SECRET_LENGTH: Final = 12
-_MIN_PASSWORD_LENGTH: Final = 6  # of an address: there is no doubt that it is one
+_MIN_PASSWORD_LENGTH: Final = 8  # of an address: there is no doubt that it is one
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 _FILES: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
