@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ _FILES: Final = {
 _KEYS_IN_FILES: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 Source = Callable[[], Mapping[str, str | None]]
-_sources: list[Source] = []
+_sources: deque[Source] = deque(maxlen=32)  # a process that opens stores for long keeps the newest
 
 
 def add_source(source: Source) -> None:
