@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, resume, run_sweep, show, verify
+    from raysweep.api import Analysis, SweepResult, analyze, load_model, reproduce, resume, run_sweep, show, verify
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
@@ -31,13 +31,14 @@ if TYPE_CHECKING:
         RunTakenOver,
         StorageFailed,
     )
+    from raysweep.reproduction.outcome import Reproduction
     from raysweep.training.family import Family
     from raysweep.training.own_family import make_family, register_family
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "resume", "run_sweep", "show", "verify"),
+    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "reproduce", "resume", "run_sweep", "show", "verify"),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),
@@ -54,6 +55,7 @@ _HOME = {
         "RunTakenOver",
         "StorageFailed",
     ),
+    "raysweep.reproduction.outcome": ("Reproduction",),
     "raysweep.training.family": ("Family",),
     "raysweep.training.own_family": ("make_family", "register_family"),
 }
@@ -69,6 +71,7 @@ __all__ = [
     "NotFound",
     "RayUnavailable",
     "RaysweepError",
+    "Reproduction",
     "RequestInvalid",
     "RunTakenOver",
     "RunView",
@@ -81,6 +84,7 @@ __all__ = [
     "load_model",
     "make_family",
     "register_family",
+    "reproduce",
     "resume",
     "run_sweep",
     "show",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
+    from raysweep.reproduction.outcome import Reproduction
     from raysweep.request import SweepRequest
 
 _LONGEST_NAME = 60
@@ -360,6 +361,53 @@ def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[st
         from raysweep.split_proof import check_split
 
         return replace(found, split=check_split(manifest, data, _s3(s3)))
+
+
+def reproduce(
+    bundle: str | Path,
+    data: object = None,
+    overrides: Sequence[str] = (),
+    s3: S3Config | Mapping[str, Any] | None = None,
+    *,
+    listener: Listener = ignore,
+) -> Reproduction:
+    """Carry a published sweep out again from its bundle, but for its search, and say what is the same.
+
+    The bundle is verified; the table is read, profiled, checked and split; the winner is fitted on the same rows with
+    the same params, seed, rounds and threads; its predictions on the golden rows and its scores are compared. Nothing
+    is published, and it is no new use of the validation rows.
+
+    The outcome is about what the model gives: `identical` (bit for bit), `equivalent` (predictions within 1e-6),
+    `statistically the same` (the score lies in the published interval), or `different`. The first stage that differs is
+    told beside it, in the order environment, data, checks, preparation, split, search, model, predictions, final check.
+    So another version of a package that changed nothing is `identical`, with `environment` as the first difference.
+
+    Args:
+        bundle: as in `load_model`.
+        data: the table, where it was held in memory; or the address where it is now, if not where it was.
+        overrides: `path=value` assignments by which it is asked otherwise on purpose, such as `search.seed=1`.
+        s3: how to reach an S3-compatible server.
+        listener: gets every event.
+
+    Raises:
+        NotFound: there is no bundle, or no such data.
+        BundleRefused: it does not verify, or does not say enough to be carried out again.
+        RequestInvalid: an override is wrong, or the table is wanted.
+        DataUnsuitable: the table cannot be read.
+        RayUnavailable: Ray does not start, or cannot give a fit the cores that it had.
+    """
+    from raysweep.bundle.locate import open_run
+    from raysweep.reproduction.recorded import read_recorded
+    from raysweep.runtime.ray_session import ray_session
+
+    with read_recorded(open_run(bundle, _s3(s3)), data, overrides, _s3(s3)) as recorded:
+        # Where the sweep ran is no part of it: Ray here, unless it is asked for.
+        is_asked = any(one.startswith("cluster.address") for one in overrides)
+        address = recorded.asked.cluster.address if is_asked else None
+        with ray_session(address, loading="raysweep.reproduction.reproduce") as session:
+            from raysweep.reproduction.reproduce import carry_out_again
+
+            return carry_out_again(recorded, None if isinstance(data, str | Path) else data, session, listener)
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:
