@@ -38,7 +38,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "reproduce", "resume", "run_sweep", "show", "verify"),
+    "raysweep.api": (
+        "Analysis",
+        "SweepResult",
+        "analyze",
+        "load_model",
+        "reproduce",
+        "resume",
+        "run_sweep",
+        "show",
+        "verify",
+    ),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),

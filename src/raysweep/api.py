@@ -369,6 +369,7 @@ def reproduce(
     overrides: Sequence[str] = (),
     s3: S3Config | Mapping[str, Any] | None = None,
     *,
+    search: bool = False,
     listener: Listener = ignore,
 ) -> Reproduction:
     """Carry a published sweep out again from its bundle, but for its search, and say what is the same.
@@ -379,7 +380,7 @@ def reproduce(
 
     The outcome is about what the model gives: `identical` (bit for bit), `equivalent` (predictions within 1e-6),
     `statistically the same` (the score lies in the published interval), or `different`. The first stage that differs is
-    told beside it, in the order environment, data, checks, preparation, split, search, model, predictions, final check.
+    told beside it, in the order environment, data, split, checks, preparation, search, model, predictions, final check.
     So another version of a package that changed nothing is `identical`, with `environment` as the first difference.
 
     Args:
@@ -387,6 +388,7 @@ def reproduce(
         data: the table, where it was held in memory; or the address where it is now, if not where it was.
         overrides: `path=value` assignments by which it is asked otherwise on purpose, such as `search.seed=1`.
         s3: how to reach an S3-compatible server.
+        search: the whole search again, too; for a sweep that was asked for `search.deterministic`.
         listener: gets every event.
 
     Raises:
@@ -401,13 +403,18 @@ def reproduce(
     from raysweep.runtime.ray_session import ray_session
 
     with read_recorded(open_run(bundle, _s3(s3)), data, overrides, _s3(s3)) as recorded:
+        if search:
+            from raysweep.reproduction.search_again import check_repeatable
+
+            check_repeatable(recorded)
         # Where the sweep ran is no part of it: Ray here, unless it is asked for.
         is_asked = any(one.startswith("cluster.address") for one in overrides)
         address = recorded.asked.cluster.address if is_asked else None
         with ray_session(address, loading="raysweep.reproduction.reproduce") as session:
             from raysweep.reproduction.reproduce import carry_out_again
 
-            return carry_out_again(recorded, None if isinstance(data, str | Path) else data, session, listener)
+            table = None if isinstance(data, str | Path) else data
+            return carry_out_again(recorded, table, session, listener, searching=search)
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:

@@ -45,7 +45,7 @@ class Examined:
     schema: UserSchema | None = None
 
 
-def examine(  # noqa: PLR0913 - what is looked at, and by what
+def examine(
     config: SweepConfig,
     data: object,
     tell: Listener,

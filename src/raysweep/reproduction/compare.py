@@ -12,6 +12,7 @@ from raysweep.records.manifest import Manifest, PartRecord, SearchRecord, SplitR
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, Trial
 from raysweep.reproduction.outcome import Compared, StageCompared, StageName
+from raysweep.rows.canonical import type_name
 
 _NAMED: Final = 5
 _SHOWN: Final = 12  # digits of a sha256
@@ -66,7 +67,8 @@ def compare_data(manifest: Manifest, then: Mapping[str, Any], now: Mapping[str, 
 
     Args:
         manifest: of the bundle.
-        then, now: profile.json, as published and of the table as it is.
+        then: profile.json, as published.
+        now: the same of the table as it is.
     """
     data = manifest.data
     digest = Compared(
@@ -110,13 +112,15 @@ def compare_preparation(manifest: Manifest, asked: SweepConfig, task: LearningTa
     ]
     signature = manifest.signature
     if signature is not None:
-        inputs = [(one.name, one.kind.value, one.type) for one in signature.inputs]
-        now = [(one.name, one.kind.value, one.type) for one in task.inputs]
+        described = [
+            [f"{one.name} ({type_name(one.kind, one.type)})" for one in inputs]
+            for inputs in (signature.inputs, task.inputs)
+        ]
         compared += [
             Compared.of("target", signature.target, task.target),
             Compared.of("kind of task", signature.task.value, task.kind.value),
             Compared.of("classes", _word(list(signature.classes)), _word(list(task.classes))),
-            _named("inputs", [f"{name} ({kind}, {of})" for name, kind, of in inputs], [f"{a} ({b}, {c})" for a, b, c in now]),
+            _named("inputs", *described),
         ]
     return StageCompared(StageName.PREPARATION, tuple(compared))
 

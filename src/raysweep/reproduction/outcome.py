@@ -19,9 +19,9 @@ class StageName(StrEnum):
 
     ENVIRONMENT = "environment"
     DATA = "data"
-    CHECKS = "checks"
-    PREPARATION = "preparation"
     SPLIT = "split"
+    CHECKS = "checks"  # behind the split, since some look at rows of training and testing alone
+    PREPARATION = "preparation"
     SEARCH = "search"
     MODEL = "model"
     PREDICTIONS = "predictions"
@@ -146,8 +146,9 @@ class Reproduction:
 
     @property
     def first_difference(self) -> str | None:
-        """The name of the first stage that differs; None where none does."""
-        return self.differing[0] if self.differing else None
+        """The name of the first stage in which something differs, else that was not reached; None where none."""
+        first = self._first
+        return None if first is None else first.stage.value
 
     @property
     def exit_code(self) -> int:
@@ -157,11 +158,17 @@ class Reproduction:
     @property
     def sentence(self) -> str:
         """The outcome and the first difference in one sentence."""
-        if self.first_difference is None:
+        first = self._first
+        if first is None:
             return f"{self.outcome.value}: every stage is as it was"
-        first = next(one for one in self.stages if not one.same)
-        said = first.not_reached or "; ".join(_said(one) for one in first.differing[:3])
+        said = "; ".join(_said(one) for one in first.differing[:3]) or first.not_reached
         return f"{self.outcome.value}; the first stage that differs is {first.stage.value}: {said}"
+
+    @property
+    def _first(self) -> StageCompared | None:
+        """What was not reached follows from what differs elsewhere, if anything does."""
+        differing = [one for one in self.stages if one.differing] or [one for one in self.stages if not one.same]
+        return differing[0] if differing else None
 
     def to_document(self) -> dict[str, Any]:
         """As `raysweep reproduce --json` prints it."""

@@ -1,4 +1,4 @@
-"""The winner fitted again, as the sweep fitted it, and what it predicts beside the published model; carried out by Ray."""
+"""The winner fitted again, as the sweep fitted it, and what it predicts beside the published model; by Ray."""
 
 from __future__ import annotations
 

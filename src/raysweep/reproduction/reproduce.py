@@ -7,32 +7,29 @@ rests on it. Nothing is published, and nothing is written into the ledger of ope
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Final
 
-from raysweep.errors import DataUnsuitable, RayUnavailable, RaysweepError, SealBroken
+from raysweep.errors import DataUnsuitable, RaysweepError, RayUnavailable, SealBroken
 from raysweep.events import Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
-from raysweep.records.manifest import FinalCheckRecord
 from raysweep.records.table import LearningTask, Split, Suitability
 from raysweep.records.trial import Trial
 from raysweep.reproduction.compare import (
     compare_checks,
     compare_data,
     compare_environment,
-    compare_params,
     compare_preparation,
     compare_requests,
     compare_searches,
     compare_splits,
 )
+from raysweep.reproduction.compare_fits import compare_final_checks, compare_models
 from raysweep.reproduction.outcome import (
-    Compared,
     Measured,
     Outcome,
     Reproduction,
@@ -40,8 +37,9 @@ from raysweep.reproduction.outcome import (
     StageName,
     in_order,
 )
-from raysweep.reproduction.ray_refit import BesidePublished, Refitted, RefitRequest, refit
+from raysweep.reproduction.ray_refit import RefitRequest, refit
 from raysweep.reproduction.recorded import Recorded
+from raysweep.reproduction.search_again import search_again
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder, make_run_folder, new_run_id
@@ -54,10 +52,10 @@ from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import read_user_schema
-from raysweep.training.pipeline import pipeline_of
 from raysweep.training.sealed_rows import Seal
 
-_LAST_OF: dict[str, StageName] = {
+_UNSUITABLE: Final = "the checks find the data unsuitable, and no model would be made of them"
+_LAST_OF: Final[dict[str, StageName]] = {
     "data unsuitable": StageName.CHECKS,
     "no trial finished": StageName.SPLIT,
     "done": StageName.FINAL_CHECK,
@@ -77,11 +75,26 @@ class _Found:
     stopped: str = ""
     measured: Measured | None = None
 
-    def add(self, stage: StageName, *compared: Compared) -> None:
-        self.stages.append(StageCompared(stage, compared))
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is to be carried out, and with what.
+
+    Attributes:
+        data: a table in memory, or None where the config names one.
+        searching: the whole search, too.
+    """
+
+    recorded: Recorded
+    data: object
+    searching: bool
+    tell: Listener
+    folder: RunFolder
 
 
-def carry_out_again(recorded: Recorded, data: object, session: RaySession, tell: Listener) -> Reproduction:
+def carry_out_again(
+    recorded: Recorded, data: object, session: RaySession, tell: Listener, *, searching: bool = False
+) -> Reproduction:
     """Every stage of a published sweep again, compared with what it recorded.
 
     Args:
@@ -89,6 +102,7 @@ def carry_out_again(recorded: Recorded, data: object, session: RaySession, tell:
         data: a table in memory, or None where `recorded.asked` names one.
         session: the Ray that runs.
         tell: gets the events.
+        searching: the whole search again, too; it has to be one that can be repeated.
 
     Raises:
         NotFound, RequestInvalid, DataUnsuitable: the table cannot be read as one.
@@ -100,7 +114,7 @@ def carry_out_again(recorded: Recorded, data: object, session: RaySession, tell:
     found.stages.append(compare_environment(recorded.manifest.environment, environment(packages())))
     found.stages += compare_requests(recorded.config, recorded.asked)
     with _private_folder() as folder:
-        _carry_out(recorded, data, tell, folder, found)
+        _carry_out(_Asked(recorded, data, searching, tell, folder), found)
     stages = in_order(found.stages, _expected(recorded), found.stopped)
     outcome = _judged(recorded, found, stages)
     return Reproduction(recorded.store.address(), outcome, stages, time.perf_counter() - started)
@@ -143,34 +157,31 @@ def _private_folder() -> Iterator[RunFolder]:
         folder.remove()
 
 
-def _carry_out(recorded: Recorded, data: object, tell: Listener, folder: RunFolder, found: _Found) -> None:
+def _carry_out(asked: _Asked, found: _Found) -> None:
+    """All that the sweep had come to, as far as it is possible with this table."""
+    recorded = asked.recorded
     config, manifest = recorded.asked, recorded.manifest
     day = _day_of(manifest.created)
-    examined = examine(config, data, tell, read_user_schema(config), today=day)
+    examined = examine(config, asked.data, asked.tell, read_user_schema(config), today=day)
     found.stages.append(compare_data(manifest, recorded.profile, profile_document(examined.profile, examined.table)))
     task = examined.check.task
-    cut = None if task is None else _cut(recorded, examined, task, tell, folder)
-    if isinstance(cut, DataUnsuitable):
-        check = with_findings(examined.check, cut.findings, config, day)
-    elif cut is not None:
-        check = with_findings(examined.check, cut[0].findings, config, day)
-    else:
-        check = examined.check
+    cut = None if task is None else _cut(asked, examined, task)
+    further = () if cut is None else cut.findings if isinstance(cut, DataUnsuitable) else cut[0].findings
+    check = with_findings(examined.check, further, config, day) if cut is not None else examined.check
     found.stages.append(compare_checks(recorded.findings, findings_document(check)))
     if manifest.outcome == "data unsuitable":
         return
     if task is None or cut is None or isinstance(cut, DataUnsuitable):
-        found.stopped = "the checks find the data unsuitable, and no model would be made of them"
+        found.stopped = _UNSUITABLE
         return
     found.stages.append(compare_preparation(manifest, config, task))
     split, seal = cut
-    _add_split(recorded, split, task, found)
-    if manifest.outcome != "done":
-        return
-    if check.suitability is Suitability.UNSUITABLE:
-        found.stopped = "the checks find the data unsuitable, and no model would be made of them"
-        return
-    _fit_again(recorded, task, split, seal, tell, found)
+    if manifest.split is not None:
+        found.stages.append(compare_splits(manifest.split, split_record(split, task)))
+    if check.suitability is Suitability.UNSUITABLE and manifest.outcome == "done":
+        found.stopped = _UNSUITABLE
+    elif manifest.outcome == "done":
+        _fit_again(asked, task, split, seal, found)
 
 
 def _day_of(created: str) -> date:
@@ -181,41 +192,36 @@ def _day_of(created: str) -> date:
         return datetime.now(UTC).date()
 
 
-def _cut(
-    recorded: Recorded, examined: Examined, task: LearningTask, tell: Listener, folder: RunFolder
-) -> tuple[Split, Seal] | DataUnsuitable:
+def _cut(asked: _Asked, examined: Examined, task: LearningTask) -> tuple[Split, Seal] | DataUnsuitable:
     """The split and its seal; or why no rows can be dealt out."""
-    config = recorded.asked
-    with stage_told(tell, Stage.SPLIT) as done, ray_errors_translated("splitting the table"):
+    config = asked.recorded.asked
+    with stage_told(asked.tell, Stage.SPLIT) as done, ray_errors_translated("splitting the table"):
         try:
-            split, seal = cut_table(examined.table, config, task, folder.path, resolve_thresholds(config.checks))
+            split, seal = cut_table(examined.table, config, task, asked.folder.path, resolve_thresholds(config.checks))
         except DataUnsuitable as error:
             return error
         done(", ".join(f"{part.value} {one.rows:,}" for part, one in split.parts.items()) + " rows")
     return split, seal
 
 
-def _add_split(recorded: Recorded, split: Split, task: LearningTask, found: _Found) -> None:
-    then = recorded.manifest.split
-    if then is not None:
-        found.stages.append(compare_splits(then, split_record(split, task)))
-
-
-def _fit_again(
-    recorded: Recorded, task: LearningTask, split: Split, seal: Seal, tell: Listener, found: _Found
-) -> None:
-    manifest, winner = recorded.manifest, recorded.winner
-    if winner is None or manifest.search is None or manifest.final_check is None or recorded.final_check is None:
+def _fit_again(asked: _Asked, task: LearningTask, split: Split, seal: Seal, found: _Found) -> None:
+    recorded = asked.recorded
+    manifest, winner, config = recorded.manifest, recorded.winner, recorded.asked
+    if winner is None or manifest.search is None or manifest.final_check is None:
         found.stopped = "the bundle does not say which candidate won, or what the final check found"
         return
-    again = _again(winner, recorded.asked.search.seed)
-    found.stages.append(compare_searches(manifest.search, winner, again.candidate, recorded.asked, task))
+    again = _again(winner, config.search.seed)
+    found.stages.append(compare_searches(manifest.search, winner, again.candidate, config, task))
+    if asked.searching:
+        with stage_told(asked.tell, Stage.SEARCH) as done, ray_errors_translated("searching again"):
+            found.stages.append(search_again(recorded, task, split, asked.tell))
+            done("every trial as it was" if found.stages[-1].same else "otherwise than it was")
     same_rows = manifest.split is not None and manifest.split.parts["validation"].digest == seal.digest
-    request = RefitRequest(recorded.store, manifest, recorded.asked, again, task, split, seal, same_rows)
+    request = RefitRequest(recorded.store, manifest, config, again, task, split, seal, same_rows)
     try:
-        with stage_told(tell, Stage.CONFIRM) as done, ray_errors_translated("fitting the winner again"):
-            fitted = refit(request, lambda words: tell(Said(words)))
-            done(f"{manifest.final_check.metric} {fitted.validation:.4g} on validation")
+        with stage_told(asked.tell, Stage.CONFIRM) as done, ray_errors_translated("fitting the winner again"):
+            fitted = refit(request, lambda words: asked.tell(Said(words)))
+            done(f"{task.metric.name} {fitted.validation:.4g} on validation")
     except (SealBroken, RayUnavailable):
         raise
     except (RaysweepError, ValueError) as error:
@@ -223,8 +229,10 @@ def _fit_again(
         return
     finally:
         seal.delete()
-    _add_model(recorded, again, fitted, found)
-    _add_final_check(recorded, manifest.final_check, fitted, same_rows=same_rows, found=found)
+    found.stages += compare_models(manifest, again.candidate, fitted)
+    gap = None if recorded.final_check is None else recorded.final_check.gap
+    stage, found.measured = compare_final_checks(manifest.final_check, gap, fitted, same_rows=same_rows)
+    found.stages.append(stage)
 
 
 def _again(winner: Trial, seed: int) -> Trial:
@@ -232,64 +240,3 @@ def _again(winner: Trial, seed: int) -> Trial:
     candidate = winner.candidate
     identity = candidate_digest(candidate.family, candidate.params)
     return replace(winner, candidate=replace(candidate, digest=identity, seed=seed_for(seed, identity)))
-
-
-def _add_model(recorded: Recorded, again: Trial, fitted: Refitted, found: _Found) -> None:
-    then, now, pipeline = recorded.manifest.model, fitted.model, pipeline_of(fitted.model)
-    if then is None or fitted.published is None:
-        found.add(StageName.MODEL, Compared.told("published", recorded.manifest.without_model or "no model", ""))
-        return
-    beside = fitted.published
-    compared = [
-        Compared.of("family", then.family, again.candidate.family),
-        compare_params(then.params, again.candidate.params),
-        Compared.of("seed", then.seed, again.candidate.seed),
-        Compared.of("fitted on", then.fitted_on, now.fitted_on),
-        Compared.of("rows", then.fitted_rows, now.rows),
-        Compared.of("rounds", then.rounds, pipeline.learner.rounds),
-        Compared.of("prepared columns", then.prepare_sha256, pipeline.preparation.digest),
-        Compared("state", "as published", ", ".join(beside.other_files) or "as published", not beside.other_files),
-        _gap(f"predictions on {beside.rows:,} rows that it was fitted on", beside.rows_gap),
-    ]
-    found.add(StageName.MODEL, *compared)
-    found.add(StageName.PREDICTIONS, _gap(f"{beside.golden_rows:,} golden rows", beside.golden_gap))
-
-
-def _gap(what: str, gap: float) -> Compared:
-    now: Any = "the same bit for bit" if gap == 0 else f"differ by up to {gap:.3g}"
-    return Compared(what, "as published", now, same=gap == 0)
-
-
-def _add_final_check(
-    recorded: Recorded, then: FinalCheckRecord, fitted: Refitted, *, same_rows: bool, found: _Found
-) -> None:
-    score, low, high = (math.nan if one is None else one for one in (then.score, then.low, then.high))
-    compared = [
-        Compared.of("validation rows", then.rows, fitted.validation_rows),
-        _scores(f"{then.metric} on validation", score, fitted.validation),
-        Compared.told(f"interval at {then.level:.0%}", f"{low:.6g} to {high:.6g}", None),
-    ]
-    gap = None if recorded.final_check is None else recorded.final_check.gap
-    if gap is not None:
-        compared.append(_scores(f"{then.metric} on testing, fitted on training", gap.testing, fitted.testing))
-    beside: BesidePublished | None = fitted.published
-    if beside is not None and beside.gain is not None:
-        words = f"{beside.gain[0]:+.3g} to {beside.gain[1]:+.3g}"
-        compared.append(Compared.told("gain over the published model, paired bootstrap", None, words))
-    found.add(StageName.FINAL_CHECK, *compared)
-    found.measured = Measured(
-        gap=None if beside is None else beside.golden_gap,
-        score=fitted.validation,
-        score_then=score,
-        low=low,
-        high=high,
-        same_rows=same_rows,
-        further_same=(beside is None or beside.rows_gap == 0) and all(one.same is not False for one in compared),
-    )
-
-
-def _scores(what: str, then: float, now: float) -> Compared:
-    same = then == now or (math.isnan(then) and math.isnan(now))
-    return Compared(what, then, now, same)
-
-

@@ -30,7 +30,7 @@ class CodeState:
 
 
 def packages() -> dict[str, str]:
-    """Name and version of every installed distribution, sorted; of one that is there twice, the one that is imported."""
+    """Name and version of every installed distribution, sorted; where one is there twice, what is imported."""
     installed = reversed(list(distributions()))  # the first on the path comes last, and stays
     found = {str(item.metadata["Name"]): item.version for item in installed if item.metadata["Name"]}
     return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
