@@ -14,7 +14,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, reproduce, resume, run_sweep, show, verify
+    from raysweep.api import (
+        Analysis,
+        SweepResult,
+        analyze,
+        load_model,
+        predict,
+        reproduce,
+        resume,
+        run_sweep,
+        show,
+        verify,
+    )
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
         StorageFailed,
     )
     from raysweep.reproduction.outcome import Reproduction
+    from raysweep.scoring.predictions import Predictions
     from raysweep.training.family import Family
     from raysweep.training.own_family import make_family, register_family
 
@@ -66,6 +78,7 @@ _HOME = {
         "StorageFailed",
     ),
     "raysweep.reproduction.outcome": ("Reproduction",),
+    "raysweep.scoring.predictions": ("Predictions",),
     "raysweep.training.family": ("Family",),
     "raysweep.training.own_family": ("make_family", "register_family"),
 }
@@ -79,6 +92,7 @@ __all__ = [
     "Model",
     "NoTrialFinished",
     "NotFound",
+    "Predictions",
     "RayUnavailable",
     "RaysweepError",
     "Reproduction",
@@ -93,6 +107,7 @@ __all__ = [
     "analyze",
     "load_model",
     "make_family",
+    "predict",
     "register_family",
     "reproduce",
     "resume",

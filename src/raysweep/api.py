@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.view import RunView
     from raysweep.reproduction.outcome import Reproduction
     from raysweep.request import SweepRequest
+    from raysweep.scoring.predictions import Predictions
 
 _LONGEST_NAME = 60
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
@@ -415,6 +416,59 @@ def reproduce(
 
             table = None if isinstance(data, str | Path) else data
             return carry_out_again(recorded, table, session, listener, searching=search)
+
+
+def predict(  # noqa: PLR0913 - a front door too
+    bundle: str | Path,
+    data: object,
+    out: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    format: str | None = None,  # noqa: A002 - as the command line calls it
+    overwrite: bool = False,
+    s3: S3Config | Mapping[str, Any] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Predictions:
+    """Predict every row of a table, and write the rows with their predictions.
+
+    The table is streamed, and may be larger than memory; a small one does not wait for Ray. Rows keep their order and
+    their columns, and get `prediction` and, for classes, `probability_<class>`. Columns of a CSV file are read as what
+    the model's signature says; others pass through as the text that they are.
+
+    Args:
+        bundle: as in `load_model`.
+        data: a path, a folder, a glob, an `s3://` address, or a list of them; or a pandas DataFrame, an Arrow table, a
+            Ray Dataset.
+        out: a file, if its name ends like one (`.parquet`, `.csv`, `.jsonl`); else a folder or `s3://` prefix, which
+            gets parts and, last, `_SUCCESS.json`.
+        columns: those of the table that are kept beside the predictions; all when absent.
+        format: parquet, csv or jsonl; by the name of `out`, else as the table's when absent.
+        overwrite: an earlier prediction in that place may be replaced.
+        s3: how to reach an S3-compatible server; the AWS environment when absent.
+        progress: told the number of rows that are predicted, and of all rows where that is known.
+
+    Raises:
+        NotFound: there is no bundle, or no such table.
+        BundleRefused: the bundle holds no model, or one that is not to be trusted.
+        RequestInvalid: a column is missing or clashes, a value is of another kind, or the place is no good.
+        DataUnsuitable: a file cannot be read.
+        StorageFailed: the place does not take what is written; nothing of it stands there.
+        RayUnavailable: Ray does not start, or was lost.
+    """
+    from raysweep.bundle.locate import open_run
+    from raysweep.scoring.predict import PredictRequest, predict_table
+
+    request = PredictRequest(
+        store=open_run(bundle, _s3(s3)),
+        data=data,
+        out=str(out),
+        columns=columns,
+        format=format,
+        overwrite=overwrite,
+        s3=_s3(s3) or S3Config(),
+        progress=progress or (lambda _done, _all: None),
+    )
+    return predict_table(request)
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:

@@ -13,6 +13,7 @@ from raysweep.cli.analyze import analyze
 from raysweep.cli.check import check
 from raysweep.cli.demo import demo
 from raysweep.cli.outcome import EXIT_USAGE, report_usage
+from raysweep.cli.predict import predict
 from raysweep.cli.reproduce import reproduce
 from raysweep.cli.resume import resume
 from raysweep.cli.run import run
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, resume, demo, show, verify, reproduce, spaces, analyze, check):
+for command in (run, resume, demo, show, verify, predict, reproduce, spaces, analyze, check):
     app.command()(command)
 
 
