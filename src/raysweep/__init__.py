@@ -55,6 +55,7 @@ _HOME = {
         "SweepResult",
         "analyze",
         "load_model",
+        "predict",
         "reproduce",
         "resume",
         "run_sweep",
