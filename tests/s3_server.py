@@ -14,7 +14,7 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boto3
@@ -32,6 +32,11 @@ class S3Server:
     endpoint_url: str
     access_key: str
     secret_key: str
+
+    @property
+    def reader(self) -> S3Server:
+        """The same server for somebody who may only read and list."""
+        return replace(self, access_key=self.access_key[::-1], secret_key=self.secret_key[::-1])
 
     def client(self):
         return boto3.session.Session().client(
@@ -68,7 +73,12 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
         "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    reader = {
+        "name": "reader",
+        "credentials": [{"accessKey": server.reader.access_key, "secretKey": server.reader.secret_key}],
+        "actions": ["Read", "List"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
     master, volume, filer, s3 = ports
     options = [
         f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",

@@ -18,19 +18,23 @@ if TYPE_CHECKING:
         Analysis,
         SweepResult,
         analyze,
+        doctor,
         load_model,
         predict,
+        promote,
         reproduce,
         resume,
         run_sweep,
         show,
         verify,
     )
+    from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
     from raysweep.config import SweepConfig
     from raysweep.errors import (
+        AliasMoved,
         BundleRefused,
         DataUnsuitable,
         Interrupted,
@@ -54,19 +58,23 @@ _HOME = {
         "Analysis",
         "SweepResult",
         "analyze",
+        "doctor",
         "load_model",
         "predict",
+        "promote",
         "reproduce",
         "resume",
         "run_sweep",
         "show",
         "verify",
     ),
+    "raysweep.bundle.aliases": ("Promotion",),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),
     "raysweep.config": ("SweepConfig",),
     "raysweep.errors": (
+        "AliasMoved",
         "BundleRefused",
         "DataUnsuitable",
         "Interrupted",
@@ -85,6 +93,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AliasMoved",
     "Analysis",
     "BundleRefused",
     "DataUnsuitable",
@@ -94,6 +103,7 @@ __all__ = [
     "NoTrialFinished",
     "NotFound",
     "Predictions",
+    "Promotion",
     "RayUnavailable",
     "RaysweepError",
     "Reproduction",
@@ -106,9 +116,11 @@ __all__ = [
     "Verification",
     "__version__",
     "analyze",
+    "doctor",
     "load_model",
     "make_family",
     "predict",
+    "promote",
     "register_family",
     "reproduce",
     "resume",

@@ -25,9 +25,11 @@ from raysweep.report.view import DataView
 from raysweep.views import Findings, Leaderboard, TableProfile, VerdictView
 
 if TYPE_CHECKING:
+    from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
+    from raysweep.diagnosis import Diagnoses, Diagnosis
     from raysweep.reproduction.outcome import Reproduction
     from raysweep.request import SweepRequest
     from raysweep.scoring.predictions import Predictions
@@ -313,11 +315,35 @@ def analyze(
     return Analysis(DataView(name, found.table, found.profile, found.check, found.aim, found.usable, prepare))
 
 
+def doctor(
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    address: str | None = None,
+    tell: Callable[[Diagnosis], None] | None = None,
+) -> Diagnoses:
+    """What would go wrong in a sweep, before it does: request, packages, data, store, Ray; nothing is left behind.
+
+    Args:
+        sweep: a sweep file, its keys, or a config; None looks at this machine and its Ray alone.
+        overrides: `path=value` assignments.
+        address: of a cluster to look at, instead of `cluster.address`.
+        tell: gets each diagnosis as it is found.
+
+    Raises:
+        RequestInvalid, NotFound: the sweep file cannot be read. All else is a diagnosis.
+    """
+    from raysweep.diagnosis import diagnose
+
+    config = None if sweep is None else load_config(sweep, overrides=overrides)
+    return diagnose(config, tell or (lambda _: None), address=address)
+
+
 def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Model:
     """The model of a published bundle, verified against its manifest; imports no Ray.
 
     Args:
-        bundle: folder, `s3://` address, or an id below `runs/`.
+        bundle: folder, `s3://` address, an id below `runs/`, or an alias such as `runs@production`.
         s3: how to reach an S3-compatible server; the AWS environment when absent.
 
     Raises:
@@ -333,26 +359,36 @@ def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = 
     return model
 
 
-def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[str, Any] | None = None) -> Verification:
-    """Check every file of a bundle, and that its model still predicts the golden rows.
+def verify(
+    bundle: str | Path,
+    *,
+    data: object = None,
+    key: str | Path | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+) -> Verification:
+    """Check every file of a bundle, its signature, and that its model still predicts the golden rows.
 
     Args:
         bundle: as in `load_model`.
         data: the table that the sweep was about, in memory or its address: it must hold the same values, and its rows
             fall into the same parts when they are dealt out again, without a key in two of them. This needs Ray.
+        key: the file of the Ed25519 public key that the manifest must be signed by. Without it a signature is checked
+            against the key that the manifest names, which says that nothing was changed, not who signed.
         s3: how to reach an S3-compatible server.
 
     Raises:
-        NotFound: there is no bundle, or no such data.
+        NotFound: there is no bundle, no such data, or no such key.
         BundleRefused: the manifest does not say how the rows were dealt out.
         RequestInvalid: the table lacks a column by which they were.
         DataUnsuitable: the table cannot be read.
     """
     from raysweep.bundle.locate import open_run, read_manifest
+    from raysweep.bundle.signing import read_public_key
     from raysweep.bundle.verify import verify_bundle
 
+    wanted = None if key is None else read_public_key(key)
     store = open_run(bundle, _s3(s3))
-    found = verify_bundle(store)
+    found = verify_bundle(store, wanted)
     if data is None or not found.ok:
         return found
     manifest = read_manifest(store)
@@ -469,6 +505,41 @@ def predict(  # noqa: PLR0913 - a front door too
         progress=progress or (lambda _done, _all: None),
     )
     return predict_table(request)
+
+
+def promote(
+    bundle: str | Path,
+    alias: str,
+    *,
+    force: bool = False,
+    reason: str | None = None,
+    key: str | Path | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+) -> Promotion:
+    """Let `candidate` or `production` be this bundle: `load_model("runs@production")` then loads it.
+
+    The bundle is verified first. Of two that move an alias at the same time one wins, and the other is told so.
+
+    Args:
+        bundle: as in `load_model`.
+        alias: candidate or production.
+        force: also where the final check does not allow use; wants a reason.
+        reason: why; it is recorded with the move.
+        key: the file of the public key that the bundle must be signed by.
+        s3: how to reach an S3-compatible server.
+
+    Raises:
+        NotFound: there is no bundle.
+        BundleRefused: it does not verify, holds no model, or its verdict does not allow use.
+        RequestInvalid: there is no such alias, or a reason is wanted.
+        AliasMoved: somebody else has moved the alias at the same time.
+        StorageFailed: the place cannot be reached, or cannot move anything safely.
+    """
+    from raysweep.bundle.aliases import promote_bundle
+    from raysweep.bundle.signing import read_public_key
+
+    wanted = None if key is None else read_public_key(key)
+    return promote_bundle(bundle, alias, _s3(s3), force=force, reason=reason, key=wanted)
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:

@@ -37,6 +37,20 @@ class TaskKind(StrEnum):
         return self is not TaskKind.REGRESSION
 
 
+class EncryptionConfig(Document):
+    """How an S3-compatible server is asked to encrypt what is put; `required`: else nothing is put."""
+
+    kind: Literal["AES256", "aws:kms"]
+    key_id: str | None = None
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> EncryptionConfig:
+        if self.key_id is not None and self.kind != "aws:kms":
+            raise ValueError(f"key_id names a key of aws:kms, but kind is {self.kind}: leave one of them out")
+        return self
+
+
 class S3Config(Document):
     """How to reach an S3-compatible server. Credentials come from the AWS chain, never from here."""
 
@@ -44,6 +58,7 @@ class S3Config(Document):
     region: str | None = None
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     ca_bundle: str | None = None
+    encryption: EncryptionConfig | None = None
 
     @field_validator("endpoint_url")
     @classmethod
@@ -279,11 +294,33 @@ class ConfirmConfig(Document):
 
 
 class ExportConfig(Document):
-    """Where the bundle goes and what is in it."""
+    """Where the bundle goes and what is in it.
+
+    Attributes:
+        top: how many of the best trials are fitted and published beside the winner.
+        formats: of the model. `native` is what raysweep loads, and never left out; `onnx` and `mlflow` stand beside it,
+            and want the extras raysweep[onnx] and raysweep[mlflow].
+        rows: whether values of single rows may be published. With `none` the golden rows are made up, and the examples
+            of what the checks found are left out; statistics, and the categories that the model knows, are published.
+        sign: path of an Ed25519 private key (PEM) to sign the manifest with; wants raysweep[sign]. The key itself is
+            published nowhere.
+    """
 
     to: Annotated[str, Field(min_length=1)] = "runs/"
     top: Annotated[int, Field(ge=1, le=20)] = 3
+    formats: Annotated[tuple[Literal["native", "onnx", "mlflow"], ...], Field(min_length=1)] = ("native",)
+    rows: Literal["real", "none"] = "real"
+    sign: Annotated[str, Field(min_length=1)] | None = None
     s3: S3Config = S3Config()
+
+    @field_validator("formats")
+    @classmethod
+    def _hold_native(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if "native" not in formats:
+            raise ValueError(
+                f"native is missing: it is what raysweep itself loads; write [native, {', '.join(formats)}]"
+            )
+        return tuple(dict.fromkeys(formats))
 
     @field_validator("to")
     @classmethod
@@ -395,6 +432,8 @@ def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, override
     resolved["data"]["source"] = _resolve_source(config.data.source, base)
     if config.checks.schema_file is not None:
         resolved["checks"]["schema"] = str((base / config.checks.schema_file).absolute())
+    if config.export.sign is not None:
+        resolved["export"]["sign"] = str((base / Path(config.export.sign).expanduser()).absolute())
     if "://" not in config.export.to:
         resolved["export"]["to"] = os.path.expanduser(config.export.to)  # noqa: PTH111 - Path drops a last /
     if not isinstance(config.search.space, str) or config.search.space not in shipped_spaces():

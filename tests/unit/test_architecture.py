@@ -28,7 +28,15 @@ def ray_file(path: PurePosixPath) -> bool:
 
 
 TABLES = below("stages", "bundle", "reproduction", "scoring", "training", "report", "rows", "demo", "views.py")
-DOCUMENTS = below("documents.py", "config.py", "prepare_rules.py", "split_rules.py", "space.py", "records/manifest.py")
+DOCUMENTS = below(
+    "documents.py",
+    "config.py",
+    "prepare_rules.py",
+    "split_rules.py",
+    "space.py",
+    "records/manifest.py",
+    "records/alias.py",
+)
 
 PLACES: dict[str, Place] = {
     "ray": ray_file,
@@ -43,6 +51,7 @@ PLACES: dict[str, Place] = {
     "plotly": below("report"),
     **dict.fromkeys(["pydantic", "yaml"], DOCUMENTS),
     **dict.fromkeys(["pyarrow", "numpy", "pandas"], TABLES),
+    "cryptography": below("bundle/signing.py"),
     "pandera": below("stages/validate"),
     "mlflow": below("stages/export"),
 }

@@ -28,7 +28,7 @@ _STAGE_OF_SECTION: Final = {
     "confirm": StageName.FINAL_CHECK,
 }
 # Told, since floats may depend on them, but no difference by themselves: what they do to a model shows there.
-_TOLD: Final = ("platform", "cpus")
+_TOLD: Final = ("platform", "cpu", "cpus", "gpus")
 _RULE: Final = ("kind", "seed", "key", "shares", "group", "time", "column", "embargo", "cuts", "folds")
 
 

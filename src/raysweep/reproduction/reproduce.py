@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Final
 
+from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, RaysweepError, RayUnavailable, SealBroken
 from raysweep.events import Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
@@ -111,7 +112,9 @@ def carry_out_again(
     started = time.perf_counter()
     _check_room(recorded, session)
     found = _Found()
-    found.stages.append(compare_environment(recorded.manifest.environment, environment(packages())))
+    found.stages.append(
+        compare_environment(plain_record(recorded.manifest.environment), plain_record(environment(packages())))
+    )
     found.stages += compare_requests(recorded.config, recorded.asked)
     with _private_folder() as folder:
         _carry_out(_Asked(recorded, data, searching, tell, folder), found)
