@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from raysweep.cli.options import AsJson, Debug, S3Endpoint, s3_settings
+from raysweep.cli.options import AsJson, Bundle, Debug, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.tables import output
-from raysweep.cli.verify import Bundle
 from raysweep.records.final_check import Verdict
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from raysweep.cli.interrupt import catching_interrupts
-from raysweep.cli.options import AsJson, Debug, Events, S3Endpoint, s3_settings
+from raysweep.cli.options import AsJson, Bundle, Debug, Events, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import showing_progress
 from raysweep.cli.tables import output
-from raysweep.cli.verify import Bundle
 from raysweep.documents import shorten
 from raysweep.errors import EXIT_OK
 from raysweep.events import broadcast

@@ -114,9 +114,10 @@ class Measured:
             return Outcome.IDENTICAL
         within = self.gap is not None and self.gap <= TOLERANCE  # NaN is not
         near = score_same or abs(self.score - self.score_then) <= TOLERANCE * max(1.0, abs(self.score_then))
-        if within and (self.same_rows or near):
+        inside = both_undefined or self.low <= self.score <= self.high
+        if within and (near or (self.same_rows and inside)):  # a rank or a class may change with the last digit
             return Outcome.EQUIVALENT
-        if both_undefined or self.low <= self.score <= self.high:
+        if inside:
             return Outcome.STATISTICALLY_THE_SAME
         return Outcome.DIFFERENT
 
