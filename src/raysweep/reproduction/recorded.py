@@ -66,13 +66,15 @@ def read_recorded(
         BundleRefused: it does not verify, or does not say what its sweep was asked.
         RequestInvalid: an override is wrong; or the table was held in memory, and is not given.
     """
+    manifest = read_manifest(store)
+    if manifest.model is not None:
+        _refuse_unknown(manifest.model.family, store)
     found = verify_bundle(store)
     if any(not row.ok and row.path != PREDICTIONS for row in found.rows):  # what it predicts here is what is looked at
         raise BundleRefused(
             f"{store.address()} is not as it was published, so there is nothing to carry out again",
             problems=found.problems,
         )
-    manifest = read_manifest(store)
     known = {artifact.path for artifact in manifest.artifacts}
     if _SWEEP_FILE not in known:
         raise BundleRefused(f"{store.address()} holds no {_SWEEP_FILE}: it does not say what its sweep was asked")
@@ -139,15 +141,15 @@ def _winner(store: Store, known: set[str]) -> Trial | None:
             f"{store.address(_PARAMS_FILE)} does not say which candidate won as raysweep writes it: {error!r} is "
             "missing or of another kind"
         ) from error
-    _refuse_unknown(candidate, store)
+    _refuse_unknown(candidate.family, store)
     return Trial(candidate, TrialState.COMPLETE, (rung,))
 
 
-def _refuse_unknown(candidate: Candidate, store: Store) -> None:
+def _refuse_unknown(family: str, store: Store) -> None:
     """Code that a bundle names is never imported because it does."""
-    if candidate.family not in families():
+    if family not in families():
         raise BundleRefused(
-            f"{store.address()}: the winner is of the family {candidate.family!r}, which this process does not know. "
+            f"{store.address()}: the winner is of the family {family!r}, which this process does not know. "
             "Import the estimator and call raysweep.register_family as the sweep did, or install the package that "
             "has it as an entry point"
         )

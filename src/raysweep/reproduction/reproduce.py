@@ -56,11 +56,7 @@ from raysweep.stages.validate.user_schema import read_user_schema
 from raysweep.training.sealed_rows import Seal
 
 _UNSUITABLE: Final = "the checks find the data unsuitable, and no model would be made of them"
-_LAST_OF: Final[dict[str, StageName]] = {
-    "data unsuitable": StageName.CHECKS,
-    "no trial finished": StageName.SPLIT,
-    "done": StageName.FINAL_CHECK,
-}
+_SEARCHED: Final = (StageName.SEARCH, StageName.MODEL, StageName.PREDICTIONS, StageName.FINAL_CHECK)
 
 
 @dataclass(slots=True)
@@ -125,11 +121,17 @@ def carry_out_again(
 
 def _expected(recorded: Recorded) -> tuple[StageName, ...]:
     """The stages that the sweep had come to."""
-    names = list(StageName)
-    names = names[: names.index(_LAST_OF[recorded.manifest.outcome]) + 1]
-    if recorded.manifest.outcome == "done" and recorded.manifest.model is None:
-        names.remove(StageName.PREDICTIONS)
-    return tuple(names)
+    manifest = recorded.manifest
+    names = set(StageName)
+    if manifest.outcome != "done":
+        names -= {*_SEARCHED}
+    if manifest.outcome == "data unsuitable":
+        names -= {StageName.PREPARATION}
+    if manifest.split is None:
+        names -= {StageName.SPLIT}
+    if manifest.model is None:
+        names -= {StageName.PREDICTIONS}
+    return tuple(name for name in StageName if name in names)
 
 
 def _judged(recorded: Recorded, found: _Found, stages: tuple[StageCompared, ...]) -> Outcome:
@@ -172,6 +174,8 @@ def _carry_out(asked: _Asked, found: _Found) -> None:
     further = () if cut is None else cut.findings if isinstance(cut, DataUnsuitable) else cut[0].findings
     check = with_findings(examined.check, further, config, day) if cut is not None else examined.check
     found.stages.append(compare_checks(recorded.findings, findings_document(check)))
+    if task is not None and isinstance(cut, tuple) and manifest.split is not None:
+        found.stages.append(compare_splits(manifest.split, split_record(cut[0], task)))
     if manifest.outcome == "data unsuitable":
         return
     if task is None or cut is None or isinstance(cut, DataUnsuitable):
@@ -179,8 +183,6 @@ def _carry_out(asked: _Asked, found: _Found) -> None:
         return
     found.stages.append(compare_preparation(manifest, config, task))
     split, seal = cut
-    if manifest.split is not None:
-        found.stages.append(compare_splits(manifest.split, split_record(split, task)))
     if check.suitability is Suitability.UNSUITABLE and manifest.outcome == "done":
         found.stopped = _UNSUITABLE
     elif manifest.outcome == "done":
