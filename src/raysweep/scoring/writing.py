@@ -72,17 +72,19 @@ class _OneFile:
     def __init__(self, path: Path, address: str, file_format: str, schema: pa.Schema) -> None:
         self._stack = ExitStack()
         self._address = address
-        self._file = Counted(self._stack.enter_context(write_whole(path)))
-        self._rows: RowWriter = self._stack.enter_context(rows_written(self._file, address, file_format, schema))
         self._count = 0
         self._is_done = False
+        self._file = Counted(self._stack.enter_context(write_whole(path)))
+        with self._undone_by_errors():
+            self._rows: RowWriter = self._stack.enter_context(rows_written(self._file, address, file_format, schema))
 
     @property
     def is_full(self) -> bool:
         return self._count >= PART_ROWS or self._file.size_bytes >= PART_BYTES
 
     def write(self, rows: pa.Table) -> None:
-        self._rows.write(rows)
+        with self._undone_by_errors():
+            self._rows.write(rows)
         self._count += rows.num_rows
 
     def finish(self, about: dict[str, object] | None = None) -> tuple[PredictedFile, ...]:
@@ -90,6 +92,16 @@ class _OneFile:
         self._is_done = True
         self._stack.close()
         return (PredictedFile(self._address, self._count, self._file.size_bytes, self._file.sha256),)
+
+    @contextmanager
+    def _undone_by_errors(self) -> Iterator[None]:
+        """An error goes to what has opened the file, which deletes it and says what it means."""
+        try:
+            yield
+        except BaseException as error:
+            self._is_done = True
+            self._stack.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def abandon(self) -> None:
         """Undo it, unless it is finished."""
