@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         analyze,
         doctor,
         load_model,
+        predict,
         promote,
+        reproduce,
         resume,
         run_sweep,
         show,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
         RunTakenOver,
         StorageFailed,
     )
+    from raysweep.reproduction.outcome import Reproduction
+    from raysweep.scoring.predictions import Predictions
     from raysweep.training.family import Family
     from raysweep.training.own_family import make_family, register_family
 
@@ -56,7 +60,9 @@ _HOME = {
         "analyze",
         "doctor",
         "load_model",
+        "predict",
         "promote",
+        "reproduce",
         "resume",
         "run_sweep",
         "show",
@@ -80,6 +86,8 @@ _HOME = {
         "RunTakenOver",
         "StorageFailed",
     ),
+    "raysweep.reproduction.outcome": ("Reproduction",),
+    "raysweep.scoring.predictions": ("Predictions",),
     "raysweep.training.family": ("Family",),
     "raysweep.training.own_family": ("make_family", "register_family"),
 }
@@ -94,9 +102,11 @@ __all__ = [
     "Model",
     "NoTrialFinished",
     "NotFound",
+    "Predictions",
     "Promotion",
     "RayUnavailable",
     "RaysweepError",
+    "Reproduction",
     "RequestInvalid",
     "RunTakenOver",
     "RunView",
@@ -109,8 +119,10 @@ __all__ = [
     "doctor",
     "load_model",
     "make_family",
+    "predict",
     "promote",
     "register_family",
+    "reproduce",
     "resume",
     "run_sweep",
     "show",

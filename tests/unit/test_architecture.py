@@ -27,7 +27,7 @@ def ray_file(path: PurePosixPath) -> bool:
     return path.name.startswith("ray_")
 
 
-TABLES = below("stages", "bundle", "training", "report", "rows", "demo", "views.py")
+TABLES = below("stages", "bundle", "reproduction", "scoring", "training", "report", "rows", "demo", "views.py")
 DOCUMENTS = below(
     "documents.py",
     "config.py",

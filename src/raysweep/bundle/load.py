@@ -93,8 +93,12 @@ class Model:
         return f"<Model {self._pipeline.family}, {task} of {self.signature.target!r}, {self.verdict}, {self.url}>"
 
 
-def open_model(store: Store) -> Model:
+def open_model(store: Store, *, threads: int | None = None) -> Model:
     """Load the model of a bundle.
+
+    Args:
+        store: of the bundle.
+        threads: with which it predicts; one a core when absent.
 
     Raises:
         NotFound: there is no bundle.
@@ -111,7 +115,7 @@ def open_model(store: Store) -> Model:
             task=manifest.signature.task,
             classes=len(manifest.signature.classes),
             seed=manifest.model.seed,
-            threads=os.cpu_count() or 1,
+            threads=threads or os.cpu_count() or 1,
             rounds=manifest.model.rounds or 1,
             metric=manifest.final_check.metric if manifest.final_check else "",
         )
