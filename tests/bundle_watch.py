@@ -40,7 +40,7 @@ class BundleWatch:
         self._client.close()
 
     def _watch(self) -> None:
-        while not self._is_over.wait(0.02):
+        while not self._is_over.wait(0.1):
             self.look()
 
     def look(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.config import S3Config
-from raysweep.errors import StorageFailed
+from raysweep.errors import NotFound, StorageFailed
 from raysweep.storage import s3_connection, s3_traits
 from raysweep.storage.abilities import probe_abilities
 from raysweep.storage.open_store import open_store
@@ -52,6 +52,9 @@ def test_nothing_is_lost_and_nobody_wins_twice(proxy: Proxy, store: Store, fault
     assert [one.key for one in store.list("first/")] == [f"first/{number}" for number in range(8)]
     store.delete("first/0")
     assert not store.exists("first/0")
+    for _ in range(8):
+        with pytest.raises(NotFound):
+            store.get("first/0")
     assert len(proxy.happened) > 3
 
 

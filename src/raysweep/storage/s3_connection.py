@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from boto3.exceptions import Boto3Error
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from raysweep.config import S3Config
 from raysweep.documents import shorten
@@ -38,12 +40,14 @@ _NO_CREDENTIALS_ERRORS: Final = (
     botocore_errors.NoAuthTokenError,
     botocore_errors.SSOError,
 )
+# What botocore lets through where a connection breaks within the body of an error, or of a listing.
+_BROKEN_ERRORS: Final = (ResponseParserError, HTTPError, HTTPException, ConnectionError)
 _NO_ANSWER_ERRORS: Final[tuple[type[Exception], ...]] = (
     botocore_errors.ConnectionError,
     botocore_errors.HTTPClientError,
     botocore_errors.ResponseStreamingError,
     botocore_errors.IncompleteReadError,
-    ResponseParserError,
+    *_BROKEN_ERRORS,
 )
 
 
@@ -93,7 +97,7 @@ class Connection:
             code, status = _code_of(error)
             words = str(error.response.get("Error", {}).get("Message", ""))
             raise explain_answer(self.place(address), error.operation_name, code, status, words) from error
-        except (botocore_errors.BotoCoreError, Boto3Error, ResponseParserError) as error:
+        except (botocore_errors.BotoCoreError, Boto3Error, *_BROKEN_ERRORS) as error:
             raise _explain_failure(error, self.place(address)) from error
 
 
