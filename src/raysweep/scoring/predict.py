@@ -80,7 +80,7 @@ def predict_table(request: PredictRequest) -> Predictions:
         scorer = RowScorer(model.signature, kept, stream.is_text, keep_text, files)
         rows, unseen = 0, Counter[str]()
         with sink_for(out, scorer.schema, overwrite=request.overwrite) as sink:
-            for scored in _scored(stream, scorer, model, running):
+            for scored in _scored(request, stream, scorer, model, running):
                 ready, counts = scorer.tallied(scored)
                 sink.write(ready)
                 rows += ready.num_rows
@@ -120,12 +120,14 @@ def _open(request: PredictRequest, running: ExitStack) -> tuple[tuple[str, ...],
     return (), stream_of(data)
 
 
-def _scored(stream: Stream, scorer: RowScorer, model: Model, running: ExitStack) -> Iterator[pa.Table]:
+def _scored(
+    request: PredictRequest, stream: Stream, scorer: RowScorer, model: Model, running: ExitStack
+) -> Iterator[pa.Table]:
     if stream.dataset is None and stream.held_bytes <= HERE_BYTES:
         for block in stream.blocks(scorer.wanted):
             yield from scorer.score(block, model)
     else:
-        yield from _ray(running).scored_by_ray(stream, scorer, model)
+        yield from _ray(running).scored_by_ray(stream, scorer, request.store)
 
 
 def _ray(running: ExitStack) -> Any:
