@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Bundle, Debug, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.tables import output
@@ -72,7 +73,12 @@ def predict(  # noqa: PLR0913, PLR0917 - one argument an option
         from raysweep import api
 
         kept = None if columns is None else [name for name in columns.split(",") if name]
-        with _showing_rows() as progress:
+        with _showing_rows() as show, catching_interrupts(lambda _: None) as interrupts:
+
+            def progress(done: int, rows: int | None) -> None:
+                interrupts.listen()  # Ray puts a handler of its own for SIGTERM when it starts
+                show(done, rows)
+
             found = api.predict(
                 bundle,
                 data,
