@@ -86,6 +86,11 @@ def test_one_changed_value_is_the_data(good: Path, table: Path):
     assert found.first_difference == "data"
     assert {"sha256 of all rows", "statistics of columns"} <= differing(found)
     assert "differ in amount" in found.sentence
+    flipped = pd.read_parquet(table)
+    flipped.loc[7, "target"] = 1 - flipped.loc[7, "target"]
+    found = raysweep.reproduce(good, flipped)
+    assert found.first_difference == "data"
+    assert "differ in target" in found.sentence
 
 
 @pytest.mark.parametrize(

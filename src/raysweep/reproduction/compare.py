@@ -202,11 +202,17 @@ def _types(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any
 
 
 def _statistics(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Compared:
-    known = {one["name"]: one for one in before}
+    known = {one["name"]: _of_itself(one) for one in before}
     common = [one for one in after if one["name"] in known]
-    differing = [shorten(one["name"]) for one in common if one != known[one["name"]]]
+    differing = [shorten(one["name"]) for one in common if _of_itself(one) != known[one["name"]]]
     now = f"differ in {_listed(differing)}" if differing else f"{len(common):,} columns"
     return Compared("statistics of columns", f"{len(common):,} columns", now, same=not differing)
+
+
+def _of_itself(column: Mapping[str, Any]) -> dict[str, Any]:
+    """What profile.json says of a column but for its relation to the target, which another target changes too."""
+    frequent = [(one["value"], one["count"]) for one in column.get("most_frequent") or ()]
+    return {**column, "most_frequent": frequent, "by_class": None, "nulls_with_target_missing": None}
 
 
 def _named(what: str, before: Sequence[str], after: Sequence[str]) -> Compared:
