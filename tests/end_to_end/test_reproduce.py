@@ -65,13 +65,6 @@ def test_the_same_machine_gives_the_same(good: Path):
     assert [one.name for one in good.parent.iterdir() if one.name != ".raysweep"] == [good.name]
 
 
-def test_the_whole_search_again(good: Path):
-    found = raysweep.reproduce(good, search=True)
-    assert (found.outcome, found.first_difference) == (Outcome.IDENTICAL, None)
-    (search,) = [one for one in found.stages if one.stage == "search"]
-    assert "candidates, decisions and scores" in [one.what for one in search.compared]
-
-
 def test_the_table_elsewhere_and_in_another_order(good: Path, table: Path, tmp_path: Path):
     frame = pd.read_parquet(table)
     frame.sample(frac=1.0, random_state=1).to_csv(tmp_path / "moved.csv", index=False)

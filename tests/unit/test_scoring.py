@@ -18,7 +18,7 @@ from raysweep.errors import RequestInvalid, StorageFailed
 from raysweep.records.manifest import InputColumn, Signature
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import placed
-from raysweep.scoring import writing
+from raysweep.scoring import one_file
 from raysweep.scoring.place import SUCCESS_FILE, Out, check_out, plan_out
 from raysweep.scoring.rows import RowScorer, plan_rows
 from raysweep.scoring.writing import sink_for
@@ -241,7 +241,7 @@ def test_each_form_says_the_same(here: Path, name: str):
 
 
 def test_a_folder_has_parts_and_a_summary(here: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(writing, "PART_ROWS", 4)
+    monkeypatch.setattr(one_file, "PART_ROWS", 4)
     files = write("scored", times=5)
     assert [one.rows for one in files] == [6, 6, 3]
     assert sorted(one.name for one in (here / "scored").iterdir()) == [
@@ -287,7 +287,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(here: Path, out: str, monkeypat
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing.Counted, "write", full)
+    monkeypatch.setattr(one_file.Counted, "write", full)
     with pytest.raises(StorageFailed, match="the disk is full"):
         write(out)
     assert sorted(one.name for one in here.iterdir()) == ["bundle", "data"]
