@@ -65,12 +65,16 @@ class Learner(Protocol):
             rounds are not chosen.
         look_every: rounds from one score of `curve` to the next.
         finished: more effort would not help.
+        fitted: the library's own model with the rounds that are used, as `save` writes it.
     """
 
     rounds: int | None
     curve: Sequence[float]
     look_every: int
     finished: bool
+
+    @property
+    def fitted(self) -> Any: ...
 
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None: ...
 

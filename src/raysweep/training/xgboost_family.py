@@ -99,11 +99,15 @@ class XGBoostLearner:
 
     def save(self, folder: Path) -> list[str]:
         """Write the rounds that are used as UBJSON, which loads back exactly."""
+        self.fitted.save_model(folder / MODEL_FILE)
+        return [MODEL_FILE]
+
+    @property
+    def fitted(self) -> xgb.Booster:
+        """The booster with the rounds that are used."""
         if self._booster is None:
             raise ValueError("nothing has been fitted yet")
-        kept = self._booster[: self.rounds] if (self.rounds or 0) < self._grown else self._booster
-        kept.save_model(folder / MODEL_FILE)
-        return [MODEL_FILE]
+        return self._booster[: self.rounds] if (self.rounds or 0) < self._grown else self._booster
 
     @classmethod
     def load(cls, folder: Path, setting: FitSetting) -> XGBoostLearner:
