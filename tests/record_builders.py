@@ -111,7 +111,10 @@ def make_view(names: tuple[str, ...] = ("age", "city"), **changes: Any) -> Repor
         "run_id": "small-20260101-000000-abcdef",
         "name": "small",
         "created": "2026-01-01 00:00 UTC",
-        "config": {"search": {"space": "auto", "algorithm": "tpe"}, "export": {"to": "runs/"}},
+        "config": {
+            "search": {"space": {"version": 1, "families": {"ridge": {}}}, "algorithm": "tpe"},
+            "export": {"to": "runs/"},
+        },
         "task": task,
         "profile": Profile(
             300,

@@ -279,11 +279,33 @@ class ConfirmConfig(Document):
 
 
 class ExportConfig(Document):
-    """Where the bundle goes and what is in it."""
+    """Where the bundle goes and what is in it.
+
+    Attributes:
+        top: how many of the best trials are fitted and published beside the winner.
+        formats: of the model. `native` is what raysweep loads, and never left out; `onnx` and `mlflow` stand beside it,
+            and want the extras raysweep[onnx] and raysweep[mlflow].
+        rows: whether rows of the table may be published: those of golden.parquet, and examples in what the checks say.
+            With `none` the golden rows are made up, and texts and values of single rows are left out.
+        sign: path of an Ed25519 private key (PEM) to sign the manifest with; wants raysweep[sign]. The key itself is
+            published nowhere.
+    """
 
     to: Annotated[str, Field(min_length=1)] = "runs/"
     top: Annotated[int, Field(ge=1, le=20)] = 3
+    formats: Annotated[tuple[Literal["native", "onnx", "mlflow"], ...], Field(min_length=1)] = ("native",)
+    rows: Literal["real", "none"] = "real"
+    sign: Annotated[str, Field(min_length=1)] | None = None
     s3: S3Config = S3Config()
+
+    @field_validator("formats")
+    @classmethod
+    def _hold_native(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        if "native" not in formats:
+            raise ValueError(
+                f"native is missing: it is what raysweep itself loads; write [native, {', '.join(formats)}]"
+            )
+        return tuple(dict.fromkeys(formats))
 
     @field_validator("to")
     @classmethod
@@ -395,6 +417,8 @@ def load_config(sweep: SweepConfig | Mapping[str, Any] | str | Path, *, override
     resolved["data"]["source"] = _resolve_source(config.data.source, base)
     if config.checks.schema_file is not None:
         resolved["checks"]["schema"] = str((base / config.checks.schema_file).absolute())
+    if config.export.sign is not None:
+        resolved["export"]["sign"] = str((base / Path(config.export.sign).expanduser()).absolute())
     if "://" not in config.export.to:
         resolved["export"]["to"] = os.path.expanduser(config.export.to)  # noqa: PTH111 - Path drops a last /
     if not isinstance(config.search.space, str) or config.search.space not in shipped_spaces():

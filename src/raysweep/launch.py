@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.aftermath import cleared
+from raysweep.bundle.signing import read_signer
 from raysweep.config import SweepConfig, require_target
 from raysweep.errors import RequestInvalid
 from raysweep.events import Said
@@ -71,6 +72,7 @@ def _check(request: SweepRequest) -> Ready:
     schema = read_user_schema(config)
     if request.data is None:
         locate(config)
+    signer = None if config.export.sign is None else read_signer(config.export.sign)
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     place = reserve(config, run_id, request.earlier)
     check_goes_on(place.history.records, space)
@@ -79,7 +81,7 @@ def _check(request: SweepRequest) -> Ready:
         from raysweep.stages.confirm.production import find_champion
 
         champion = find_champion(config)
-    return Ready(space, schema, place, make_run_folder(run_id), started, secrets, champion)
+    return Ready(space, schema, place, make_run_folder(run_id), started, secrets, champion, signer)
 
 
 def _refuse_secrets(config: SweepConfig, space: SearchSpace, secrets: Mapping[str, str]) -> None:

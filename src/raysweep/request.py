@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from raysweep.bundle.signing import Signer
 from raysweep.config import SweepConfig
 from raysweep.events import Listener
 from raysweep.run_place import Earlier, Place
@@ -53,6 +54,7 @@ class Ready:
         started: when the sweep began, by `time.perf_counter`.
         secrets: of this process's environment, by the variables' names.
         champion: the model in production that `confirm.production` names.
+        signer: of the manifest, where `export.sign` names a key.
     """
 
     space: SearchSpace
@@ -62,3 +64,4 @@ class Ready:
     started: float
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     champion: ChampionModel | None = None
+    signer: Signer | None = None

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from raysweep.aftermath import resumable
+from raysweep.bundle.signing import Signer
 from raysweep.config import PriceConfig, SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
@@ -30,8 +31,9 @@ from raysweep.space import SearchSpace
 from raysweep.stages.confirm.confirm_request import Confirmed, ConfirmRequest
 from raysweep.stages.confirm.production import ChampionModel
 from raysweep.stages.confirm.ray_confirm import confirm_winner
+from raysweep.stages.export.code_state import code_state
 from raysweep.stages.export.contents import BundleContents
-from raysweep.stages.export.environment import code_state, packages
+from raysweep.stages.export.environment import packages
 from raysweep.stages.export.export import export_bundle
 from raysweep.stages.export.publish import Claim
 from raysweep.stages.profile.document import profile_document
@@ -86,6 +88,7 @@ class Out:
         started: when the sweep began, by `time.perf_counter`.
         processes: for the slots of the search; some start while the table is read.
         champion: the model in production that `confirm.production` names.
+        signer: of the manifest, where `export.sign` names a key.
     """
 
     folder: RunFolder
@@ -97,6 +100,7 @@ class Out:
     started: float
     secrets: Mapping[str, str] = field(repr=False)
     champion: ChampionModel | None = None
+    signer: Signer | None = None
 
     def claim(self, leftovers: Collection[str]) -> Claim:
         """By which this driver publishes: the whole journal is put, and nobody has taken the run over."""
@@ -141,6 +145,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
             ready.started,
             ready.secrets,
             ready.champion,
+            ready.signer,
         )
         return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
@@ -282,14 +287,14 @@ def _ledger(request: SweepRequest) -> Store:
 def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     with stage_told(request.tell, Stage.EXPORT) as done:
         sweep = replace(sweep, usage=_used(sweep, out, request.config.cluster.price_per_hour))
-        contents = _contents(request.config, sweep, out.space)
+        contents = _contents(request.config, sweep, out.space, out.signer)
         url = export_bundle(contents, out.folder.outgoing, out.store, out.claim(sweep.history.announced))
         out.folder.remove()
         done(url)
     return replace(sweep, bundle_url=url)
 
 
-def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleContents:
+def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Signer | None) -> BundleContents:
     examined, confirmed = sweep.examined, sweep.confirmed
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -328,6 +333,8 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace) -> BundleCo
         code=code_state(Path.cwd()),
         packages=packages(),
         lineage=sweep.history.lineage,
+        seen=None if confirmed is None else confirmed.seen,
+        signer=signer,
     )
 
 

@@ -43,6 +43,7 @@ PLACES: dict[str, Place] = {
     "plotly": below("report"),
     **dict.fromkeys(["pydantic", "yaml"], DOCUMENTS),
     **dict.fromkeys(["pyarrow", "numpy", "pandas"], TABLES),
+    "cryptography": below("bundle/signing.py"),
     "pandera": below("stages/validate"),
     "mlflow": below("stages/export"),
 }

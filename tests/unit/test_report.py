@@ -12,7 +12,7 @@ from builders import sweep_config
 from raysweep.prepare_rules import Drop, ToNull
 from raysweep.records.aims import Aims
 from raysweep.records.final_check import Verdict
-from raysweep.records.manifest import Artifact
+from raysweep.records.manifest import Artifact, CodeRecord
 from raysweep.records.metric import METRICS
 from raysweep.records.table import Finding, Meaning, Preparation, Proposal, Severity
 from raysweep.records.trial import TrialState
@@ -22,8 +22,8 @@ from raysweep.report.leaderboard import leaderboard
 from raysweep.report.model_card import model_card, plain
 from raysweep.report.notebook import findings_html, leaderboard_html, verdict_html
 from raysweep.report.view import ReportInput
+from raysweep.stages.export.code_state import CodeState
 from raysweep.stages.export.contents import BundleContents
-from raysweep.stages.export.environment import CodeState
 from raysweep.stages.export.export import make_manifest
 from raysweep.views import Leaderboard
 from record_builders import HOSTILE, OPAQUE, make_final_check, make_sized_view, make_trial, make_view
@@ -288,7 +288,7 @@ def test_the_manifest_lists_what_was_accepted() -> None:
         shipped=None,
         best=(),
         training=None,
-        code=CodeState({}, b""),
+        code=CodeState(CodeRecord(), b""),
         packages={"raysweep": "0.1.0"},
     )
     artifact = Artifact(path="trials.parquet", sha256="0", size_bytes=0, media_type="")

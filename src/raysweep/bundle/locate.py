@@ -8,7 +8,7 @@ from pathlib import Path
 from raysweep.config import IN_MEMORY, S3Config, SweepConfig
 from raysweep.documents import suggest
 from raysweep.errors import BundleRefused, NotFound
-from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest, read_manifest_bytes
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
 
@@ -67,7 +67,7 @@ def read_manifest(store: Store) -> Manifest:
     if sizes[MANIFEST_FILE] > MAX_MANIFEST_BYTES:
         raise BundleRefused(f"{store.address(MANIFEST_FILE)} is {sizes[MANIFEST_FILE]:,} bytes large: not a manifest")
     try:
-        return Manifest.model_validate_json(store.get(MANIFEST_FILE), strict=True)
+        return read_manifest_bytes(store.get(MANIFEST_FILE))
     except ValueError as error:
         raise BundleRefused(f"{store.address(MANIFEST_FILE)} cannot be read: {_shown(error)}") from error
 

@@ -1,41 +1,93 @@
-"""The manifest: what is published, written last. Version 1."""
+"""The manifest: what is published, written last. Version 2; `read` takes version 1 as well."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from raysweep.config import TaskKind
-from raysweep.documents import Document
+from raysweep.documents import Document, canonical_json
 from raysweep.records.table import ColumnKind, Label
 from raysweep.split_rules import Moment, PartsConfig
 
 MANIFEST_FILE: Final = "manifest.json"
 SUMS_FILE: Final = "SHA256SUMS"
+SCHEMA_VERSION: Final = 2
+SIGNATURE_FILE: Final = "manifest.sig"
 JOURNAL_FOLDER: Final = "journal/"
 MODEL_FOLDER: Final = "model"
 GOLDEN_FILE: Final = "golden.parquet"
 
+ModelFormat = Literal["native", "onnx", "mlflow"]
 Outcome = Literal["done", "data unsuitable", "no trial finished"]
 
 
 class Artifact(Document):
-    """A file of the bundle."""
+    """A file of the bundle.
+
+    Attributes:
+        sha256: of its bytes, in hex.
+        format: which form of the model it belongs to; None for a file that is none of the model that ships.
+        parity_difference: the largest difference of that form's predictions for golden.parquet from those of the model
+            in memory, when it was published.
+    """
 
     path: str
     sha256: str
     size_bytes: int
     media_type: str
+    format: ModelFormat | None = None
+    parity_difference: float | None = None
+
+
+class FormatRecord(Document):
+    """A form of the model that was asked for, and what the parity gate said of it.
+
+    Attributes:
+        published: whether its files are in the bundle.
+        files: their paths; empty where it is not published.
+        difference: as `Artifact.parity_difference`; None where it could not be measured.
+        tolerance: the largest difference with which it is published.
+        reason: why it is not published; empty where it is.
+    """
+
+    name: ModelFormat
+    published: bool
+    files: tuple[str, ...] = ()
+    difference: float | None = None
+    tolerance: float = 0.0
+    reason: str = ""
 
 
 class InputColumn(Document):
-    """A column of the source that the model wants, before any preparation."""
+    """A column of the source that the model wants, before any preparation.
+
+    What follows the type was seen in the rows that the model was fitted on; None where raysweep did not record it yet.
+
+    Attributes:
+        nullable: whether a value was missing there.
+        categories: the different texts, sorted; None where they are more than 10,000, and for other kinds.
+        low, high: the smallest and the largest finite number, or instant as ISO text; None where there was none.
+    """
 
     name: str
     kind: ColumnKind
     type: str
+    nullable: bool | None = None
+    categories: tuple[str, ...] | None = None
+    low: float | str | None = None
+    high: float | str | None = None
+
+
+class OutputColumn(Document):
+    """What the model gives for a row: `prediction`, and for classes a `probability` of each, in their order."""
+
+    name: str
+    type: str
+    classes: tuple[Label, ...] = ()
 
 
 class Signature(Document):
@@ -45,6 +97,7 @@ class Signature(Document):
     target: str
     task: TaskKind
     classes: tuple[Label, ...] = ()
+    outputs: tuple[OutputColumn, ...] = ()
 
 
 class ModelRecord(Document):
@@ -54,13 +107,16 @@ class ModelRecord(Document):
         fitted_on: training, or training+testing.
         rounds: trees or boosting rounds, for a family that grows in rounds.
         prepare_sha256: over the canonical JSON of `model/prepare.json`; None where the columns are not prepared.
-        trusted_types: what its skops files may hold.
+        params_digest: the candidate's, by which it is found in trials.parquet.
+        seed: of everything random in its fit.
+        trusted_types: what its skops files may hold, beyond what skops itself trusts.
         estimator: the dotted name of a user's own class that loading needs; None for the families of raysweep.
         package: name and version of the package that it was in; None where it was in none.
     """
 
     family: str
     params: Mapping[str, Any]
+    params_digest: str | None = None
     seed: int
     fitted_on: str
     fitted_rows: int
@@ -82,15 +138,37 @@ class WaivedFinding(Document):
     reason: str
 
 
+class FileRecord(Document):
+    """A file of the source; `version` is what identifies its content there: an ETag, or size and time."""
+
+    address: str
+    size_bytes: int
+    version: str
+
+
+class ColumnRecord(Document):
+    """A column of the source, and the Arrow type that it was read as."""
+
+    name: str
+    kind: ColumnKind
+    type: str
+
+
 class DataRecord(Document):
-    """The table: where it was, what identifies it, what was accepted of it, and the rules of `data.prepare`."""
+    """The table: where it was, what identifies it, what was accepted of it, and the rules of `data.prepare`.
+
+    Attributes:
+        row_digest: the sha256 over the sorted hashes of all rows.
+        schema_columns: every column of the source, in its order; empty where raysweep was too old to record them.
+    """
 
     address: str
     format: str
     rows: int
     columns: int
+    schema_columns: tuple[ColumnRecord, ...] = ()
     row_digest: str
-    files: tuple[Mapping[str, Any], ...]
+    files: tuple[FileRecord, ...]
     suitability: str
     warnings: tuple[str, ...]
     waived: tuple[WaivedFinding, ...] = ()
@@ -137,7 +215,13 @@ class SplitRecord(Document):
 
 
 class SearchRecord(Document):
-    """What was tried, and why it ended."""
+    """What was tried, and why it ended.
+
+    Attributes:
+        space: the whole search space.
+        budget: what might have ended it: `search.trials`, and what `search.stop` and `search.trial` say.
+        trials_sha256: of trials.parquet.
+    """
 
     metric: str
     objectives: tuple[str, ...] = ()
@@ -146,6 +230,8 @@ class SearchRecord(Document):
     algorithm: str
     scheduler: str
     seed: int
+    space: Mapping[str, Any] = Field(default_factory=dict)
+    budget: Mapping[str, Any] = Field(default_factory=dict)
     trials_by_state: Mapping[str, int]
     stopped_by: str
     seconds: float
@@ -173,6 +259,14 @@ class UsageRecord(Document):
     cost: float | None
 
 
+class GateRecord(Document):
+    """A requirement of the final check, and what came of it: passed, warning, inconclusive or failed."""
+
+    name: str
+    outcome: str
+    reason: str
+
+
 class FinalCheckRecord(Document):
     """The final check in short; the whole is in final_check.json.
 
@@ -197,24 +291,70 @@ class FinalCheckRecord(Document):
     checked: str | None = None
     use: int | None = None
     production: str | None = None
+    gates: tuple[GateRecord, ...] = ()
+
+
+class CodeRecord(Document):
+    """The git checkout that the sweep was started in; all None where it was in none.
+
+    Attributes:
+        repository: its address, without credentials.
+        dirty: whether anything was changed or added since the commit.
+        diff_bytes, diff_sha256: of code/diff.patch, which holds the changes of files that git knows.
+    """
+
+    repository: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    diff_bytes: int = 0
+    diff_sha256: str | None = None
+
+
+class EnvironmentRecord(Document):
+    """Interpreter, machine, and the packages that decide about scores; all packages are in config/requirements.lock."""
+
+    python: str
+    implementation: str
+    platform: str
+    machine: str
+    cpus: int | None
+    cpu: str | None = None
+    memory_bytes: int | None = None
+    gpus: tuple[str, ...] = ()
+    packages: Mapping[str, str]
+
+
+class SigningRecord(Document):
+    """By which key manifest.sig signs the manifest: an Ed25519 signature (RFC 8032) of its bytes.
+
+    Attributes:
+        public_key: its 32 bytes in base64. Whoever signs can name any key: trust comes from `verify --key`.
+        public_key_sha256: of the public key in DER (SubjectPublicKeyInfo), in hex.
+    """
+
+    algorithm: Literal["ed25519"]
+    public_key: str
+    public_key_sha256: str
 
 
 class Manifest(Document):
-    """What stands in manifest.json.
+    """What stands in manifest.json, in the bytes of `raysweep.documents.canonical_json`.
 
     Attributes:
+        formats: the forms of the model that were asked for, also those that are not published, and why.
         without_model: why there is no model though one was checked finally; its parameters are in config/params.json.
         lineage: the published runs whose trials this one started from, oldest first, each as
             `<run id>@sha256:<of its manifest>`.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     raysweep: str
     run_id: str
     name: str
     created: str
     outcome: Outcome
     artifacts: tuple[Artifact, ...]
+    formats: tuple[FormatRecord, ...] = ()
     signature: Signature | None = None
     model: ModelRecord | None = None
     without_model: str = ""
@@ -224,6 +364,32 @@ class Manifest(Document):
     final_check: FinalCheckRecord | None = None
     usage: UsageRecord | None = None
     config_sha256: str
-    code: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    code: CodeRecord
+    environment: EnvironmentRecord
+    signing: SigningRecord | None = None
     lineage: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The one form in which it is written."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def read_manifest_bytes(content: bytes) -> Manifest:
+    """A manifest of this version or an older one.
+
+    Raises:
+        ValueError: it is none, or of a newer version, or says what it must not.
+    """
+    try:
+        document = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ValueError(
+            f"its schema_version is {version}, and this raysweep knows {SCHEMA_VERSION} and before: it was written by "
+            f"raysweep {document.get('raysweep')}; install that, or a newer one"
+        )
+    if version == 1:  # what came with version 2 has defaults, which say that it was not recorded
+        content = json.dumps({**document, "schema_version": SCHEMA_VERSION}).encode()
+    return Manifest.model_validate_json(content, strict=True)

@@ -370,6 +370,7 @@ class DataCheck:
         left_out: column -> the finding because of which it is not learned from.
         meanings: column -> what it seems to be for.
         unused_waivers: what `checks.accept` holds that met no finding, one sentence each.
+        passed: the checks that looked and found nothing.
     """
 
     suitability: Suitability
@@ -380,6 +381,7 @@ class DataCheck:
     structure: Structure = Structure()
     proposals: tuple[Proposal, ...] = ()
     unused_waivers: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()
 
 
 class Part(StrEnum):

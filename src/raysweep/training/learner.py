@@ -65,7 +65,6 @@ class Learner(Protocol):
             rounds are not chosen.
         look_every: rounds from one score of `curve` to the next.
         finished: more effort would not help.
-        fitted: the library's own model with the rounds that are used, as `save` writes it.
     """
 
     rounds: int | None
@@ -74,7 +73,9 @@ class Learner(Protocol):
     finished: bool
 
     @property
-    def fitted(self) -> Any: ...
+    def fitted(self) -> Any:
+        """The library's own model with the rounds that are used, as `save` writes it."""
+        ...
 
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None: ...
 

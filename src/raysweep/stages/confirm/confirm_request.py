@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from raysweep.events import Listener, Said
 from raysweep.records.final_check import FinalCheck
@@ -59,9 +60,11 @@ class Confirmed:
         shipped: the fit that ships, as `confirm.refit` says.
         best: the `export.top` best trials fitted on training rows, the winner first.
         training: the training rows.
+        seen: the inputs of the rows that the shipped fit was made on, an Arrow table.
     """
 
     check: FinalCheck
     shipped: FittedModel
     best: tuple[FittedModel, ...]
     training: RowBlock
+    seen: Any = field(repr=False)

@@ -11,7 +11,7 @@ from raysweep.records.model_facts import Opened
 from raysweep.records.table import Part
 from raysweep.stages.confirm.confirm_request import Confirmed, ConfirmRequest
 from raysweep.stages.confirm.final_check import check_finally
-from raysweep.stages.confirm.fits import FitPlan, Fitted, plan_fits, shipped_name, trained_name
+from raysweep.stages.confirm.fits import FitPlan, Fitted, fitted_rows, plan_fits, shipped_name, trained_name
 from raysweep.stages.confirm.ledger import Opening, record_opening, sweep_digest
 from raysweep.stages.confirm.ray_evidence import Look, gather_evidence, predict_before
 from raysweep.stages.confirm.ray_fits import RemoteFits
@@ -44,10 +44,10 @@ def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
             check = replace(check, why_not=find_why_not(request, config, check, evidence, remote))
     finally:
         request.seal.delete()
-    shipped = models.get(shipped_name(1), models[trained_name(1)])
+    shipped = ray.get(models.get(shipped_name(1), models[trained_name(1)]))
     names = [trained_name(rank) for rank in range(1, min(plan.best, config.export.top) + 1)]
     best = ray.get([models[name] for name in names if name in models])
-    return Confirmed(check, ray.get(shipped), tuple(best), rows.training)
+    return Confirmed(check, shipped, tuple(best), rows.training, fitted_rows(rows, shipped.fitted_on).features)
 
 
 def _write_down(request: ConfirmRequest, config: SweepConfig, plan: FitPlan) -> Opened:

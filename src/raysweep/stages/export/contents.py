@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from raysweep.bundle.signing import Signer
 from raysweep.config import SweepConfig
 from raysweep.documents import plain_record, plain_yaml, readable_json, to_yaml
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
@@ -16,7 +17,8 @@ from raysweep.report.data_page import data_page
 from raysweep.report.html_report import DATA_PAGE, html_report
 from raysweep.report.model_card import model_card
 from raysweep.report.view import ReportInput
-from raysweep.stages.export.environment import CodeState, environment
+from raysweep.stages.export.code_state import CodeState
+from raysweep.stages.export.environment import environment, lock
 from raysweep.stages.export.golden import write_golden
 from raysweep.stages.export.split_document import split_document
 from raysweep.stages.export.trials_table import write_trials
@@ -39,6 +41,8 @@ class BundleContents:
         shipped: the fit that ships; None where there is no model.
         best: the best trials, fitted on training rows, the winner first.
         training: the training rows, for the golden file; None where there is no model.
+        seen: the inputs of the rows that the shipped model was fitted on, an Arrow table; None where there is no model.
+        signer: of the manifest; None where it is not signed.
         schema: the file of the user's own schema (`checks.schema`); None where there is none.
         lineage: the published runs that this one goes on from, oldest first.
     """
@@ -53,6 +57,8 @@ class BundleContents:
     packages: Mapping[str, str]
     schema: bytes | None = None
     lineage: tuple[str, ...] = ()
+    seen: Any = field(default=None, repr=False)
+    signer: Signer | None = None
 
 
 def write_contents(contents: BundleContents, folder: Path) -> None:
@@ -104,9 +110,8 @@ def _write_config(contents: BundleContents, folder: Path) -> None:
     if contents.schema is not None:
         _write(folder / "config" / SCHEMA_FILE, contents.schema)
     _write(folder / "config/space.yaml", plain_yaml(contents.view.config["search"]["space"]).encode())
-    _write(folder / "config/environment.json", readable_json(environment(dict(contents.packages))))
-    lock = "".join(f"{name}=={version}\n" for name, version in contents.packages.items())
-    _write(folder / "config/requirements.lock", lock.encode())
+    _write(folder / "config/environment.json", readable_json(plain_record(environment(contents.packages))))
+    _write(folder / "config/requirements.lock", lock().encode())
     if contents.shipped is not None:
         metric, part = _scale(contents)
         document = trial_document(contents.shipped.trial, metric, part)
@@ -157,7 +162,7 @@ def _save(pipeline: Pipeline, folder: Path) -> None:
 
 
 def _write_code(code: CodeState, folder: Path) -> None:
-    _write(folder / "code/commit.json", readable_json(code.record))
+    _write(folder / "code/commit.json", readable_json(plain_record(code.record)))
     if code.diff:
         _write(folder / "code/diff.patch", code.diff)
 

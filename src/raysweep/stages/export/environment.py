@@ -1,85 +1,94 @@
-"""What a result depended on beside data and config: code, packages, machine. Nothing secret."""
+"""The environment that a result came from: interpreter, machine, packages. Nothing secret."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
-from dataclasses import dataclass
-from importlib.metadata import distributions
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from typing import Final
 
-_NAMED: Final = ("raysweep", "ray", "xgboost", "scikit-learn", "pandas", "numpy", "pyarrow", "optuna", "skops", "scipy")
-_MAX_DIFF_BYTES: Final = 1024 * 1024
+from raysweep.records.manifest import EnvironmentRecord
+from raysweep.stages.export.code_state import without_credentials
 
-
-@dataclass(frozen=True, slots=True)
-class CodeState:
-    """The git checkout that the sweep was started in, if it was one.
-
-    Attributes:
-        record: repository (without credentials), commit, whether there were changes, and how large the diff is.
-        diff: the changes, or empty.
-    """
-
-    record: dict[str, Any]
-    diff: bytes
+SCORE_PACKAGES: Final = (
+    *("raysweep", "ray", "xgboost", "xgboost-cpu", "scikit-learn", "pandas", "numpy", "pyarrow", "optuna", "skops"),
+    *("scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools"),
+)
 
 
 def packages() -> dict[str, str]:
     """Name and version of every installed distribution, sorted."""
-    found = {str(item.metadata["Name"]): item.version for item in distributions() if item.metadata["Name"]}
-    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+    return {name: one.version for name, one in _installed()}
 
 
-def environment(installed: dict[str, str]) -> dict[str, Any]:
+def lock() -> str:
+    """All of them as lines that pip takes; what came from elsewhere than an index says where it came from.
+
+    What was installed from a folder (the project that is being worked on) is nowhere else, and a comment.
+    """
+    lines = [_locked(name, one) for name, one in _installed()]
+    return "".join(f"{line}\n" for line in (f"# Python {platform.python_version()}, {platform.platform()}", *lines))
+
+
+def environment(installed: Mapping[str, str]) -> EnvironmentRecord:
     """Interpreter, machine and the packages that decide about scores."""
-    return {
-        "python": platform.python_version(),
-        "implementation": sys.implementation.name,
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "packages": {name: installed[name] for name in _NAMED if name in installed},
-    }
+    return EnvironmentRecord(
+        python=platform.python_version(),
+        implementation=sys.implementation.name,
+        platform=platform.platform(),
+        machine=platform.machine(),
+        cpus=os.cpu_count(),
+        cpu=_cpu(),
+        memory_bytes=_memory_bytes(),
+        gpus=_gpus(),
+        packages={name: installed[name] for name in SCORE_PACKAGES if name in installed},
+    )
 
 
-def code_state(folder: Path) -> CodeState:
-    """Commit and uncommitted changes of the checkout that `folder` is in; empty where it is in none."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
-        return CodeState({"commit": None}, b"")
-    remote = (_git(folder, "config", "--get", "remote.origin.url") or b"").decode().strip()
-    diff = (_git(folder, "diff", "HEAD") or b"")[:_MAX_DIFF_BYTES]
-    record = {
-        "repository": without_credentials(remote) or None,
-        "commit": commit.decode().strip(),
-        "dirty": bool(_git(folder, "status", "--porcelain")),
-        "diff_bytes": len(diff),
-    }
-    return CodeState(record, diff)
+def _installed() -> Iterator[tuple[str, Distribution]]:
+    found = {str(one.metadata["Name"]): one for one in distributions() if one.metadata["Name"]}
+    yield from sorted(found.items(), key=lambda pair: pair[0].lower())
 
 
-def without_credentials(url: str) -> str:
-    """A repository's address without user name, password and query."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+def _locked(name: str, one: Distribution) -> str:
+    pinned = f"{name}=={one.version}"
+    with suppress(ValueError, TypeError, AttributeError):
+        origin = json.loads(one.read_text("direct_url.json") or "null")
+        if origin is None:
+            return pinned
+        url, commit = without_credentials(origin["url"]), origin.get("vcs_info", {}).get("commit_id")
+        if "vcs_info" in origin:
+            return f"{name} @ {origin['vcs_info']['vcs']}+{url}@{commit}"
+        return f"# {pinned} was installed from a folder" if "dir_info" in origin else f"{name} @ {url}"
+    return pinned
 
 
-def _git(folder: Path, *arguments: str) -> bytes | None:
+def _cpu() -> str | None:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def _memory_bytes() -> int | None:
+    with suppress(OSError, ValueError, AttributeError):  # not every system knows these names
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
+
+
+def _gpus() -> tuple[str, ...]:
+    """Names and drivers of this node's GPUs, as NVIDIA's own command says them."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments
-            ["git", *arguments],  # noqa: S607 - the user's own git
-            cwd=folder,
-            capture_output=True,
-            check=False,
-            timeout=20,
-        )
+        done = subprocess.run(query, capture_output=True, check=False, timeout=10)  # noqa: S603 - fixed arguments
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+        return ()
+    lines = done.stdout.decode(errors="replace").splitlines() if done.returncode == 0 else []
+    return tuple(line.strip() for line in lines if line.strip())

@@ -6,28 +6,31 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from raysweep.config import SweepConfig
-from raysweep.documents import digest, plain_record
+from raysweep.documents import digest, plain_record, readable_json
 from raysweep.prepare_rules import rule_documents
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.manifest import (
     MODEL_FOLDER,
+    SCHEMA_VERSION,
     Artifact,
+    ColumnRecord,
     DataRecord,
+    FileRecord,
     FinalCheckRecord,
-    InputColumn,
+    GateRecord,
     Manifest,
     ModelRecord,
     SearchRecord,
-    Signature,
     UsageRecord,
     WaivedFinding,
 )
-from raysweep.records.table import LearningTask, Severity
+from raysweep.records.table import Severity
 from raysweep.records.trial import FittedModel, SearchOutcome
+from raysweep.stages.export.attestations import FOLDER, data_attestation, final_attestation
 from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, write_contents
 from raysweep.stages.export.environment import environment
 from raysweep.stages.export.publish import Claim, list_artifacts, publish, seal
+from raysweep.stages.export.signature import make_signature
 from raysweep.stages.export.split_document import split_record
 from raysweep.storage.store import Store
 from raysweep.training.own_export import declared_types, estimator_source, why_no_model
@@ -52,41 +55,49 @@ def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: C
         reason = why_no_model(pipeline_of(contents.shipped))
         contents = replace(contents, view=replace(contents.view, without_model=reason))
     write_contents(contents, folder)
-    seal(make_manifest(contents, list_artifacts(folder)), folder)
+    artifacts = list_artifacts(folder)
+    _write_attestations(contents, artifacts, folder)
+    seal(make_manifest(contents, list_artifacts(folder, artifacts)), folder, contents.signer)
     publish(folder, store, claim)
     return store.address()
 
 
+def _write_attestations(contents: BundleContents, artifacts: tuple[Artifact, ...], folder: Path) -> None:
+    view = contents.view
+    documents = {"data-checks.json": data_attestation(view.check, view.table, view.profile, artifacts)}
+    if view.final_check is not None and contents.shipped is not None and not view.without_model:
+        documents["final-check.json"] = final_attestation(view.final_check, artifacts)
+    (folder / FOLDER).mkdir()
+    for name, document in documents.items():
+        (folder / FOLDER / name).write_bytes(readable_json(document))
+
+
 def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> Manifest:
     """The manifest of these files."""
-    view, config = contents.view, contents.config
+    view = contents.view
     shipped = None if view.without_model else contents.shipped
     return Manifest(
-        schema_version=1,
+        schema_version=SCHEMA_VERSION,
         raysweep=contents.packages["raysweep"],
         run_id=view.run_id,
         name=view.name,
         created=view.created,
         outcome=view.outcome,
         artifacts=artifacts,
-        signature=None if contents.shipped is None or view.task is None else _signature(view.task),
+        signature=None if contents.shipped is None or view.task is None else make_signature(view.task, contents.seen),
         model=None if shipped is None else _model(shipped, artifacts),
         without_model=view.without_model,
         data=_data(contents),
         split=None if view.split is None else split_record(view.split, view.task or view.aim),
-        search=None if view.search is None else _search(view.search, config, view.task, artifacts),
+        search=None if view.search is None else _search(view.search, contents, artifacts),
         final_check=None if view.final_check is None else _final_check(view.final_check),
         usage=None if view.usage is None else UsageRecord(**plain_record(view.usage)),
         config_sha256=digest(view.config),
         code=contents.code.record,
-        environment=environment(dict(contents.packages)),
+        environment=environment(contents.packages),
+        signing=None if contents.signer is None else contents.signer.record,
         lineage=contents.lineage,
     )
-
-
-def _signature(task: LearningTask) -> Signature:
-    inputs = tuple(InputColumn(name=one.name, kind=one.kind, type=one.type) for one in task.inputs)
-    return Signature(inputs=inputs, target=task.target, task=task.kind, classes=task.classes)
 
 
 def _model(shipped: FittedModel, artifacts: tuple[Artifact, ...]) -> ModelRecord:
@@ -95,6 +106,7 @@ def _model(shipped: FittedModel, artifacts: tuple[Artifact, ...]) -> ModelRecord
     return ModelRecord(
         family=candidate.family,
         params=dict(candidate.params),
+        params_digest=candidate.digest,
         prepare_sha256=pipeline.preparation.digest,
         seed=candidate.seed,
         fitted_on=shipped.fitted_on,
@@ -116,8 +128,9 @@ def _data(contents: BundleContents) -> DataRecord:
         format=view.table.format,
         rows=view.profile.rows,
         columns=len(view.table.columns),
+        schema_columns=tuple(ColumnRecord(name=one.name, kind=one.kind, type=one.type) for one in view.table.columns),
         row_digest=view.profile.row_digest,
-        files=tuple(plain_record(file) for file in view.table.files),
+        files=tuple(FileRecord(**plain_record(file)) for file in view.table.files),
         suitability=view.check.suitability.value,
         prepare=rule_documents(contents.config.data.prepare),
         waived=tuple(
@@ -129,9 +142,8 @@ def _data(contents: BundleContents) -> DataRecord:
     )
 
 
-def _search(
-    search: SearchOutcome, config: SweepConfig, task: LearningTask | None, artifacts: tuple[Artifact, ...]
-) -> SearchRecord:
+def _search(search: SearchOutcome, contents: BundleContents, artifacts: tuple[Artifact, ...]) -> SearchRecord:
+    config, task = contents.config, contents.view.task
     return SearchRecord(
         metric=task.metric.name if task is not None else "",
         objectives=config.search.objectives,
@@ -140,6 +152,12 @@ def _search(
         algorithm=config.search.algorithm,
         scheduler=config.search.pruning,
         seed=config.search.seed,
+        space=contents.view.config["search"]["space"],
+        budget={
+            "trials": config.search.trials,
+            **plain_record(config.search.stop),
+            "trial": plain_record(config.search.trial),
+        },
         trials_by_state=dict(sorted(Counter(trial.state.value for trial in search.trials).items())),
         stopped_by=search.stopped_by,
         seconds=search.seconds,
@@ -162,4 +180,5 @@ def _final_check(check: FinalCheck) -> FinalCheckRecord:
         checked=check.fitted_on,
         use=None if check.opened is None else check.opened.use,
         production=None if check.production is None else check.production.promotion.value,
+        gates=tuple(GateRecord(name=one.name, outcome=one.outcome.value, reason=one.reason) for one in check.gates),
     )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from raysweep.documents import canonical_json
+from raysweep.bundle.signing import Signer
 from raysweep.errors import RaysweepError, RunTakenOver
-from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SUMS_FILE, Artifact, Manifest
+from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SIGNATURE_FILE, SUMS_FILE, Artifact, Manifest
 from raysweep.storage.secret_values import known_secrets
 from raysweep.storage.store import Store
 
@@ -44,21 +44,27 @@ class Claim:
     leftovers: Collection[str] = ()
 
 
-def list_artifacts(folder: Path) -> tuple[Artifact, ...]:
-    """Every file below `folder`, with its hash, sorted by path; the journal is none."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    artifacts = [_artifact(path, path.relative_to(folder).as_posix()) for path in found]
-    return tuple(artifact for artifact in artifacts if not artifact.path.startswith(JOURNAL_FOLDER))
+def list_artifacts(folder: Path, known: Iterable[Artifact] = ()) -> tuple[Artifact, ...]:
+    """Every file below `folder`, with its hash, sorted by path; no journal. Those known are not hashed again."""
+    hashed = {one.path: one for one in known}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return tuple(
+        hashed.get(name) or _artifact(path, name) for name, path in found.items() if not name.startswith(JOURNAL_FOLDER)
+    )
 
 
-def seal(manifest: Manifest, folder: Path) -> None:
-    """Write the manifest and the sums beside the files that it names: the folder is then a whole bundle.
+def seal(manifest: Manifest, folder: Path, signer: Signer | None = None) -> None:
+    """Write the manifest, its signature and the sums beside the files that it names: the folder is then a whole bundle.
 
     Raises:
         RaysweepError: a file holds a secret of this process.
     """
-    content = canonical_json(manifest.model_dump(mode="json"))
+    content = manifest.to_bytes()
     sums = [(artifact.path, artifact.sha256) for artifact in manifest.artifacts]
+    if signer is not None:
+        signature = signer.sign(content)
+        (folder / SIGNATURE_FILE).write_bytes(signature)
+        sums.append((SIGNATURE_FILE, hashlib.sha256(signature).hexdigest()))
     sums.append((MANIFEST_FILE, hashlib.sha256(content).hexdigest()))
     (folder / SUMS_FILE).write_text("".join(f"{digest}  {path}\n" for path, digest in sums), encoding="utf-8")
     (folder / MANIFEST_FILE).write_bytes(content)

@@ -26,7 +26,9 @@ from raysweep.records.table import (
 from raysweep.split_rules import BY_TIME
 from raysweep.stages.validate.checks import (
     FEATURE_CHECKS,
+    MODEL_CHECKS,
     TABLE_CHECKS,
+    TARGET_CHECKS,
     run_checks,
     run_model_checks,
     run_target_checks,
@@ -129,7 +131,16 @@ def _decide(
     if context.target is not None and suitability is not Suitability.UNSUITABLE:
         task = learning_task(context.target, context.candidates, context.config)
     proposals = propose(context, ordered, structure, left_out)
-    return DataCheck(suitability, ordered, task, left_out, meanings, structure, proposals, unused)
+    passed = _passed(context, ordered)
+    return DataCheck(suitability, ordered, task, left_out, meanings, structure, proposals, unused, passed)
+
+
+def _passed(context: Context, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """The checks that have run and found nothing."""
+    can_be_learned = context.target is not None and context.target.kind is not None
+    ran = (*TABLE_CHECKS, *FEATURE_CHECKS, *TARGET_CHECKS, *(MODEL_CHECKS if can_be_learned else ()))
+    named = {finding.check for finding in findings}
+    return tuple(name for name in ran if name not in named)
 
 
 def suitability_of(findings: Sequence[Finding]) -> Suitability:

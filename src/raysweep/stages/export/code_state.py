@@ -1,0 +1,67 @@
+"""The git checkout that a sweep was started in: commit and uncommitted changes, without credentials."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from raysweep.records.manifest import CodeRecord
+
+_MAX_DIFF_BYTES: Final = 1024 * 1024
+_USER_INFO: Final = re.compile(rb"(?<=://)[^/\s@'\"]+@")
+_SCP_LIKE: Final = re.compile(r"^[^/@:]+:[^/@]*@(?=[^/@:]+:)")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeState:
+    """The checkout, if it was one; `diff` is empty where nothing was changed."""
+
+    record: CodeRecord
+    diff: bytes
+
+
+def code_state(folder: Path) -> CodeState:
+    """Commit and uncommitted changes of the checkout that `folder` is in; empty where it is in none.
+
+    Files that git does not know are said (`dirty`), their content is not published. User names and passwords are taken
+    out of the addresses in the changes; a change of over 1 MiB is cut off there.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return CodeState(CodeRecord(), b"")
+    remote = (_git(folder, "config", "--get", "remote.origin.url") or b"").decode(errors="replace").strip()
+    diff = _USER_INFO.sub(b"", (_git(folder, "diff", "HEAD") or b"")[:_MAX_DIFF_BYTES])
+    record = CodeRecord(
+        repository=without_credentials(remote) or None,
+        commit=commit.decode().strip(),
+        dirty=bool(_git(folder, "status", "--porcelain")),
+        diff_bytes=len(diff),
+        diff_sha256=hashlib.sha256(diff).hexdigest() if diff else None,
+    )
+    return CodeState(record, diff)
+
+
+def without_credentials(url: str) -> str:
+    """A repository's address without user name, password, query and fragment; `git@host:path` holds none."""
+    if "://" not in url:
+        return _SCP_LIKE.sub("", url)
+    address = re.split(r"[?#]", url, maxsplit=1)[0]
+    return re.sub(r"(?<=://)[^/]*@", "", address)
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", *arguments],  # noqa: S607 - the user's own git
+            cwd=folder,
+            capture_output=True,
+            check=False,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
