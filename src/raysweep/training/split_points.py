@@ -1,0 +1,71 @@
+"""Where a fitted model's trees split its numbers: the values to either side are where two copies of it may differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from raysweep.training.learner import Floats
+from raysweep.training.pipeline import Pipeline
+
+_TREES: Final = 10  # of the first rounds, which decide most
+_MICROS_A_DAY: Final = 86_400e6
+
+
+def split_points(pipeline: Pipeline, at_most: int) -> dict[str, Floats]:
+    """Column of numbers or dates -> up to so many values at which the model splits it; none where it has no trees.
+
+    Those of a date are whole days, in microseconds since 1970.
+    """
+    preprocessor = pipeline.preprocessor
+    ways = _WAYS.get(pipeline.family)
+    if ways is None:
+        return {}
+    found = ways(pipeline.learner.fitted)
+    dates = {name: len(preprocessor.numbers) + 6 * place for place, name in enumerate(preprocessor.dates)}
+    points = {name: found.get(place, np.zeros(0)) for place, name in enumerate(preprocessor.numbers)}
+    points |= {name: np.ceil(found.get(place, np.zeros(0))) * _MICROS_A_DAY for name, place in dates.items()}
+    return {name: _spread(np.unique(values), at_most) for name, values in points.items() if len(values)}
+
+
+def _spread(values: Floats, at_most: int) -> Floats:
+    places = np.unique(np.linspace(0, len(values) - 1, min(at_most, len(values))).round().astype(int))
+    return np.asarray(values[places], dtype=np.float64)
+
+
+def _of_xgboost(booster: Any) -> dict[int, Floats]:
+    first = booster[: min(_TREES, booster.num_boosted_rounds())]
+    trees = json.loads(first.save_raw("json"))["learner"]["gradient_booster"]["model"]["trees"]
+    feature = np.concatenate([tree["split_indices"] for tree in trees])
+    point = np.concatenate([tree["split_conditions"] for tree in trees])
+    branch = np.concatenate([np.asarray(tree["left_children"]) >= 0 for tree in trees])
+    number = np.concatenate([np.asarray(tree["split_type"]) == 0 for tree in trees])
+    return _by_feature(feature, point, branch & number)
+
+
+def _of_forest(forest: Any) -> dict[int, Floats]:
+    trees = [one.tree_ for one in forest.estimators_[:_TREES]]
+    feature = np.concatenate([tree.feature for tree in trees])
+    return _by_feature(feature, np.concatenate([tree.threshold for tree in trees]), feature >= 0)
+
+
+def _of_histograms(boosting: Any) -> dict[int, Floats]:
+    nodes = [one.nodes for each in boosting._predictors[:_TREES] for one in each]  # noqa: SLF001 - no public way
+    joined = np.concatenate(nodes)
+    return _by_feature(joined["feature_idx"], joined["num_threshold"], ~joined["is_leaf"].astype(bool))
+
+
+def _by_feature(feature: Any, point: Any, chosen: Any) -> dict[int, Floats]:
+    chosen = chosen & np.isfinite(point)
+    return {int(one): np.asarray(point)[chosen & (feature == one)] for one in np.unique(feature[chosen])}
+
+
+_WAYS: Final[Mapping[str, Callable[[Any], dict[int, Floats]]]] = {
+    "xgboost": _of_xgboost,
+    "random_forest": _of_forest,
+    "extra_trees": _of_forest,
+    "hist_gradient_boosting": _of_histograms,
+}
