@@ -14,12 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, resume, run_sweep, show, verify
+    from raysweep.api import Analysis, SweepResult, analyze, load_model, promote, resume, run_sweep, show, verify
+    from raysweep.bundle.aliases import Promotion
+    from raysweep.bundle.deviations import Deviations, InputDeviation
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
     from raysweep.config import SweepConfig
     from raysweep.errors import (
+        AliasMoved,
         BundleRefused,
         DataUnsuitable,
         Interrupted,
@@ -37,12 +40,25 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "raysweep.api": ("Analysis", "SweepResult", "analyze", "load_model", "resume", "run_sweep", "show", "verify"),
+    "raysweep.api": (
+        "Analysis",
+        "SweepResult",
+        "analyze",
+        "load_model",
+        "promote",
+        "resume",
+        "run_sweep",
+        "show",
+        "verify",
+    ),
+    "raysweep.bundle.aliases": ("Promotion",),
+    "raysweep.bundle.deviations": ("Deviations", "InputDeviation"),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),
     "raysweep.config": ("SweepConfig",),
     "raysweep.errors": (
+        "AliasMoved",
         "BundleRefused",
         "DataUnsuitable",
         "Interrupted",
@@ -59,14 +75,18 @@ _HOME = {
 }
 
 __all__ = [
+    "AliasMoved",
     "Analysis",
     "BundleRefused",
     "DataUnsuitable",
+    "Deviations",
     "Family",
+    "InputDeviation",
     "Interrupted",
     "Model",
     "NoTrialFinished",
     "NotFound",
+    "Promotion",
     "RayUnavailable",
     "RaysweepError",
     "RequestInvalid",
@@ -80,6 +100,7 @@ __all__ = [
     "analyze",
     "load_model",
     "make_family",
+    "promote",
     "register_family",
     "resume",
     "run_sweep",

@@ -25,6 +25,7 @@ from raysweep.report.view import DataView
 from raysweep.views import Findings, Leaderboard, TableProfile, VerdictView
 
 if TYPE_CHECKING:
+    from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
@@ -315,7 +316,7 @@ def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = 
     """The model of a published bundle, verified against its manifest; imports no Ray.
 
     Args:
-        bundle: folder, `s3://` address, or an id below `runs/`.
+        bundle: folder, `s3://` address, an id below `runs/`, or an alias such as `runs@production`.
         s3: how to reach an S3-compatible server; the AWS environment when absent.
 
     Raises:
@@ -331,26 +332,36 @@ def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = 
     return model
 
 
-def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[str, Any] | None = None) -> Verification:
-    """Check every file of a bundle, and that its model still predicts the golden rows.
+def verify(
+    bundle: str | Path,
+    *,
+    data: object = None,
+    key: str | Path | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+) -> Verification:
+    """Check every file of a bundle, its signature, and that its model still predicts the golden rows.
 
     Args:
         bundle: as in `load_model`.
         data: the table that the sweep was about, in memory or its address: it must hold the same values, and its rows
             fall into the same parts when they are dealt out again, without a key in two of them. This needs Ray.
+        key: the file of the Ed25519 public key that the manifest must be signed by. Without it a signature is checked
+            against the key that the manifest names, which says that nothing was changed, not who signed.
         s3: how to reach an S3-compatible server.
 
     Raises:
-        NotFound: there is no bundle, or no such data.
+        NotFound: there is no bundle, no such data, or no such key.
         BundleRefused: the manifest does not say how the rows were dealt out.
         RequestInvalid: the table lacks a column by which they were.
         DataUnsuitable: the table cannot be read.
     """
     from raysweep.bundle.locate import open_run, read_manifest
+    from raysweep.bundle.signing import read_public_key
     from raysweep.bundle.verify import verify_bundle
 
+    wanted = None if key is None else read_public_key(key)
     store = open_run(bundle, _s3(s3))
-    found = verify_bundle(store)
+    found = verify_bundle(store, wanted)
     if data is None or not found.ok:
         return found
     manifest = read_manifest(store)
@@ -360,6 +371,41 @@ def verify(bundle: str | Path, *, data: object = None, s3: S3Config | Mapping[st
         from raysweep.split_proof import check_split
 
         return replace(found, split=check_split(manifest, data, _s3(s3)))
+
+
+def promote(
+    bundle: str | Path,
+    alias: str,
+    *,
+    force: bool = False,
+    reason: str | None = None,
+    key: str | Path | None = None,
+    s3: S3Config | Mapping[str, Any] | None = None,
+) -> Promotion:
+    """Let `candidate` or `production` be this bundle: `load_model("runs@production")` then loads it.
+
+    The bundle is verified first. Of two that move an alias at the same time one wins, and the other is told so.
+
+    Args:
+        bundle: as in `load_model`.
+        alias: candidate or production.
+        force: also where the final check does not allow use; wants a reason.
+        reason: why; it is recorded with the move.
+        key: the file of the public key that the bundle must be signed by.
+        s3: how to reach an S3-compatible server.
+
+    Raises:
+        NotFound: there is no bundle.
+        BundleRefused: it does not verify, holds no model, or its verdict does not allow use.
+        RequestInvalid: there is no such alias, or a reason is wanted.
+        AliasMoved: somebody else has moved the alias at the same time.
+        StorageFailed: the place cannot be reached, or cannot move anything safely.
+    """
+    from raysweep.bundle.aliases import promote_bundle
+    from raysweep.bundle.signing import read_public_key
+
+    wanted = None if key is None else read_public_key(key)
+    return promote_bundle(bundle, alias, _s3(s3), force=force, reason=reason, key=wanted)
 
 
 def show(run: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> RunView:
@@ -394,8 +440,6 @@ def _check_data(config: SweepConfig, data: object, run: str | Path) -> None:
 def carry_out(request: SweepRequest) -> SweepResult:
     """A whole sweep, as it was asked for: what `run_sweep` and `resume` end in, with the same errors."""
     from raysweep.launch import run
-    from raysweep.training.own_export import why_no_model
-    from raysweep.training.pipeline import pipeline_of
 
     done = run(request)
     task = done.examined.check.task
@@ -413,7 +457,7 @@ def carry_out(request: SweepRequest) -> SweepResult:
         final_check=done.confirmed.check,
         seconds=done.seconds,
         usage=done.usage,
-        without_model=why_no_model(pipeline_of(done.confirmed.shipped)),
+        without_model=done.without_model,
     )
 
 

@@ -37,6 +37,20 @@ class TaskKind(StrEnum):
         return self is not TaskKind.REGRESSION
 
 
+class EncryptionConfig(Document):
+    """How an S3-compatible server is asked to encrypt what is put; `required`: else nothing is put."""
+
+    kind: Literal["AES256", "aws:kms"]
+    key_id: str | None = None
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> EncryptionConfig:
+        if self.key_id is not None and self.kind != "aws:kms":
+            raise ValueError(f"key_id names a key of aws:kms, but kind is {self.kind}: leave one of them out")
+        return self
+
+
 class S3Config(Document):
     """How to reach an S3-compatible server. Credentials come from the AWS chain, never from here."""
 
@@ -44,6 +58,7 @@ class S3Config(Document):
     region: str | None = None
     addressing_style: Literal["auto", "path", "virtual"] = "auto"
     ca_bundle: str | None = None
+    encryption: EncryptionConfig | None = None
 
     @field_validator("endpoint_url")
     @classmethod
@@ -285,8 +300,8 @@ class ExportConfig(Document):
         top: how many of the best trials are fitted and published beside the winner.
         formats: of the model. `native` is what raysweep loads, and never left out; `onnx` and `mlflow` stand beside it,
             and want the extras raysweep[onnx] and raysweep[mlflow].
-        rows: whether rows of the table may be published: those of golden.parquet, and examples in what the checks say.
-            With `none` the golden rows are made up, and texts and values of single rows are left out.
+        rows: whether values of single rows may be published. With `none` the golden rows are made up, and the examples
+            of what the checks found are left out; statistics, and the categories that the model knows, are published.
         sign: path of an Ed25519 private key (PEM) to sign the manifest with; wants raysweep[sign]. The key itself is
             published nowhere.
     """

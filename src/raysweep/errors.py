@@ -6,7 +6,8 @@
     ├── NoTrialFinished          4   every candidate failed
     ├── RayUnavailable           5   Ray is unreachable or lost, or cannot give the resources
     ├── StorageFailed            6   the export address does not answer, refuses or loses what was written
-    │   └── RunTakenOver         6   another driver goes on with the run; this one has stopped
+    │   ├── RunTakenOver         6   another driver goes on with the run; this one has stopped
+    │   └── AliasMoved           6   somebody else has moved the alias meanwhile; it stays where they put it
     ├── NotFound                 2   a named run, bundle or file that is not there
     ├── BundleRefused            8   verify or load refused a bundle
     ├── SealBroken               1   a sealed validation row was handed to the search, or the sealed rows were touched
@@ -90,6 +91,10 @@ class StorageFailed(RaysweepError, OSError):
 
 class RunTakenOver(StorageFailed):
     """Another driver has taken the run over; this one may write and publish nothing any more."""
+
+
+class AliasMoved(StorageFailed):
+    """Somebody else has moved an alias at the same time; it stays where they put it."""
 
 
 class BundleRefused(RaysweepError, ValueError):

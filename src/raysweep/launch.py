@@ -5,7 +5,6 @@ The code of the stages takes as long to load as Ray takes to start, so it is loa
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,12 +23,13 @@ from raysweep.run_place import reserve
 from raysweep.runtime.ray_session import ray_session
 from raysweep.runtime.run_folder import make_run_folder, new_run_id
 from raysweep.space import SearchSpace, load_space
+from raysweep.stages.export.asked_formats import check_formats
 from raysweep.stages.search.earlier import check_goes_on
 from raysweep.stages.search.grid import check_grid
 from raysweep.stages.source.ray_source import locate
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import read_user_schema
-from raysweep.storage.secret_values import find_secrets, known_secrets
+from raysweep.storage.secret_values import described, find_secrets, process_secrets
 from raysweep.training.families import check_space, families, possible_spaces
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _check(request: SweepRequest) -> Ready:
     check_aims(config.search)
     space = load_space(config.search.space, base=Path())
     check_space(space)
-    secrets = known_secrets(os.environ)
+    secrets = process_secrets()
     _refuse_secrets(config, space, secrets)
     if config.search.algorithm == "grid":
         check_grid(possible_spaces(space, config.data.task))
@@ -72,6 +72,7 @@ def _check(request: SweepRequest) -> Ready:
     schema = read_user_schema(config)
     if request.data is None:
         locate(config)
+    check_formats(config.export.formats)
     signer = None if config.export.sign is None else read_signer(config.export.sign)
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     place = reserve(config, run_id, request.earlier)
@@ -92,7 +93,7 @@ def _refuse_secrets(config: SweepConfig, space: SearchSpace, secrets: Mapping[st
         "defaults": {name: dict(families()[name].defaults) for name in space.families},
     }
     found = dict.fromkeys(find_secrets(asked, secrets))
-    problems = [f"{path} holds the value of the environment variable {name}" for path, name in found]
+    problems = [f"{path} holds {described(name)}" for path, name in found]
     if problems:
         raise RequestInvalid(
             f"{'; '.join(problems)}: what is asked is published. Take it out; what runs a trial can read the variable",

@@ -40,7 +40,7 @@ from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
 from raysweep.stages.split.ray_split import cut_table
-from raysweep.stages.validate.document import findings_document
+from raysweep.stages.validate.document import findings_document, without_examples
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.storage.open_store import open_store
@@ -59,6 +59,7 @@ class Sweep:
         searched_at: when the search ended, by `time.perf_counter`.
         seal: of the validation rows: for the final check alone.
         usage: of the cluster, until the bundle was written.
+        without_model: why the bundle holds no model though one was checked finally.
     """
 
     run_id: str
@@ -72,6 +73,7 @@ class Sweep:
     searched_at: float | None = None
     usage: Usage | None = None
     bundle_url: str = ""
+    without_model: str = ""
     seconds: float = 0.0
 
 
@@ -288,14 +290,18 @@ def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     with stage_told(request.tell, Stage.EXPORT) as done:
         sweep = replace(sweep, usage=_used(sweep, out, request.config.cluster.price_per_hour))
         contents = _contents(request.config, sweep, out.space, out.signer)
-        url = export_bundle(contents, out.folder.outgoing, out.store, out.claim(sweep.history.announced))
+        exported = export_bundle(contents, out.folder.outgoing, out.store, out.claim(sweep.history.announced))
         out.folder.remove()
-        done(url)
-    return replace(sweep, bundle_url=url)
+        done(exported.url)
+    for form in exported.formats:
+        if not form.published and not exported.without_model:
+            request.tell(Said(f"the model is not published as {form.name}: {form.reason}"))
+    return replace(sweep, bundle_url=exported.url, without_model=exported.without_model)
 
 
 def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Signer | None) -> BundleContents:
     examined, confirmed = sweep.examined, sweep.confirmed
+    check = examined.check if config.export.rows == "real" else without_examples(examined.check)
     resolved = config.model_dump(mode="json", by_alias=True)
     resolved["search"]["space"] = space.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     resolved["search"]["space"]["version"] = 1
@@ -308,7 +314,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Sig
         task=examined.check.task,
         profile=examined.profile,
         table=examined.table,
-        check=examined.check,
+        check=check,
         split=sweep.split,
         search=sweep.search,
         ranking=sweep.ranking,
@@ -324,7 +330,7 @@ def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Sig
         config=config,
         data_documents={
             "data/profile.json": profile_document(examined.profile, examined.table),
-            "data/findings.json": findings_document(examined.check),
+            "data/findings.json": findings_document(check),
         },
         shipped=None if confirmed is None else confirmed.shipped,
         best=() if confirmed is None else confirmed.best,

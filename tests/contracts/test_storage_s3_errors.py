@@ -15,8 +15,9 @@ from moto.server import ThreadedMotoServer
 
 from raysweep.config import S3Config
 from raysweep.errors import NotFound, StorageFailed
+from raysweep.storage import s3_traits
 from raysweep.storage.s3 import S3Store
-from raysweep.storage.s3_answers import explain_answer, without_credentials
+from raysweep.storage.s3_answers import ConditionNotMet, NotOffered, explain_answer, without_credentials
 from raysweep.storage.store import TransientStorageFailure
 
 SECRET = "hush-hush-hush-hush"  # noqa: S105 - opens nothing
@@ -47,6 +48,12 @@ def credentials(clean_aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def store(moto_url: str, request: pytest.FixtureRequest) -> S3Store:
     return S3Store(BUCKET, request.node.name, S3Config(endpoint_url=moto_url))
+
+
+@pytest.fixture(autouse=True)
+def _new_process() -> None:
+    """What a server can do is found out by each test anew."""
+    s3_traits.forget()
 
 
 def closed_port() -> int:
@@ -154,8 +161,8 @@ def test_an_answer_that_was_lost_is_no_lost_race(store: S3Store) -> None:
 
 def test_an_object_changed_behind_our_back(store: S3Store, tmp_path: Path) -> None:
     store.put("key", b"what was stored")
-    metadata = store._head("key")["Metadata"]
-    store._client.put_object(Bucket=BUCKET, Key=store._name("key"), Body=b"something else", Metadata=metadata)
+    metadata = store._target("key").head()["Metadata"]
+    store._client.put_object(Bucket=BUCKET, Key=store._target("key").name, Body=b"something else", Metadata=metadata)
 
     with pytest.raises(TransientStorageFailure, match="came back changed"):
         store.get("key")
@@ -165,13 +172,13 @@ def test_an_object_changed_behind_our_back(store: S3Store, tmp_path: Path) -> No
 
 
 def test_an_object_that_others_put_has_no_digest_and_is_taken(store: S3Store) -> None:
-    store._client.put_object(Bucket=BUCKET, Key=store._name("key"), Body=b"theirs")
+    store._client.put_object(Bucket=BUCKET, Key=store._target("key").name, Body=b"theirs")
 
     assert store.get("key") == b"theirs"
 
 
 def test_markers_of_folders_are_not_listed(store: S3Store) -> None:
-    store._client.put_object(Bucket=BUCKET, Key=store._name("folder") + "/", Body=b"")
+    store._client.put_object(Bucket=BUCKET, Key=store._target("folder").name + "/", Body=b"")
 
     assert store.list() == []
 
@@ -190,7 +197,9 @@ def test_markers_of_folders_are_not_listed(store: S3Store) -> None:
         ("Whatever", 507, StorageFailed, "free some space"),
         ("SlowDown", 503, TransientStorageFailure, "try again"),
         ("InternalError", 500, TransientStorageFailure, "try again"),
-        ("NotImplemented", 501, StorageFailed, "501 NotImplemented"),
+        ("NotImplemented", 501, NotOffered, "501 NotImplemented"),
+        ("IncompleteBody", 400, TransientStorageFailure, "did not arrive as it was"),
+        ("PreconditionFailed", 412, ConditionNotMet, "another object"),
         ("MissingContentLength", 411, StorageFailed, "411 MissingContentLength"),
     ],
 )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import pickle
 import random
+import secrets
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +33,23 @@ BAD_KEYS = [
     "\ud800",
     ".raysweep-part-1",
 ]
+
+ADD_LINES = """
+import base64, pickle, sys
+store = pickle.loads(base64.b64decode(sys.argv[1]))
+for turn in range(10):
+    while True:
+        found = store.fetch("lines")
+        if store.put_if_match("lines", found.content + f"{sys.argv[2]} {turn}\\n".encode(), found.etag):
+            break
+"""
+BE_FIRST = """
+import base64, pickle, sys
+store = pickle.loads(base64.b64decode(sys.argv[1]))
+for turn in range(10):
+    if store.put_if_absent(f"race/{turn}", sys.argv[2].encode()):
+        print(f"race/{turn}")
+"""
 
 
 class StoreContract:
@@ -80,6 +101,71 @@ class StoreContract:
         assert store.put_if_absent("file", tmp_path / "source")
         assert store.get("file") == b"from a file"
 
+    def test_put_if_match_replaces_what_was_read(self, store: Store) -> None:
+        store.put("alias.json", b"first")
+        before = store.fetch("alias.json")
+
+        assert before.content == b"first"
+        assert store.put_if_match("alias.json", b"second", before.etag) is True
+        assert store.put_if_match("alias.json", b"third", before.etag) is False
+        assert store.fetch("alias.json").content == b"second"
+        assert store.put_if_match("alias.json", b"first", store.fetch("alias.json").etag) is True
+        assert [one.key for one in store.list()] == ["alias.json"]
+
+    def test_put_if_match_makes_nothing(self, store: Store) -> None:
+        store.put("gone", b"1")
+        etag = store.fetch("gone").etag
+        store.delete("gone")
+
+        for key in ("gone", "never", "a/b"):
+            assert store.put_if_match(key, b"2", etag) is False
+        assert store.list() == []
+
+    def test_put_if_match_has_one_winner_among_threads(self, store: Store) -> None:
+        store.put("alias", b"before")
+        for _ in range(5):
+            start, etag = threading.Barrier(8), store.fetch("alias").etag
+
+            def move(content: bytes, *, etag: str = etag, start: threading.Barrier = start) -> bool:
+                start.wait()
+                return store.put_if_match("alias", content, etag)
+
+            contents = [secrets.token_bytes(8) for _ in range(8)]
+            with ThreadPoolExecutor(8) as pool:
+                won = list(pool.map(move, contents))
+
+            assert won.count(True) == 1
+            assert store.get("alias") == contents[won.index(True)]
+
+    def test_put_if_match_loses_nothing_among_processes(self, store: Store) -> None:
+        """Each of four processes adds its line ten times, after what it has read: all are there in the end."""
+        store.put("lines", b"")
+        store_of_theirs = base64.b64encode(pickle.dumps(store)).decode()
+        running = [
+            subprocess.Popen([sys.executable, "-c", ADD_LINES, store_of_theirs, str(number)]) for number in range(4)
+        ]
+        assert [process.wait(120) for process in running] == [0, 0, 0, 0]
+
+        lines = store.get("lines").decode().splitlines()
+        assert sorted(lines) == sorted(f"{number} {turn}" for number in range(4) for turn in range(10))
+
+    def test_put_if_absent_has_one_winner_among_processes(self, store: Store) -> None:
+        store_of_theirs = base64.b64encode(pickle.dumps(store)).decode()
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", BE_FIRST, store_of_theirs, str(number)], stdout=subprocess.PIPE, text=True
+            )
+            for number in range(4)
+        ]
+        won = [set(process.communicate(timeout=120)[0].split()) for process in running]
+
+        assert sorted(key for keys in won for key in keys) == [f"race/{turn}" for turn in range(10)]
+        assert all(store.get(key) == str(number).encode() for number, keys in enumerate(won) for key in keys)
+
+    def test_fetch_of_nothing_is_named(self, store: Store) -> None:
+        with pytest.raises(NotFound, match="nothing"):
+            store.fetch("nothing")
+
     def test_a_missing_object_is_named(self, store: Store, tmp_path: Path) -> None:
         store.put("folder/there", b"")
 
@@ -108,7 +194,8 @@ class StoreContract:
 
     @pytest.mark.parametrize("key", BAD_KEYS)
     def test_refuses_bad_keys(self, store: Store, tmp_path: Path, key: str) -> None:
-        for call in (store.get, store.exists, store.delete, lambda key: store.put(key, b"")):
+        match = lambda key: store.put_if_match(key, b"", "0")  # noqa: E731
+        for call in (store.get, store.fetch, store.exists, store.delete, match, lambda key: store.put(key, b"")):
             with pytest.raises(RequestInvalid, match="the key"):
                 call(key)
         with pytest.raises(RequestInvalid, match="the key"):
@@ -193,11 +280,8 @@ class TestS3Store(StoreContract):
     def store(self, s3_bucket: str, s3_config: S3Config) -> Store:
         return open_store(f"s3://{s3_bucket}/pre fix/é", s3_config)
 
-    def test_put_if_absent_of_what_one_request_cannot_hold(
-        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("raysweep.storage.s3.LARGEST_REQUEST_BYTES", 8 * 1024 * 1024)
-        content = random.Random(1).randbytes(9 * 1024 * 1024)
+    def test_put_if_absent_of_what_one_request_cannot_hold(self, store: Store, tmp_path: Path) -> None:
+        content = random.Random(1).randbytes(17 * 1024 * 1024)
         (tmp_path / "large").write_bytes(content)
 
         assert store.put_if_absent("large", tmp_path / "large", writer="one")

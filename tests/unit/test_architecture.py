@@ -28,7 +28,15 @@ def ray_file(path: PurePosixPath) -> bool:
 
 
 TABLES = below("stages", "bundle", "training", "report", "rows", "demo", "views.py")
-DOCUMENTS = below("documents.py", "config.py", "prepare_rules.py", "split_rules.py", "space.py", "records/manifest.py")
+DOCUMENTS = below(
+    "documents.py",
+    "config.py",
+    "prepare_rules.py",
+    "split_rules.py",
+    "space.py",
+    "records/manifest.py",
+    "records/alias.py",
+)
 
 PLACES: dict[str, Place] = {
     "ray": ray_file,

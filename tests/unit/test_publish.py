@@ -1,11 +1,14 @@
 """A bundle is published whole or not at all, and without secrets."""
 
+import hashlib
+
 import pytest
 
 from raysweep.config import S3Config
-from raysweep.errors import RaysweepError, RunTakenOver
-from raysweep.stages.export.publish import Claim, _refuse_secrets, list_artifacts, publish
+from raysweep.errors import RaysweepError, RunTakenOver, StorageFailed
+from raysweep.stages.export.publish import Claim, is_whole, list_artifacts, publish, refuse_secrets
 from raysweep.storage.open_store import open_store
+from raysweep.storage.secret_values import known_secrets
 
 
 @pytest.fixture
@@ -118,22 +121,66 @@ def test_the_journal_is_no_artifact(bundle):
     assert "journal/000001.jsonl" not in [artifact.path for artifact in list_artifacts(bundle)]
 
 
+def refused(folder, environment):
+    refuse_secrets(folder, known_secrets(environment))
+
+
 def test_a_secret_is_refused_by_its_name_alone(bundle):
     (bundle / "report.html").write_text("password is hunter2-hunter2")
-    with pytest.raises(RaysweepError, match="MY_PASSWORD stands in report") as refused:
-        _refuse_secrets(bundle.rglob("*"), {"MY_PASSWORD": "hunter2-hunter2"})
-    assert "hunter2" not in str(refused.value)
+    with pytest.raises(RaysweepError, match="variable MY_PASSWORD stands in report") as error:
+        refused(bundle, {"MY_PASSWORD": "hunter2-hunter2"})
+    assert "hunter2" not in str(error.value)
 
 
 def test_a_variable_that_names_a_place_is_no_secret(bundle):
     (bundle / "report.html").write_text(str(bundle))
-    _refuse_secrets(bundle.rglob("*"), {"MY_TOKEN_FOLDER": str(bundle)})
+    refused(bundle, {"MY_TOKEN_FOLDER": str(bundle)})
 
 
 def test_a_long_token_is_no_place(bundle):
     """Longer than a name can be in any file system, as tokens of clusters are."""
     token = "eyJhbGciOiJSUzI1NiIs" * 40
-    _refuse_secrets(bundle.rglob("*"), {"CLUSTER_TOKEN": token})
+    refused(bundle, {"CLUSTER_TOKEN": token})
     (bundle / "report.html").write_text(token)
     with pytest.raises(RaysweepError, match="CLUSTER_TOKEN stands in report"):
-        _refuse_secrets(bundle.rglob("*"), {"CLUSTER_TOKEN": token})
+        refused(bundle, {"CLUSTER_TOKEN": token})
+
+
+def test_a_bundle_is_whole_with_exactly_the_files_of_its_sums(bundle):
+    (bundle / "SHA256SUMS").unlink()
+    sums = [(path.relative_to(bundle).as_posix(), path.read_bytes()) for path in bundle.rglob("*") if path.is_file()]
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sums]
+    (bundle / "SHA256SUMS").write_text("".join(lines))
+    assert is_whole(bundle)
+    (bundle / "manifest.json").write_text("torn")
+    assert not is_whole(bundle)
+    (bundle / "manifest.json").write_text("manifest.json")
+    (bundle / "more.txt").write_text("")
+    assert not is_whole(bundle)
+    (bundle / "more.txt").unlink()
+    (bundle / "report.html").unlink()
+    assert not is_whole(bundle)
+
+
+class Forgetting(Recording):
+    """A place that says that it has put a file, but has lost it, or a part of it."""
+
+    def __init__(self, inner, key, content):
+        super().__init__(inner)
+        self.key, self.content = key, content
+
+    def put_if_absent(self, key, source):
+        super().put_if_absent(key, source)
+        if key == self.key:
+            self.inner.delete(key)
+            if self.content is not None:
+                self.inner.put(key, self.content)
+        return True
+
+
+@pytest.mark.parametrize(("content", "what"), [(None, "is not there"), (b"half", "is 4 bytes large")])
+def test_no_manifest_is_put_over_a_file_that_was_lost(bundle, tmp_path, content, what):
+    store = open_store(str(tmp_path / "runs"), S3Config())
+    with pytest.raises(StorageFailed, match=rf"report.html was put with 11 bytes, but {what}"):
+        publish(bundle, Forgetting(store, "report.html", content))
+    assert not store.exists("manifest.json")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from raysweep.errors import StorageFailed
 from raysweep.storage.local import LocalStore
-from raysweep.storage.retry import RetryingStore, RetryPolicy
+from raysweep.storage.retry import PATIENT, RetryingStore, RetryPolicy
 from raysweep.storage.store import TransientStorageFailure
 
 
@@ -28,9 +29,6 @@ class FlakyStore(LocalStore):
         self._fail()
         return super().put_if_absent(key, source)
 
-    def check_writable(self) -> None:
-        self._fail()
-
     def child(self, prefix: str) -> FlakyStore:
         return FlakyStore(self._root / prefix, self.failures)
 
@@ -49,10 +47,17 @@ def waits() -> Waits:
 
 @pytest.fixture
 def retrying(tmp_path: Path, waits: Waits) -> Callable[..., RetryingStore]:
-    def make(*failures: Exception, attempts: int = 6) -> RetryingStore:
+    def make(*failures: Exception, give_up: float = 15.0, call_seconds: float = 0.0) -> RetryingStore:
         (tmp_path / "key").write_bytes(b"content")
         inner = FlakyStore(tmp_path, list(failures))
-        return RetryingStore(inner, policy=RetryPolicy(attempts), sleep=waits.append, random=lambda: 0.0)
+        calls = itertools.count()
+        return RetryingStore(
+            inner,
+            policy=RetryPolicy(give_up),
+            sleep=waits.append,
+            random=lambda: 0.0,
+            clock=lambda: sum(waits) + call_seconds * next(calls),
+        )
 
     return make
 
@@ -67,19 +72,32 @@ def test_waits_out_what_passes(retrying: Callable[..., RetryingStore], waits: Wa
 
 
 def test_waits_are_capped_and_jittered() -> None:
-    policy = RetryPolicy(attempts=8)
+    policy = RetryPolicy()
 
-    assert list(policy.waits(lambda: 0.0)) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-    assert list(policy.waits(lambda: 0.5))[:2] == [0.375, 0.75]
-    assert list(RetryPolicy(attempts=1).waits(lambda: 0.0)) == []
+    assert list(itertools.islice(policy.waits(lambda: 0.0), 7)) == [0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+    assert list(itertools.islice(policy.waits(lambda: 0.5), 2)) == [0.375, 0.75]
 
 
 def test_gives_up_and_says_how_often_it_tried(retrying: Callable[..., RetryingStore], waits: Waits) -> None:
-    store = retrying(busy(), busy(), busy(), attempts=3)
+    store = retrying(*[busy()] * 20, give_up=5.0)
 
-    with pytest.raises(TransientStorageFailure, match=r"too busy \(tried 3 times\)"):
+    with pytest.raises(TransientStorageFailure, match=r"too busy \(tried 4 times in 4 s\)"):
         store.get("key")
-    assert len(waits) == 2
+    assert waits == [0.5, 1.0, 2.0]
+
+
+def test_a_server_that_is_away_for_a_minute_is_waited_for(retrying: Callable[..., RetryingStore], waits: Waits) -> None:
+    store = retrying(*[busy()] * 12, give_up=PATIENT.give_up_seconds)
+
+    assert store.get("key") == b"content"
+    assert sum(waits) > 60
+
+
+def test_a_server_that_is_silent_for_long_is_asked_twice(retrying: Callable[..., RetryingStore], waits: Waits) -> None:
+    """One request alone takes longer than there is patience."""
+    assert retrying(busy(), give_up=15.0, call_seconds=60.0).get("key") == b"content"
+    with pytest.raises(TransientStorageFailure, match="tried 2 times"):
+        retrying(busy(), busy(), give_up=15.0, call_seconds=60.0).get("key")
 
 
 def test_hands_up_at_once_what_does_not_pass(retrying: Callable[..., RetryingStore], waits: Waits) -> None:
@@ -88,10 +106,9 @@ def test_hands_up_at_once_what_does_not_pass(retrying: Callable[..., RetryingSto
     assert waits == []
 
 
-def test_a_check_is_not_tried_again(retrying: Callable[..., RetryingStore], waits: Waits) -> None:
-    with pytest.raises(StorageFailed, match="too busy"):
-        retrying(busy()).check_writable()
-    assert waits == []
+def test_each_action_of_a_check_is_tried_again(retrying: Callable[..., RetryingStore], waits: Waits) -> None:
+    retrying(busy(), busy()).check_writable()
+    assert waits == [0.5, 1.0]
 
 
 def test_all_attempts_have_one_writer(retrying: Callable[..., RetryingStore]) -> None:

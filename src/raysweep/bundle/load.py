@@ -30,8 +30,6 @@ from raysweep.training.preparation import PREPARE_FILE
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Model", "features_of", "load_files", "open_model"]
-
 
 @dataclass(frozen=True, slots=True)
 class Model:

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep.config import IN_MEMORY, S3Config, SweepConfig
 from raysweep.documents import suggest
-from raysweep.errors import BundleRefused, NotFound
+from raysweep.errors import BundleRefused, NotFound, RequestInvalid
+from raysweep.records.alias import ALIAS_NAMES, Alias, AliasName, alias_key
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest, read_manifest_bytes
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+_MAX_ALIAS_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAlias:
+    """An alias as it was read; `etag` as in `Store.fetch`."""
+
+    alias: Alias
+    etag: str
 
 
 def open_run(run: str | Path, s3: S3Config | None = None, *, home: str = "runs") -> Store:
-    """The store of a run: a path, an `s3://` address, or an id below `runs/`.
+    """The store of a run: a path, an `s3://` address, an id below `runs/`, or an alias such as `runs@production`.
 
     Raises:
         NotFound: there is nothing.
+        BundleRefused: the bundle that an alias names is another one by now.
     """
     text = str(run)
+    place, _, alias = text.rpartition("@")
+    for name in ALIAS_NAMES:
+        if alias == name and (text.startswith("s3://") or not Path(text).exists()):
+            return _follow(open_store(place.rstrip("/") or home, s3 or S3Config()), name)
     if text.startswith("s3://"):
         return open_store(text.rstrip("/"), s3 or S3Config())
     folder = Path(text)
@@ -34,6 +51,53 @@ def open_run(run: str | Path, s3: S3Config | None = None, *, home: str = "runs")
         known = [entry.name for entry in siblings.iterdir()] if siblings.is_dir() else []
         raise NotFound(f"there is no run {text}{suggest(folder.name, known)}")
     return open_store(str(folder), S3Config())
+
+
+def parent_of(store: Store, s3: S3Config | None) -> Store:
+    """Where the bundles stand beside one another of which `store` is one.
+
+    Raises:
+        RequestInvalid: it stands beside none, at the root of a bucket.
+    """
+    place = store.address().rstrip("/").rpartition("/")[0]
+    if place in {"", "s3:/", "s3:"}:
+        raise RequestInvalid(f"{store.address()} is no folder of a bundle: aliases stand beside the folders of bundles")
+    return open_store(place, s3 or S3Config())
+
+
+def read_alias(beside: Store, alias: AliasName) -> FoundAlias:
+    """An alias of the bundles below `beside`.
+
+    Raises:
+        NotFound: it was never moved anywhere.
+        BundleRefused: it cannot be read.
+    """
+    key = alias_key(alias)
+    sizes = {one.key: one.size_bytes for one in beside.list(key)}
+    if key not in sizes:
+        raise NotFound(
+            f"nothing in {beside.address()} is {alias} yet: `raysweep promote BUNDLE --alias {alias}` changes that"
+        )
+    if sizes[key] > _MAX_ALIAS_BYTES:
+        raise BundleRefused(f"{beside.address(key)} is {sizes[key]:,} bytes large: no alias")
+    try:
+        found = beside.fetch(key)
+        return FoundAlias(Alias.model_validate_json(found.content, strict=True), found.etag)
+    except ValueError as error:
+        raise BundleRefused(f"{beside.address(key)} cannot be read: {_shown(error)}") from error
+
+
+def _follow(beside: Store, alias: AliasName) -> Store:
+    now = read_alias(beside, alias).alias.now
+    store = beside.child(now.run_id)
+    if not store.exists(MANIFEST_FILE):
+        raise NotFound(f"{alias} of {beside.address()} is {store.address()}, which is no bundle any more")
+    if hashlib.sha256(store.get(MANIFEST_FILE)).hexdigest() != now.manifest_sha256:
+        raise BundleRefused(
+            f"{store.address()} is not the bundle that became {alias} at {now.at}: its manifest is another. Look at it "
+            f"by `raysweep verify {store.address()}`, and promote the one that is meant"
+        )
+    return store
 
 
 def resume_command(address: str, config: SweepConfig, *changes: str) -> str:

@@ -1,4 +1,4 @@
-"""What MLflow loads a published model by, its `loader_module`: files are checked as by `load_model`. Needs no MLflow."""
+"""The `loader_module` of the MLflow folder: it checks the files as `load_model` does, and imports no MLflow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Is a bundle whole, unchanged, and does its model still predict what it did?"""
+"""Is a bundle whole, unchanged, signed, and does its model still predict what it did?"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,29 +14,40 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysweep.bundle.locate import read_manifest
-from raysweep.documents import plain_record
-from raysweep.errors import BundleRefused, NotFound
+from raysweep.bundle.signing import is_signed_by
+from raysweep.bundle.versions import other_versions
+from raysweep.documents import canonical_json, plain_record
+from raysweep.errors import BundleRefused, NotFound, RequestInvalid
 from raysweep.records.manifest import (
     GOLDEN_FILE,
     JOURNAL_FOLDER,
     MANIFEST_FILE,
+    SIGNATURE_FILE,
     SUMS_FILE,
     Artifact,
     Manifest,
+    SigningRecord,
 )
 from raysweep.storage.store import Store
 
 TOLERANCE: Final = 1e-6
 SHARED_KEYS: Final = "split: keys"
+PREDICTIONS: Final = f"{GOLDEN_FILE} (predictions)"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedFile:
-    """One thing that was looked at; `problem` is empty where it is as it should be."""
+    """One thing that was looked at.
+
+    Attributes:
+        problem: empty where it is as it should be.
+        said: what is worth knowing where it is.
+    """
 
     path: str
     ok: bool
     problem: str = ""
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +57,13 @@ class Verification:
     Attributes:
         rows: a line for each file of the bundle.
         split: a line for the table that was compared, and for each part of it; nothing where none was given.
+        notes: what is no fault of the bundle: other versions of packages here, a signature that could not be checked.
     """
 
     url: str
     rows: tuple[VerifiedFile, ...]
     split: tuple[VerifiedFile, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -78,12 +92,17 @@ class Verification:
             "ok": self.ok,
             "files": plain_record(self.rows),
             "split": plain_record(self.split),
+            "notes": list(self.notes),
             "problems": list(self.problems),
         }
 
 
-def verify_bundle(store: Store) -> Verification:
-    """Check every hash and size, that nothing is missing or added, and the golden predictions.
+def verify_bundle(store: Store, key: SigningRecord | None = None) -> Verification:
+    """Check every hash and size, that nothing is missing or added, the signature and the golden predictions.
+
+    Args:
+        store: of the bundle.
+        key: the public key that the manifest must be signed by; None: any, or none.
 
     Raises:
         NotFound: there is no bundle.
@@ -94,11 +113,40 @@ def verify_bundle(store: Store) -> Verification:
         return Verification(store.address(), (VerifiedFile(MANIFEST_FILE, ok=False, problem=str(error)),))
     present = {one.key: one.size_bytes for one in store.list()}
     rows = [_check_file(store, artifact, present) for artifact in manifest.artifacts]
-    rows += _check_sums(store, manifest, present)
+    are_files_whole = all(row.ok for row in rows)
+    content = store.get(MANIFEST_FILE)
+    rows += _check_sums(store, manifest, content, present)
     rows += _find_strangers(manifest, present)
-    if all(row.ok for row in rows) and manifest.model is not None:
+    signature, notes = _check_signature(store, manifest, content, present, key)
+    rows += signature
+    if are_files_whole and manifest.model is not None:
         rows.append(_check_golden(store))
-    return Verification(store.address(), tuple(rows))
+    return Verification(store.address(), tuple(rows), notes=(*notes, *other_versions(manifest)))
+
+
+def _check_signature(
+    store: Store, manifest: Manifest, content: bytes, present: dict[str, int], key: SigningRecord | None
+) -> tuple[list[VerifiedFile], list[str]]:
+    """A line about the signature, where there is or must be one; and what keeps it from being checked."""
+    record, wanted = manifest.signing, "" if key is None else f"; --key wants sha256:{key.public_key_sha256}"
+    if record is None:
+        return ([] if key is None else [_bad(SIGNATURE_FILE, f"is not there: the manifest is not signed{wanted}")]), []
+    if SIGNATURE_FILE not in present:
+        return [_bad(SIGNATURE_FILE, "is missing")], []
+    name = f"sha256:{record.public_key_sha256}"
+    try:
+        is_good = is_signed_by(record, content, store.get(SIGNATURE_FILE))
+    except RequestInvalid as error:
+        return [], [f"the signature by the key {name} was not checked: {error}"]
+    if not is_good:
+        return [_bad(SIGNATURE_FILE, f"is no signature of this manifest by the key that it names, {name}")], []
+    if key not in {None, record}:
+        return [_bad(SIGNATURE_FILE, f"was made by another key, {name}{wanted}")], []
+    return [VerifiedFile(SIGNATURE_FILE, ok=True, said=f"by the key {name}")], []
+
+
+def _bad(path: str, problem: str) -> VerifiedFile:
+    return VerifiedFile(path, ok=False, problem=problem)
 
 
 def _check_file(store: Store, artifact: Artifact, present: dict[str, int]) -> VerifiedFile:
@@ -126,11 +174,13 @@ def sha256_of(store: Store, key: str) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check_sums(store: Store, manifest: Manifest, present: dict[str, int]) -> list[VerifiedFile]:
+def _check_sums(store: Store, manifest: Manifest, content: bytes, present: dict[str, int]) -> list[VerifiedFile]:
     if SUMS_FILE not in present:
         return [VerifiedFile(SUMS_FILE, ok=False, problem="is missing")]
     wanted = {artifact.path: artifact.sha256 for artifact in manifest.artifacts}
-    wanted[MANIFEST_FILE] = hashlib.sha256(store.get(MANIFEST_FILE)).hexdigest()
+    wanted[MANIFEST_FILE] = hashlib.sha256(content).hexdigest()
+    if manifest.signing is not None and SIGNATURE_FILE in present:
+        wanted[SIGNATURE_FILE] = sha256_of(store, SIGNATURE_FILE)
     try:
         lines = store.get(SUMS_FILE).decode("utf-8").splitlines()
     except UnicodeDecodeError:
@@ -140,10 +190,12 @@ def _check_sums(store: Store, manifest: Manifest, present: dict[str, int]) -> li
     if listed.get(MANIFEST_FILE) != wanted[MANIFEST_FILE]:
         words = f"was changed: {SUMS_FILE} has another sha256 for it"
         rows.append(VerifiedFile(MANIFEST_FILE, ok=False, problem=words))
+    elif canonical_json(json.loads(content)) != content:
+        rows.append(_bad(MANIFEST_FILE, "is not in the form in which raysweep writes it: it was edited"))
     else:
-        rows.append(VerifiedFile(MANIFEST_FILE, ok=True))
+        rows.append(VerifiedFile(MANIFEST_FILE, ok=True, said=f"written by raysweep {manifest.raysweep}"))
     wrong = sorted(path for path in wanted.keys() | listed.keys() if listed.get(path) != wanted.get(path))
-    others = [path for path in wrong if path != MANIFEST_FILE]
+    others = [path for path in wrong if path not in {MANIFEST_FILE, SIGNATURE_FILE} or path not in listed]
     problem = f"does not agree with the manifest about {', '.join(others[:5])}" if others else ""
     if len(lines) != len(listed) or not store.get(SUMS_FILE).endswith(b"\n"):
         problem = problem or "was changed: it has a line twice, or its end is missing"
@@ -152,6 +204,7 @@ def _check_sums(store: Store, manifest: Manifest, present: dict[str, int]) -> li
 
 def _find_strangers(manifest: Manifest, present: dict[str, int]) -> list[VerifiedFile]:
     known = {artifact.path for artifact in manifest.artifacts} | {MANIFEST_FILE, SUMS_FILE}
+    known |= set() if manifest.signing is None else {SIGNATURE_FILE}
     strangers = sorted(key for key in present if key not in known and not key.startswith(JOURNAL_FOLDER))
     return [VerifiedFile(key, ok=False, problem="is not in the manifest: it was added later") for key in strangers]
 
@@ -168,9 +221,10 @@ def _check_golden(store: Store) -> VerifiedFile:
         found = model.raw_predictions(features).reshape(wanted.shape)
     except (BundleRefused, pa.ArrowException, ValueError, KeyError) as error:
         return VerifiedFile(GOLDEN_FILE, ok=False, problem=f"cannot be predicted again: {error}")
-    worst = float(np.max(np.abs(found - wanted), initial=0.0))
-    scale = max(1.0, float(np.max(np.abs(wanted), initial=0.0)))
-    if not worst <= TOLERANCE * scale:
+    apart = np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))  # each by itself: some golden rows are extreme
+    worst = float(np.max(apart, initial=0.0))
+    if not worst <= TOLERANCE:
         words = f"the model predicts otherwise than when it was published (by up to {worst:.3g})"
         return VerifiedFile(GOLDEN_FILE, ok=False, problem=words)
-    return VerifiedFile(f"{GOLDEN_FILE} (predictions)", ok=True)
+    alike = "identical" if worst == 0 else f"alike to {worst:.1g}"
+    return VerifiedFile(PREDICTIONS, ok=True, said=f"{len(wanted):,} golden rows: {alike}")

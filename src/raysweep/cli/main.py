@@ -13,6 +13,7 @@ from raysweep.cli.analyze import analyze
 from raysweep.cli.check import check
 from raysweep.cli.demo import demo
 from raysweep.cli.outcome import EXIT_USAGE, report_usage
+from raysweep.cli.promote import promote
 from raysweep.cli.resume import resume
 from raysweep.cli.run import run
 from raysweep.cli.show import show
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, resume, demo, show, verify, spaces, analyze, check):
+for command in (run, resume, demo, show, verify, promote, spaces, analyze, check):
     app.command()(command)
 
 

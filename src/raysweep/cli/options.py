@@ -16,6 +16,16 @@ Sets = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, and nothing else there.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Bundle = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="A folder, an s3:// address, the id of a run under runs/, or an alias: runs@production."
+    ),
+]
+PublicKey = Annotated[
+    str | None,
+    typer.Option("--key", metavar="FILE", help="The public key that the manifest must be signed by (Ed25519)."),
+]
 SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="Path of a sweep file (YAML or JSON).")]
 
 

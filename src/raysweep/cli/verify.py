@@ -1,4 +1,4 @@
-"""`raysweep verify`: every hash of a bundle."""
+"""`raysweep verify`: every hash of a bundle, its signature, and what its model predicts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from raysweep.cli.options import AsJson, Debug, S3Endpoint, s3_settings
+from raysweep.cli.options import AsJson, Bundle, Debug, PublicKey, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.tables import output
 from raysweep.errors import EXIT_OK, BundleRefused
 
 if TYPE_CHECKING:
     from raysweep.bundle.verify import Verification
-
-Bundle = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="A folder, an s3:// address, or the id of a run under runs/.")
-]
 
 Data = Annotated[
     str | None,
@@ -30,11 +26,12 @@ Data = Annotated[
 def verify(
     bundle: Bundle,
     data: Data = None,
+    key: PublicKey = None,
     s3_endpoint: S3Endpoint = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> int:
-    """Check that every file of a bundle is there and unchanged.
+    """Check that every file of a bundle is there and unchanged, and that its model predicts what it did.
 
     With --data a table is compared with the sweep's, and its rows are dealt out again: they have to hold the same
     values and fall into the bundle's parts. The exit code is 8 where something is missing, changed or not listed, or
@@ -45,13 +42,13 @@ def verify(
       raysweep verify runs/flights-late-20260101-120000-abc123
       raysweep verify runs/flights-late-20260101-120000-abc123 --data flights.parquet
     """
-    return carry_out(lambda: _verify(bundle, data, s3_endpoint), as_json=as_json, debug=debug)
+    return carry_out(lambda: _verify(bundle, data, key, s3_endpoint), as_json=as_json, debug=debug)
 
 
-def _verify(bundle: str, data: str | None, s3_endpoint: str | None) -> Answer:
+def _verify(bundle: str, data: str | None, key: str | None, s3_endpoint: str | None) -> Answer:
     from raysweep import api
 
-    found = api.verify(bundle, data=data, s3=s3_settings(s3_endpoint))
+    found = api.verify(bundle, data=data, key=key, s3=s3_settings(s3_endpoint))
     code = EXIT_OK if found.ok else BundleRefused.exit_code
     return Answer(found.to_document(), lambda: _show(found, data), code)
 
@@ -61,9 +58,11 @@ def _show(found: Verification, data: str | None) -> None:
     for row in (*found.rows, *found.split):
         if not row.ok:
             console.print(Text.assemble(("✗ ", "bold red"), row.path, ": ", row.problem), soft_wrap=True)
-    for row in found.split:
-        if row.ok:
-            console.print(Text.assemble(("✓ ", "green"), row.path), soft_wrap=True)
+    for row in (*found.rows, *found.split):
+        if row.ok and (row.said or row in found.split):
+            console.print(Text.assemble(("✓ ", "green"), row.path, ": " if row.said else "", row.said), soft_wrap=True)
+    for note in found.notes:
+        console.print(Text.assemble(("! ", "yellow"), note), soft_wrap=True)
     words = _conclusion(found, data)
     console.print(Text(f"✓ {words}", "green") if found.ok else Text(words, "bold red"), soft_wrap=True)
 

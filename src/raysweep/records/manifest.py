@@ -301,12 +301,14 @@ class CodeRecord(Document):
         repository: its address, without credentials.
         dirty: whether anything was changed or added since the commit.
         diff_bytes, diff_sha256: of code/diff.patch, which holds the changes of files that git knows.
+        diff_is_whole: whether it holds all of them, and was not cut off at 1 MiB.
     """
 
     repository: str | None = None
     commit: str | None = None
     dirty: bool | None = None
     diff_bytes: int = 0
+    diff_is_whole: bool = True
     diff_sha256: str | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -12,35 +13,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from raysweep.errors import NotFound, StorageFailed
+from raysweep.errors import StorageFailed
+from raysweep.storage.abilities import check_abilities
+from raysweep.storage.file_errors import MISSING, translated
+from raysweep.storage.file_lock import locked
 from raysweep.storage.store import (
     CHUNK_BYTES,
     TEMPORARY_PREFIX,
+    ConditionalWritesMissing,
+    Fetched,
     StoredObject,
-    TransientStorageFailure,
+    Traits,
     check_key,
     check_prefix,
     open_source,
-    probe,
+    probe_key,
 )
 
-# Network file systems give these while a server restarts or fails over.
-TRANSIENT_ERRORS = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT}
-MISSING = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
 NO_LINKS_ERRORS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-
-WAYS_OUT = {
-    errno.ENOSPC: "the disk is full; free some space or name another folder",
-    errno.EDQUOT: "your disk quota is used up; free some space or name another folder",
-    errno.EROFS: "the file system is read-only; name another folder",
-    errno.EACCES: "permission denied; let this user read and write there, or name another folder",
-    errno.EPERM: "not permitted; let this user read and write there, or name another folder",
-    errno.ENOTDIR: "a part of this path is a file, not a folder; move that file away or name another folder",
-    errno.EEXIST: "a part of this path is a file, not a folder; move that file away or name another folder",
-    errno.EISDIR: "there is a folder where a file has to be; move it away or name another folder",
-    errno.ENOENT: "the folder cannot be made there; name another one",
-    errno.ENAMETOOLONG: "the name is too long for this file system; name a shorter path",
-}
 
 
 class LocalStore:
@@ -60,7 +50,7 @@ class LocalStore:
         """See `Store.put_if_absent`; the file system's answer cannot be lost, so `writer` is not needed."""
         del writer
         path = self._path(key)
-        with open_source(source) as stream, _translated(path):
+        with open_source(source) as stream, translated(path):
             if os.path.lexists(path):
                 return False
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,23 +59,38 @@ class LocalStore:
                 _settle(file)
                 return _link_or_replace(temporary, path)
 
+    def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
+        """See `Store.put_if_match`; a lock keeps others out who put so, in every process on this file system."""
+        del writer
+        path = self._path(key)
+        with translated(path):
+            if not path.is_file():
+                return False
+            with locked(path.with_name(f"{TEMPORARY_PREFIX}lock-{_etag(path.name.encode())}")):
+                return _replace_if_match(path, source, etag)
+
+    def fetch(self, key: str) -> Fetched:
+        """See `Store.fetch`."""
+        content = self.get(key)
+        return Fetched(content, _etag(content))
+
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
         path = self._path(key)
-        with _translated(path, missing=MISSING):
+        with translated(path, missing=MISSING):
             return path.read_bytes()
 
     def download(self, key: str, path: Path) -> None:
         """See `Store.download`."""
         stored = self._path(key)
-        with _translated(stored, missing=MISSING), stored.open("rb") as stream, write_whole(path) as file:
+        with translated(stored, missing=MISSING), stored.open("rb") as stream, write_whole(path) as file:
             shutil.copyfileobj(stream, file, CHUNK_BYTES)
 
     def list(self, prefix: str = "") -> list[StoredObject]:
         """See `Store.list`; links that lead out of the folder and unfinished files are left out."""
         parent = check_prefix(prefix).rpartition("/")[0]
         folder = self._path(parent) if parent else self._root
-        with _translated(folder):
+        with translated(folder):
             found = [
                 StoredObject(path.relative_to(self._root).as_posix(), size_bytes)
                 for path, size_bytes in _files_below(folder)
@@ -96,13 +101,13 @@ class LocalStore:
     def exists(self, key: str) -> bool:
         """See `Store.exists`."""
         path = self._path(key)
-        with _translated(path):
+        with translated(path):
             return path.is_file()
 
     def delete(self, key: str) -> None:
         """See `Store.delete`."""
         path = self._path(key)
-        with _translated(path), suppress(*MISSING):
+        with translated(path), suppress(*MISSING):
             path.unlink()
             settle_folder(path.parent)
 
@@ -110,9 +115,20 @@ class LocalStore:
         """See `Store.address`."""
         return str(self._root / key)
 
+    def traits(self) -> Traits:
+        """See `Store.traits`."""
+        key = probe_key()
+        try:
+            self.put_if_absent(key, b"")
+            return Traits(if_match=self.put_if_match(key, b"", _etag(b"")))
+        except ConditionalWritesMissing:
+            return Traits(if_match=False)
+        finally:
+            self.delete(key)
+
     def check_writable(self) -> None:
         """See `Store.check_writable`."""
-        probe(self)
+        check_abilities(self)
 
     def child(self, prefix: str) -> LocalStore:
         """See `Store.child`; links still may not lead out of this store's folder."""
@@ -133,6 +149,10 @@ class LocalStore:
             return False
 
 
+def _etag(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 @contextmanager
 def write_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that becomes `path` on leaving, durably and at once; an error leaves nothing.
@@ -140,7 +160,7 @@ def write_whole(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageFailed: the disk is full, the folder refuses, and the like; the message names the path.
     """
-    with _translated(path):
+    with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with _temporary_file(path) as (file, temporary):
             yield file
@@ -203,6 +223,17 @@ def _replace_if_absent(temporary: Path, path: Path) -> bool:
     return True
 
 
+def _replace_if_match(path: Path, source: bytes, etag: str) -> bool:
+    try:
+        if _etag(path.read_bytes()) != etag:
+            return False
+    except MISSING:
+        return False
+    with write_whole(path) as file:
+        file.write(source)
+    return True
+
+
 def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
     """Every finished file below `folder` and its size in bytes, without links to nowhere."""
     for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
@@ -221,17 +252,3 @@ def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
 def _raise_unless_missing(error: OSError) -> None:
     if not isinstance(error, MISSING):
         raise error
-
-
-@contextmanager
-def _translated(path: Path, *, missing: tuple[type[OSError], ...] = ()) -> Iterator[None]:
-    try:
-        yield
-    except (NotFound, StorageFailed):
-        raise
-    except missing as error:
-        raise NotFound(f"there is no file {path}") from error
-    except OSError as error:
-        reason = WAYS_OUT.get(error.errno or 0) or error.strerror or type(error).__name__
-        kind = TransientStorageFailure if error.errno in TRANSIENT_ERRORS else StorageFailed
-        raise kind(f"{path}: {reason}") from error

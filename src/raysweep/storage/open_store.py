@@ -8,16 +8,17 @@ from raysweep.config import S3Config
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.storage.local import LocalStore
-from raysweep.storage.retry import RetryingStore
+from raysweep.storage.retry import HASTY, RetryingStore, RetryPolicy
 from raysweep.storage.store import S3_SCHEME, Store, check_key
 
 
-def open_store(address: str, s3: S3Config) -> Store:
+def open_store(address: str, s3: S3Config, *, policy: RetryPolicy = HASTY) -> Store:
     """The store at `address`, with retries; nothing is touched before its first use.
 
     Args:
         address: a folder, or `s3://bucket/prefix`.
         s3: how to reach an S3-compatible server; not looked at for a folder.
+        policy: how long a place is waited for that does not answer.
 
     Raises:
         RequestInvalid: the address is neither.
@@ -26,12 +27,12 @@ def open_store(address: str, s3: S3Config) -> Store:
         from raysweep.storage.s3 import S3Store  # boto3 is not loaded for a folder
 
         bucket, prefix = split_s3_address(address)
-        return RetryingStore(S3Store(bucket, prefix, s3))
+        return RetryingStore(S3Store(bucket, prefix, s3), policy=policy)
     if not address.strip():
         raise RequestInvalid("the address of the store is empty: give a folder or s3://bucket/prefix")
     if "://" in address:
         raise RequestInvalid(f"{shorten(address)} is no place to store: give a folder or s3://bucket/prefix")
-    return RetryingStore(LocalStore(Path(address).expanduser()))
+    return RetryingStore(LocalStore(Path(address).expanduser()), policy=policy)
 
 
 def split_s3_address(address: str) -> tuple[str, str]:

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
+import itertools
 import random as randomness
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from raysweep.storage.store import Store, StoredObject, TransientStorageFailure
+from raysweep.storage.abilities import check_abilities
+from raysweep.storage.store import Fetched, Store, StoredObject, Traits, TransientStorageFailure
 
 ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often to try; waits double up to the longest, each cut by up to a half at random."""
+    """How long to try; waits double up to the longest, each cut by up to a half at random.
 
-    attempts: int = 6
+    Attributes:
+        give_up_seconds: no further try begins later than this after the first one.
+        least_attempts: but so many there are, also where a single one takes that long.
+    """
+
+    give_up_seconds: float = 15.0
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 8.0
+    least_attempts: int = 2
 
     def waits(self, random: Callable[[], float]) -> Iterator[float]:
-        """The waits between the attempts, in seconds; `random` gives numbers from 0 up to 1."""
-        for number in range(self.attempts - 1):
-            whole = min(self.first_wait_seconds * 2**number, self.longest_wait_seconds)
+        """The waits between the attempts, in seconds, without end; `random` gives numbers from 0 up to 1."""
+        for number in itertools.count():
+            whole = min(self.first_wait_seconds * 2 ** min(number, 30), self.longest_wait_seconds)
             yield whole * (1 - random() / 2)
+
+
+HASTY: Final = RetryPolicy()  # somebody waits for the answer
+PATIENT: Final = RetryPolicy(150.0)  # a server that is away or silent for a minute costs no sweep
+
+
+def try_again(
+    call: Callable[[], ResultT],
+    policy: RetryPolicy,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = randomness.random,
+    clock: Callable[[], float] = time.monotonic,
+) -> ResultT:
+    """What `call` gives, once it gives anything.
+
+    Raises:
+        TransientStorageFailure: it still failed at the end; every other error comes at once.
+    """
+    begun = clock()
+    for number, wait_seconds in enumerate(policy.waits(random), 1):
+        try:
+            return call()
+        except TransientStorageFailure as error:
+            seconds = clock() - begun
+            if seconds + wait_seconds > policy.give_up_seconds and number >= policy.least_attempts:
+                raise TransientStorageFailure(f"{error} (tried {number} times in {seconds:.0f} s)") from error
+        sleep(wait_seconds)
+    raise AssertionError("waits never end")
 
 
 class RetryingStore:
@@ -37,14 +74,16 @@ class RetryingStore:
         self,
         inner: Store,
         *,
-        policy: RetryPolicy | None = None,
+        policy: RetryPolicy = HASTY,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = randomness.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inner = inner
-        self._policy = policy or RetryPolicy()
+        self._policy = policy
         self._sleep = sleep
         self._random = random
+        self._clock = clock
 
     def put(self, key: str, source: bytes | Path) -> None:
         """See `Store.put`."""
@@ -54,6 +93,15 @@ class RetryingStore:
         """See `Store.put_if_absent`; one writer for all attempts, so that a lost answer is no lost race."""
         name = writer or secrets.token_hex(16)
         return self._retried(lambda: self._inner.put_if_absent(key, source, writer=name))
+
+    def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
+        """See `Store.put_if_match`; one writer for all attempts."""
+        name = writer or secrets.token_hex(16)
+        return self._retried(lambda: self._inner.put_if_match(key, source, etag, writer=name))
+
+    def fetch(self, key: str) -> Fetched:
+        """See `Store.fetch`."""
+        return self._retried(lambda: self._inner.fetch(key))
 
     def get(self, key: str) -> bytes:
         """See `Store.get`."""
@@ -79,21 +127,18 @@ class RetryingStore:
         """See `Store.address`."""
         return self._inner.address(key)
 
+    def traits(self) -> Traits:
+        """See `Store.traits`."""
+        return self._retried(self._inner.traits)
+
     def check_writable(self) -> None:
-        """See `Store.check_writable`; not tried again, since somebody is waiting for the answer."""
-        self._inner.check_writable()
+        """See `Store.check_writable`; each action is tried again by itself."""
+        check_abilities(self)
 
     def child(self, prefix: str) -> RetryingStore:
         """See `Store.child`."""
-        return RetryingStore(self._inner.child(prefix), policy=self._policy, sleep=self._sleep, random=self._random)
+        inner = self._inner.child(prefix)
+        return RetryingStore(inner, policy=self._policy, sleep=self._sleep, random=self._random, clock=self._clock)
 
     def _retried(self, call: Callable[[], ResultT]) -> ResultT:
-        for wait_seconds in self._policy.waits(self._random):
-            try:
-                return call()
-            except TransientStorageFailure:
-                self._sleep(wait_seconds)
-        try:
-            return call()
-        except TransientStorageFailure as error:
-            raise TransientStorageFailure(f"{error} (tried {self._policy.attempts} times)") from error
+        return try_again(call, self._policy, sleep=self._sleep, random=self._random, clock=self._clock)

@@ -33,9 +33,20 @@ MEANINGS = {
 MISSING_CODES = {"NoSuchKey", "404", "NotFound"}
 NOT_IMPLEMENTED_CODES = {"NotImplemented", "501"}
 BUSY_CODES = {"ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling"}
+DAMAGED_CODES = {"IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
 BUSY_STATUSES = {409, 429, 500, 502, 503, 504}
 DENIED_STATUS = 403
 FULL_STATUS = 507
+PRECONDITION_STATUS = 412
+NOT_IMPLEMENTED_STATUS = 501
+
+
+class ConditionNotMet(StorageFailed):
+    """A conditional request was refused, since its condition did not hold (412)."""
+
+
+class NotOffered(StorageFailed):
+    """The server says that it cannot do this at all (501)."""
 
 
 def explain_answer(place: str, action: str, code: str, status: int, words: str) -> RaysweepError:
@@ -50,8 +61,14 @@ def explain_answer(place: str, action: str, code: str, status: int, words: str) 
     """
     if code in MISSING_CODES:
         return NotFound(f"there is no object {place}")
+    if status == PRECONDITION_STATUS:
+        return ConditionNotMet(f"{place}: there is another object by now")
     if code in MEANINGS:
         return StorageFailed(f"{place}: {MEANINGS[code]} ({code})")
+    return _explain_refusal(place, action, code, status, without_credentials(shorten(words, 200)))
+
+
+def _explain_refusal(place: str, action: str, code: str, status: int, words: str) -> StorageFailed:
     if status == DENIED_STATUS:
         return StorageFailed(
             f"{place}: access denied to {action}; let these credentials list, get, put and delete there, "
@@ -59,9 +76,13 @@ def explain_answer(place: str, action: str, code: str, status: int, words: str) 
         )
     if status == FULL_STATUS:
         return StorageFailed(f"{place}: {FULL} ({code})")
-    said = f"{place}: the server answered {status} {code}: {without_credentials(shorten(words, 200))}"
+    said = f"{place}: the server answered {status} {code}: {words}"
     if code in BUSY_CODES or status in BUSY_STATUSES:
         return TransientStorageFailure(f"{said}; wait a little and try again")
+    if code in DAMAGED_CODES:
+        return TransientStorageFailure(f"{said}; what was sent did not arrive as it was: try again")
+    if code in NOT_IMPLEMENTED_CODES or status == NOT_IMPLEMENTED_STATUS:
+        return NotOffered(f"{said}; this server does not offer what was asked of it")
     return StorageFailed(f"{said}; check the address, export.s3.region and export.s3.addressing_style")
 
 

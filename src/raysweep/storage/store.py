@@ -21,6 +21,46 @@ class TransientStorageFailure(StorageFailed):
     """A failure that may be gone a moment later: no answer, too busy, a conflict between writers."""
 
 
+class ConditionalWritesMissing(StorageFailed):
+    """The place cannot replace an object only if it is still the one that was read: nothing can be moved there."""
+
+
+class EncryptionMissing(StorageFailed):
+    """The server does not encrypt what is put as it was asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What differs from place to place.
+
+    Attributes:
+        if_absent: whether of several writers at once exactly one can take a key. Elsewhere is looked first, which two
+            writers at the very same moment may both do.
+        if_match: whether an object can be replaced only if it is still the one that was read.
+        encryption: what `export.s3.encryption` asks for; empty for nothing.
+        unencrypted: why what is put is not encrypted as it asks; empty where it is, or nothing was asked.
+        wants_md5: whether every put has to come with its MD5, as in buckets with a lock on objects.
+    """
+
+    if_absent: bool = True
+    if_match: bool = True
+    encryption: str = ""
+    unencrypted: str = ""
+    wants_md5: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One object as it was read.
+
+    Attributes:
+        etag: names this content in `Store.put_if_match`; what it looks like is the store's own matter.
+    """
+
+    content: bytes
+    etag: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One object of a listing."""
@@ -49,6 +89,25 @@ class Store(Protocol):
                 gets True where the first try had been stored after all.
         """
 
+    def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
+        """Replace the object under `key` if it is still the one that was read; of several writers one gets True.
+
+        Args:
+            key: of an object that is there.
+            source: what it becomes.
+            etag: of the object that was read, as `fetch` said it.
+            writer: as in `put_if_absent`.
+
+        Returns:
+            False where there is another object by now, or none: nothing was changed.
+
+        Raises:
+            ConditionalWritesMissing: the place cannot do this.
+        """
+
+    def fetch(self, key: str) -> Fetched:
+        """The bytes under `key` with their etag; `NotFound` where there are none."""
+
     def get(self, key: str) -> bytes:
         """The bytes under `key`; `NotFound` where there are none."""
 
@@ -67,8 +126,11 @@ class Store(Protocol):
     def address(self, key: str = "") -> str:
         """The path or `s3://` address of `key`, or of the store itself, for messages and results."""
 
+    def traits(self) -> Traits:
+        """What this place can do; found out once by a few tiny objects below `.raysweep/`, which are removed."""
+
     def check_writable(self) -> None:
-        """Store and remove a tiny object below `.raysweep/`; `StorageFailed` says why not and what helps."""
+        """Try what a sweep needs of the place below `.raysweep/`; `StorageFailed` says why not and what helps."""
 
     def child(self, prefix: str) -> Store:
         """The same store, narrowed to the keys below `prefix`."""
@@ -132,12 +194,6 @@ def open_source(source: bytes | Path) -> BinaryIO:
         raise StorageFailed(f"the file to be stored cannot be read: {source}: {error.strerror}") from error
 
 
-def probe(store: Store) -> None:
-    """Store and remove a tiny object below `.raysweep/`.
-
-    Raises:
-        StorageFailed: it was not possible.
-    """
-    key = f"{LEDGER_FOLDER}probe-{secrets.token_hex(8)}"  # where a sweep has to write before its final check
-    store.put(key, b"raysweep looks whether it can write here; this may be deleted\n")
-    store.delete(key)
+def probe_key() -> str:
+    """A key for an object that only tries something: where a sweep has to write before its final check."""
+    return f"{LEDGER_FOLDER}probe-{secrets.token_hex(8)}"

@@ -34,12 +34,14 @@ def code_state(folder: Path) -> CodeState:
     if commit is None:
         return CodeState(CodeRecord(), b"")
     remote = (_git(folder, "config", "--get", "remote.origin.url") or b"").decode(errors="replace").strip()
-    diff = _USER_INFO.sub(b"", (_git(folder, "diff", "HEAD") or b"")[:_MAX_DIFF_BYTES])
+    whole = _USER_INFO.sub(b"", _git(folder, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD") or b"")
+    diff = whole[:_MAX_DIFF_BYTES]
     record = CodeRecord(
         repository=without_credentials(remote) or None,
         commit=commit.decode().strip(),
         dirty=bool(_git(folder, "status", "--porcelain")),
         diff_bytes=len(diff),
+        diff_is_whole=diff == whole,
         diff_sha256=hashlib.sha256(diff).hexdigest() if diff else None,
     )
     return CodeState(record, diff)

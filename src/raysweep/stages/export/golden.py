@@ -98,7 +98,7 @@ def _predictable(pipeline: Pipeline, rows: pa.Table, names: list[str]) -> _Rows 
         return (
             (pa.concat_tables([one for one, _ in left]), [name for _, each in left for name in each]) if left else None
         )
-    kept = [bool(one) for one in np.isfinite(found.reshape(rows.num_rows, -1)).all(axis=1)]
+    kept = np.ravel(np.isfinite(found.reshape(rows.num_rows, -1)).all(axis=1)).tolist()
     return rows.filter(pa.array(kept)), [name for name, one in zip(names, kept, strict=True) if one]
 
 
@@ -116,7 +116,8 @@ def _odd_blocks(plain: pa.Table, points: dict[str, Floats]) -> Iterator[tuple[pa
     dates = [field.name for field in schema if pa.types.is_timestamp(field.type)]
     if dates:
         yield _everywhere(plain, dates, _DATES), [f"extreme: {value.isoformat()} in every date" for value in _DATES]
-    columns = list(points.items())
+    nudged = {*numbers, *dates}  # a rule may have made the model's column of a text, or of another column
+    columns = [(name, values) for name, values in points.items() if name in nudged]
     for place, (name, values) in enumerate(columns[:_POINTS]):
         chosen = values[: max(1, _POINTS // len(columns))]
         base = plain.slice(place % max(1, plain.num_rows), 1)

@@ -1,4 +1,4 @@
-"""The folder `mlflow/` of a bundle, which `mlflow.pyfunc` loads: written and scored by the process of the parity gate."""
+"""The folder `mlflow/` of a bundle, which `mlflow.pyfunc` loads: written and scored in the parity gate's process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ from raysweep.records.served_model import SERVED_FILE, ServedModel
 from raysweep.records.table import ColumnKind
 from raysweep.training.learner import Floats
 
-_TYPES: Final = {
-    ColumnKind.BOOLEAN: "boolean",
-    ColumnKind.STRING: "string",
-    ColumnKind.DATETIME: "datetime",
-}
+_TYPES: Final = {ColumnKind.STRING: "string", ColumnKind.DATETIME: "datetime"}
 _LABELS: Final = {bool: "boolean", int: "long", float: "double", str: "string"}
 
 
@@ -74,7 +70,7 @@ def _signature(signature: Signature) -> ModelSignature:
 
 
 def _type(column: InputColumn) -> object:
-    """MLflow's type for a column; any where its own is too strict with missing values, since raysweep looks itself."""
+    """MLflow's type for a column; any where its own takes no missing value: raysweep itself looks at them all."""
     if column.kind is ColumnKind.NUMBER:
         return AnyType() if column.type == "int64" else "double"
-    return AnyType() if column.kind is ColumnKind.BOOLEAN and column.nullable is not False else _TYPES[column.kind]
+    return _TYPES.get(column.kind, AnyType())

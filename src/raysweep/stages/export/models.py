@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
-from raysweep.errors import RequestInvalid
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER, ModelFormat, Signature
 from raysweep.records.served_model import ServedModel
 from raysweep.records.table import LearningTask
@@ -22,23 +20,6 @@ from raysweep.stages.export.publish import list_artifacts
 from raysweep.training.families import families, is_shipped
 from raysweep.training.learner import FitSetting
 from raysweep.training.pipeline import Pipeline, pipeline_of
-
-_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {"onnx": ("onnx", "onnxruntime", "skl2onnx"), "mlflow": ("mlflow",)}
-
-
-def check_formats(formats: tuple[ModelFormat, ...]) -> None:
-    """Refuse forms whose packages are not installed, before a sweep is spent on them.
-
-    Raises:
-        RequestInvalid: names the extra.
-    """
-    for name in formats:
-        lacking = [one for one in _NEEDS.get(name, ()) if find_spec(one) is None]
-        if lacking:
-            raise RequestInvalid(
-                f"export.formats: {name} needs {', '.join(lacking)}, which is not installed: "
-                f"pip install 'raysweep[{name}]', or leave it out"
-            )
 
 
 @contextmanager

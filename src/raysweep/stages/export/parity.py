@@ -1,4 +1,4 @@
-"""The parity gate: a clean process loads every form of the model and scores golden.parquet; what differs is unpublished.
+"""The parity gate: a clean process loads every form of the model and scores golden.parquet; what differs stays out.
 
 This is the driver's side. The other process starts while the driver still writes, so that little is left to wait for.
 """

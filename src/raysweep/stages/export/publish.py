@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from raysweep.bundle.signing import Signer
-from raysweep.errors import RaysweepError, RunTakenOver
+from raysweep.errors import RaysweepError, RunTakenOver, StorageFailed
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SIGNATURE_FILE, SUMS_FILE, Artifact, Manifest
-from raysweep.storage.secret_values import known_secrets
+from raysweep.storage.local import write_whole
+from raysweep.storage.secret_values import described, process_secrets, secret_in, secret_in_file
 from raysweep.storage.store import Store
 
 _MEDIA_TYPES: Final = {
@@ -57,7 +57,7 @@ def seal(manifest: Manifest, folder: Path, signer: Signer | None = None) -> None
     """Write the manifest, its signature and the sums beside the files that it names: the folder is then a whole bundle.
 
     Raises:
-        RaysweepError: a file holds a secret of this process.
+        RaysweepError: a file holds a secret of this process; there is no manifest then.
     """
     content = manifest.to_bytes()
     sums = [(artifact.path, artifact.sha256) for artifact in manifest.artifacts]
@@ -66,9 +66,36 @@ def seal(manifest: Manifest, folder: Path, signer: Signer | None = None) -> None
         (folder / SIGNATURE_FILE).write_bytes(signature)
         sums.append((SIGNATURE_FILE, hashlib.sha256(signature).hexdigest()))
     sums.append((MANIFEST_FILE, hashlib.sha256(content).hexdigest()))
-    (folder / SUMS_FILE).write_text("".join(f"{digest}  {path}\n" for path, digest in sums), encoding="utf-8")
-    (folder / MANIFEST_FILE).write_bytes(content)
-    _refuse_secrets(folder.rglob("*"), os.environ)
+    with write_whole(folder / SUMS_FILE) as file:
+        file.write("".join(f"{digest}  {path}\n" for path, digest in sums).encode())
+    secrets = process_secrets()
+    refuse_secrets(folder, secrets)
+    if (name := secret_in([content], secrets)) is not None:
+        raise _with_secret(name, MANIFEST_FILE)
+    with write_whole(folder / MANIFEST_FILE) as file:
+        file.write(content)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the folder holds a whole bundle: exactly the files that its sums name, each as it was."""
+    try:
+        lines = (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    sums = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    there = {artifact.path: artifact.sha256 for artifact in list_artifacts(folder) if artifact.path != SUMS_FILE}
+    return MANIFEST_FILE in sums and there == sums
+
+
+def refuse_secrets(folder: Path, secrets: Mapping[str, str]) -> None:
+    """Look through every file below the folder, a few MiB at a time.
+
+    Raises:
+        RaysweepError: one of them holds a secret; the message names the file and where the secret is from.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and (name := secret_in_file(path, secrets)) is not None:
+            raise _with_secret(name, path.relative_to(folder).as_posix())
 
 
 def publish(folder: Path, store: Store, claim: Claim | None = None) -> None:
@@ -99,8 +126,11 @@ def publish(folder: Path, store: Store, claim: Claim | None = None) -> None:
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     last = {name: found.pop(name) for name in (SUMS_FILE, MANIFEST_FILE)}
     claim.announce([*found, SUMS_FILE])
-    for key, path in (found | last).items():
+    for key, path in found.items():
         _put(store, key, path, claim)
+    _put(store, SUMS_FILE, last[SUMS_FILE], claim)
+    _check_there(store, {**found, SUMS_FILE: last[SUMS_FILE]})
+    _put(store, MANIFEST_FILE, last[MANIFEST_FILE], claim)
 
 
 def _put(store: Store, key: str, path: Path, claim: Claim) -> None:
@@ -108,6 +138,22 @@ def _put(store: Store, key: str, path: Path, claim: Claim) -> None:
     if not store.put_if_absent(key, path):
         claim.check_ours()
         store.put(key, path)
+
+
+def _check_there(store: Store, files: Mapping[str, Path]) -> None:
+    """Look at what stands there before the manifest says that it does.
+
+    Raises:
+        StorageFailed: a file is missing or has another size.
+    """
+    there = {one.key: one.size_bytes for one in store.list()}
+    for key, path in files.items():
+        if there.get(key) != path.stat().st_size:
+            what = "is not there" if key not in there else f"is {there[key]:,} bytes large"
+            raise StorageFailed(
+                f"{store.address(key)} was put with {path.stat().st_size:,} bytes, but {what}: somebody deletes or "
+                "writes there, or the place loses data. No manifest was put"
+            )
 
 
 def _artifact(path: Path, name: str) -> Artifact:
@@ -123,15 +169,8 @@ def _artifact(path: Path, name: str) -> Artifact:
     )
 
 
-def _refuse_secrets(paths: Iterable[Path], environment: Mapping[str, str]) -> None:
-    secrets = {name: value.encode() for name, value in known_secrets(environment).items()}
-    for path in paths:
-        if not path.is_file() or not secrets:
-            continue
-        content = path.read_bytes()
-        for name, value in secrets.items():
-            if value in content:
-                raise RaysweepError(
-                    f"the value of the environment variable {name} stands in {path.name}: the bundle was not "
-                    "published. Take it out of the data or the uncommitted changes, and go on with the run"
-                )
+def _with_secret(name: str, path: str) -> RaysweepError:
+    return RaysweepError(
+        f"{described(name)} stands in {path}: the bundle was not published. Take it out of the data or the uncommitted "
+        "changes, and go on with the run"
+    )

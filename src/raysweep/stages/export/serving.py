@@ -7,7 +7,11 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Final
 
 from raysweep.prepare_rules import Rule, ToDate
+from raysweep.records.trial import FittedModel
+from raysweep.training.own_export import estimator_source
+from raysweep.training.pipeline import pipeline_of
 
+SERVING_FILE: Final = "serving.txt"
 _ALWAYS: Final = ("numpy", "pyarrow", "pydantic", "PyYAML", "scikit-learn", "skops", "threadpoolctl")
 _XGBOOST: Final = "xgboost"
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?[^;]*(?:;(.*))?")
@@ -20,24 +24,31 @@ _HEAD: Final = """\
 """
 
 
-def serving_lines(family: str, rules: tuple[Rule, ...], package: str | None) -> str:
+def serving_lines(shipped: FittedModel, rules: tuple[Rule, ...]) -> str:
     """The file.
 
     Args:
-        family: of the model.
+        shipped: the fit.
         rules: of its preparation.
-        package: `name version` of the package that a family of the user's own comes from; None for the shipped ones.
     """
+    pipeline = pipeline_of(shipped)
+    source = estimator_source(pipeline)
     roots = [*_ALWAYS]
     if any(isinstance(rule, ToDate) for rule in rules):
         roots.append("pandas")  # reads the dates
-    if package:
-        roots.append(package.partition(" ")[0])
+    if source is not None and source.package:
+        roots.append(source.package.partition(" ")[0])
     pinned = dict(_pinned(roots))
     lines = [f"{name}=={found}" for name, found in sorted(pinned.items(), key=lambda pair: pair[0].lower())]
-    if family == _XGBOOST:
+    if pipeline.family == _XGBOOST:
         lines += _xgboost()
     return _HEAD.format(version=version("raysweep")) + "".join(f"{line}\n" for line in lines)
+
+
+def requirement_lines(serving: str, raysweep: str) -> tuple[str, ...]:
+    """The same for tools that install what each package wants, which raysweep's own needs are then part of."""
+    pinned = [line for line in serving.splitlines() if not line.startswith(("#", "xgboost"))]
+    return (f"raysweep=={raysweep}", *pinned)
 
 
 def _xgboost() -> list[str]:

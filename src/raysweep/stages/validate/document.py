@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from raysweep.documents import plain_record
 from raysweep.records.table import DataCheck
 
 SCHEMA_VERSION: Final = 1
+
+
+def without_examples(check: DataCheck) -> DataCheck:
+    """The outcome of the gate without the values of single rows that findings show; where they stand is kept."""
+    return replace(check, findings=tuple(replace(finding, examples=()) for finding in check.findings))
 
 
 def findings_document(check: DataCheck) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""The way to an S3-compatible server: one client, and its failures in words that say what to do."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore import exceptions as botocore_errors
+from botocore.config import Config
+from botocore.parsers import ResponseParserError
+
+from raysweep.config import S3Config
+from raysweep.documents import shorten
+from raysweep.errors import StorageFailed
+from raysweep.storage.s3_answers import HOW_TO_SIGN_IN, explain_answer, without_credentials
+from raysweep.storage.secret_values import add_source
+from raysweep.storage.store import TransientStorageFailure
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECTIONS: Final = 16
+_DEFAULT_REGION: Final = "us-east-1"
+_CONNECT_SECONDS: Final = 5
+_READ_SECONDS: Final = 30
+
+_NO_CREDENTIALS_ERRORS: Final = (
+    botocore_errors.NoCredentialsError,
+    botocore_errors.PartialCredentialsError,
+    botocore_errors.CredentialRetrievalError,
+    botocore_errors.TokenRetrievalError,
+    botocore_errors.NoAuthTokenError,
+    botocore_errors.SSOError,
+)
+_NO_ANSWER_ERRORS: Final[tuple[type[Exception], ...]] = (
+    botocore_errors.ConnectionError,
+    botocore_errors.HTTPClientError,
+    botocore_errors.ResponseStreamingError,
+    botocore_errors.IncompleteReadError,
+    ResponseParserError,
+)
+
+
+class Connection:
+    """One boto3 client, made when first used; it crosses to another process as its settings."""
+
+    def __init__(self, s3: S3Config) -> None:
+        self.settings = s3
+        self._lock = threading.Lock()
+        self._client: S3Client | None = None
+
+    def __reduce__(self) -> tuple[type[Connection], tuple[S3Config]]:
+        return (Connection, (self.settings,))
+
+    @property
+    def client(self) -> S3Client:
+        """The client.
+
+        Raises:
+            StorageFailed: the settings or the AWS environment are wrong.
+        """
+        with self._lock:
+            if self._client is None:
+                self._client = _make_client(self.settings)
+            return self._client
+
+    @property
+    def endpoint(self) -> str:
+        """The server for messages, without credentials that may stand in its address."""
+        url = self._client.meta.endpoint_url if self._client else self.settings.endpoint_url
+        return without_credentials(url or os.environ.get("AWS_ENDPOINT_URL") or "AWS S3")
+
+    def place(self, address: str) -> str:
+        """An address and the server that it is on, for messages."""
+        return f"{address} on {self.endpoint}"
+
+    @contextmanager
+    def translated(self, address: str) -> Iterator[None]:
+        """What boto3 raises, as an error that names the place and says what to do.
+
+        Raises:
+            NotFound, StorageFailed: as it may be; `TransientStorageFailure` for what may pass.
+        """
+        try:
+            yield
+        except botocore_errors.ClientError as error:
+            code, status = _code_of(error)
+            words = str(error.response.get("Error", {}).get("Message", ""))
+            raise explain_answer(self.place(address), error.operation_name, code, status, words) from error
+        except (botocore_errors.BotoCoreError, Boto3Error, ResponseParserError) as error:
+            raise _explain_failure(error, self.place(address)) from error
+
+
+def _explain_failure(error: Exception, place: str) -> StorageFailed:
+    if isinstance(error, _NO_CREDENTIALS_ERRORS):
+        return StorageFailed(f"{place}: no usable credentials were found; {HOW_TO_SIGN_IN}")
+    if isinstance(error, botocore_errors.SSLError):
+        return StorageFailed(
+            f"{place}: no trust in the server's certificate; give its authority's file as "
+            "export.s3.ca_bundle or AWS_CA_BUNDLE, and check that the endpoint speaks https"
+        )
+    if isinstance(error, _NO_ANSWER_ERRORS):
+        return TransientStorageFailure(
+            f"{place}: the server does not answer ({type(error).__name__}); check that it runs, the "
+            "network, and export.s3.endpoint_url or AWS_ENDPOINT_URL"
+        )
+    return StorageFailed(f"{place}: {_words_of(error)}; check export.s3 and the AWS environment")
+
+
+def _words_of(error: Exception) -> str:
+    return without_credentials(shorten(f"{type(error).__name__}: {error}", 300))
+
+
+def _code_of(error: botocore_errors.ClientError) -> tuple[str, int]:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(error.response.get("Error", {}).get("Code", "")), int(status)
+
+
+def _make_client(s3: S3Config) -> S3Client:
+    if s3.ca_bundle is not None and not Path(s3.ca_bundle).expanduser().is_file():
+        raise StorageFailed(f"export.s3.ca_bundle names no file: {s3.ca_bundle}; give the path of a PEM file")
+    try:
+        session = boto3.session.Session()
+        client = session.client(
+            "s3",
+            region_name=s3.region or session.region_name or os.environ.get("AWS_REGION") or _DEFAULT_REGION,
+            endpoint_url=s3.endpoint_url,
+            verify=None if s3.ca_bundle is None else str(Path(s3.ca_bundle).expanduser()),
+            config=_client_config(s3),
+        )
+        _watch_credentials(session)
+    except (botocore_errors.BotoCoreError, ValueError) as error:
+        raise StorageFailed(
+            f"S3 cannot be set up: {_words_of(error)}; check export.s3 and the AWS environment"
+        ) from error
+    return client
+
+
+def _watch_credentials(session: boto3.session.Session) -> None:
+    """Nothing that is stored may hold what the requests are signed with, wherever it comes from, also once renewed."""
+    credentials = session.get_credentials()
+    if credentials is None:
+        return
+
+    def now() -> dict[str, str | None]:
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "the access key of the AWS credentials": frozen.access_key,
+            "the secret key of the AWS credentials": frozen.secret_key,
+            "the session token of the AWS credentials": frozen.token,
+        }
+
+    add_source(now)
+
+
+def _client_config(s3: S3Config) -> Config:
+    """Checksums only when required: other servers than AWS refuse boto3's default one with 411 or 501.
+
+    It would come as a trailer of an aws-chunked body over https. Our own sha256 goes with every object instead.
+    """
+    return Config(
+        signature_version="s3v4",
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": 2},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": s3.addressing_style},
+    )
