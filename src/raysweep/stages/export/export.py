@@ -30,8 +30,7 @@ from raysweep.stages.export.attestations import FOLDER, data_attestation, final_
 from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, write_contents
 from raysweep.stages.export.environment import environment
 from raysweep.stages.export.model_record import model_record
-from raysweep.stages.export.models import opened_gate
-from raysweep.stages.export.parity import NATIVE
+from raysweep.stages.export.parity import NATIVE, Gate
 from raysweep.stages.export.publish import Claim, list_artifacts, publish, seal
 from raysweep.stages.export.signature import make_signature
 from raysweep.stages.export.split_document import split_record
@@ -55,7 +54,9 @@ class Exported:
     formats: tuple[FormatRecord, ...] = ()
 
 
-def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: Claim | None = None) -> Exported:
+def export_bundle(
+    contents: BundleContents, folder: Path, store: Store, claim: Claim | None = None, gate: Gate | None = None
+) -> Exported:
     """Publish what the sweep has.
 
     Args:
@@ -63,6 +64,7 @@ def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: C
         folder: an empty folder of the driver's.
         store: the run's own place.
         claim: as in `publish`.
+        gate: the process that checks the forms of the model; None where there is no model.
 
     Raises:
         RunTakenOver: another driver goes on with the run, or has published it.
@@ -71,9 +73,7 @@ def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: C
     if contents.shipped is not None:
         reason = why_no_model(pipeline_of(contents.shipped))
         contents = replace(contents, view=replace(contents.view, without_model=reason))
-    published = None if contents.view.without_model else contents.shipped
-    with opened_gate(published, contents.config.export.formats) as gate:
-        contents = write_contents(contents, folder, gate)
+    contents = write_contents(contents, folder, None if contents.view.without_model else gate)
     artifacts = list_artifacts(folder)
     _write_attestations(contents, artifacts, folder)
     seal(make_manifest(contents, list_artifacts(folder, artifacts)), folder, contents.signer)

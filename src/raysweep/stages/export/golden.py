@@ -30,7 +30,7 @@ _NUMBERS: Final = (
     *(float(_FLOAT32.max), -float(_FLOAT32.max), 3.5e38, -3.5e38, 1e308, -1e308, float("inf"), float("-inf")),
 )
 _DATES: Final = (
-    datetime(1600, 2, 29, 23, 59, 59, 999_999),  # noqa: DTZ001 - instants in UTC, as everywhere
+    datetime(1700, 2, 28, 23, 59, 59, 999_999),  # noqa: DTZ001 - instants in UTC, as everywhere
     datetime(1900, 3, 1),  # noqa: DTZ001
     datetime(1969, 12, 31, 23, 59, 59, 999_999),  # noqa: DTZ001
     datetime(1970, 1, 1),  # noqa: DTZ001

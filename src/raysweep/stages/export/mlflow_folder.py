@@ -22,7 +22,8 @@ from raysweep.records.served_model import SERVED_FILE, ServedModel
 from raysweep.records.table import ColumnKind
 from raysweep.training.learner import Floats
 
-_TYPES: Final = {ColumnKind.STRING: "string", ColumnKind.DATETIME: "datetime"}
+_TYPES: Final = {ColumnKind.BOOLEAN: "boolean", ColumnKind.STRING: "string", ColumnKind.DATETIME: "datetime"}
+_FIRST_DAY, _LAST_DAY = "1677-09-22", "2262-04-11"  # as ISO text, in which instants are ordered as in time
 _LABELS: Final = {bool: "boolean", int: "long", float: "double", str: "string"}
 
 
@@ -70,7 +71,12 @@ def _signature(signature: Signature) -> ModelSignature:
 
 
 def _type(column: InputColumn) -> object:
-    """MLflow's type for a column; any where its own takes no missing value: raysweep itself looks at them all."""
+    """MLflow's type for a column; any where its own is too narrow, since raysweep itself looks at what comes.
+
+    A whole number that may be missing is a float in pandas, and MLflow's dates are within the nanoseconds of int64.
+    """
     if column.kind is ColumnKind.NUMBER:
         return AnyType() if column.type == "int64" else "double"
+    if column.kind is ColumnKind.DATETIME and not _FIRST_DAY < str(column.low) <= str(column.high) < _LAST_DAY:
+        return AnyType()
     return _TYPES.get(column.kind, AnyType())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER, ModelFormat, Signature
+from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER, Signature
 from raysweep.records.served_model import ServedModel
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import FittedModel
@@ -20,16 +19,6 @@ from raysweep.stages.export.publish import list_artifacts
 from raysweep.training.families import families, is_shipped
 from raysweep.training.learner import FitSetting
 from raysweep.training.pipeline import Pipeline, pipeline_of
-
-
-@contextmanager
-def opened_gate(shipped: FittedModel | None, formats: tuple[ModelFormat, ...]) -> Iterator[Gate | None]:
-    """The process that will check the forms; None where no model is published."""
-    if shipped is None:
-        yield None
-        return
-    with Gate(formats, pipeline_of(shipped).family) as gate:
-        yield gate
 
 
 def save_pipeline(pipeline: Pipeline, folder: Path) -> None:

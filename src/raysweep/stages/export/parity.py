@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -73,7 +73,8 @@ class Gate:
     _thread: threading.Thread | None = None
     _request: bytes = b""
     _said: tuple[bytes, bytes] = (b"", b"")
-    _late: bool = field(default=False)
+    _late: bool = False
+    _unasked: str = ""
 
     def __enter__(self) -> Self:
         """Start the process, which imports what it will need."""
@@ -91,12 +92,12 @@ class Gate:
             self._thread.join()
 
     def ask(self, request: ParityRequest) -> None:
-        """Let it begin; the model's files and golden.parquet are there.
-
-        Raises:
-            pickle.PicklingError, AttributeError, TypeError: the family cannot be handed to another process.
-        """
-        self._request = pickle.dumps(request)
+        """Let it begin; the model's files and golden.parquet are there."""
+        try:
+            self._request = pickle.dumps(request)
+        except Exception as error:  # noqa: BLE001 - what pickling somebody's class raises
+            self._unasked = f"the family {request.family!r} cannot be handed to another process: {error}"
+            return
         self._hand_over()
 
     def answers(self, folder: Path) -> tuple[FormatRecord, ...]:
@@ -105,7 +106,7 @@ class Gate:
         A process that has died or hung before it could judge the native form is given one more try.
         """
         found = self._found()
-        if NATIVE not in found:
+        if NATIVE not in found and not self._unasked:
             self._process = _start(self.family, self.formats)
             self._hand_over()
             found = self._found()
@@ -153,6 +154,8 @@ class Gate:
 
     def _end(self) -> str:
         """How the process ended, where it has given no answer."""
+        if self._unasked:
+            return self._unasked
         if self._late:
             return f"the process that checks it had not answered after {self.timeout_seconds:,.0f} s"
         code = None if self._process is None else self._process.returncode
