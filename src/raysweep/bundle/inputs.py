@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,9 +13,9 @@ import pyarrow as pa
 from raysweep.bundle.deviations import FEW_ROWS
 from raysweep.documents import shorten, suggest
 from raysweep.errors import RequestInvalid
-from raysweep.records.manifest import Signature
+from raysweep.records.manifest import InputColumn, Signature
 from raysweep.records.table import Column, ColumnKind
-from raysweep.rows.canonical import arrow_type_of, canonical_array
+from raysweep.rows.canonical import canonical_array, canonical_schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,32 @@ _PLAIN: Final[Mapping[ColumnKind, frozenset[type]]] = {
 }
 
 
+class Inputs:
+    """The columns of a signature, ready to be made of what callers hold.
+
+    Args:
+        signature: of the model.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        wide = [Column(one.name, one.kind, _type_of(one)) for one in signature.inputs]
+        self.schema = canonical_schema(wide)
+        self._columns = [(one.name, one.kind, field.type) for one, field in zip(wide, self.schema, strict=True)]
+
+    def of(self, data: pd.DataFrame | pa.Table | Rows) -> pa.Table:
+        """See `features_of`."""
+        source = _source(data, self.schema.names)
+        missing = [name for name in self.schema.names if name not in source.places]
+        if missing:
+            listed = ", ".join(repr(shorten(name)) for name in missing[:5])
+            raise RequestInvalid(
+                f"the data lack {len(missing)} of the model's {len(self._columns)} columns: {listed}"
+                f"{suggest(missing[0], tuple(source.places))}"
+            )
+        arrays = [_converted(source, *column) for column in self._columns]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
 def features_of(data: pd.DataFrame | pa.Table | Rows, signature: Signature) -> pa.Table:
     """The columns of the signature in canonical types, numbers as float64.
 
@@ -40,21 +67,11 @@ def features_of(data: pd.DataFrame | pa.Table | Rows, signature: Signature) -> p
     Raises:
         RequestInvalid: a column is missing, or holds values of another kind.
     """
-    source = _source(data, signature)
-    missing = [one.name for one in signature.inputs if one.name not in source.places]
-    if missing:
-        listed = ", ".join(repr(shorten(name)) for name in missing[:5])
-        raise RequestInvalid(
-            f"the data lack {len(missing)} of the model's {len(signature.inputs)} columns: {listed}"
-            f"{suggest(missing[0], tuple(source.places))}"
-        )
-    arrays, fields = [], []
-    for one in signature.inputs:
-        column = Column(one.name, one.kind, "double" if one.kind is ColumnKind.NUMBER else one.type)
-        wanted = arrow_type_of(column)
-        arrays.append(_converted(source, column, wanted))
-        fields.append((one.name, wanted))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+    return Inputs(signature).of(data)
+
+
+def _type_of(column: InputColumn) -> str:
+    return "double" if column.kind is ColumnKind.NUMBER else column.type
 
 
 class _Source:
@@ -65,7 +82,9 @@ class _Source:
     """
 
     def __init__(self, names: Sequence[Any], columns: Any, rows: int, whole: Any) -> None:
-        self.places = {str(name): place for place, name in reversed(list(enumerate(names)))}
+        self.places: dict[str, int] = {}
+        for place, name in enumerate(names):
+            self.places.setdefault(str(name), place)
         self.rows = rows
         self._columns = columns
         self._whole = whole
@@ -86,7 +105,7 @@ class _Source:
         return found
 
 
-def _source(data: Any, signature: Signature) -> _Source:
+def _source(data: Any, wanted: Sequence[str]) -> _Source:
     if isinstance(data, pa.Table):
         return _Source(data.column_names, data.column, data.num_rows, lambda: [one.to_pylist() for one in data.columns])
     pandas = sys.modules.get("pandas")  # whoever hands in a frame has imported it
@@ -102,7 +121,7 @@ def _source(data: Any, signature: Signature) -> _Source:
         and not isinstance(rows, str | bytes)
         and all(isinstance(row, Mapping) for row in rows)
     ):
-        return _of_rows(rows, signature)
+        return _of_rows(rows, wanted)
     raise RequestInvalid(
         f"a {type(data).__name__} cannot be predicted: hand in a pandas DataFrame, an Arrow table, a row as a dict, or "
         "a list of such rows"
@@ -114,30 +133,33 @@ def _objects(frame: pd.DataFrame) -> list[list[Any]]:
     return list(frame.to_numpy(dtype=object).T.tolist())
 
 
-def _of_rows(rows: Sequence[Mapping[str, Any]], signature: Signature) -> _Source:
-    names = [one.name for one in signature.inputs if all(one.name in row for row in rows)]
-    if not rows:
-        names = [one.name for one in signature.inputs]
+def _of_rows(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> _Source:
+    names = [name for name in wanted if all(name in row for row in rows)]
     columns = [[row[name] for row in rows] for name in names]
     return _Source(
         names, lambda place: pa.chunked_array([pa.array(columns[place], from_pandas=True)]), len(rows), lambda: columns
     )
 
 
-def _converted(source: _Source, column: Column, wanted: pa.DataType) -> pa.ChunkedArray:
+def _is_plain(value: Any, kind: ColumnKind) -> bool:
+    if type(value) in _PLAIN[kind]:
+        return True
+    if kind is ColumnKind.DATETIME and isinstance(value, datetime):  # a Timestamp of pandas
+        return value.tzinfo is None and not getattr(value, "nanosecond", 0)
+    return isinstance(value, float) and value != value  # noqa: PLR0124 - NaN, as pandas says that a text is missing
+
+
+def _converted(source: _Source, name: str, kind: ColumnKind, wanted: pa.DataType) -> pa.Array | pa.ChunkedArray:
     try:
-        few = source.few(column.name)
-        if few is not None and _PLAIN[column.kind].issuperset(map(type, few)):
-            try:
-                return pa.chunked_array([pa.array(few, wanted, from_pandas=True)])
-            except (pa.ArrowException, TypeError, ValueError, OverflowError):
-                pass  # Arrow is stricter with single values than with columns
-        values = source.arrow(column.name)
+        few = source.few(name)
+        if few is not None and all(_is_plain(value, kind) for value in few):
+            with suppress(pa.ArrowException, TypeError, ValueError, OverflowError):  # it is stricter with single values
+                return pa.array(few, wanted, from_pandas=True)
+        values = source.arrow(name)
         if pa.types.is_null(values.type):
-            return pa.chunked_array([pa.nulls(len(values), wanted)])
+            return pa.nulls(len(values), wanted)
         return canonical_array(values, wanted)
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise RequestInvalid(
-            f"the column {shorten(column.name)!r} must hold values of kind {column.kind.value}: "
-            f"{shorten(str(error), 160)}"
+            f"the column {shorten(name)!r} must hold values of kind {kind.value}: {shorten(str(error), 160)}"
         ) from error

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.bundle.deviations import ColumnDeviation, DeviationCounts, Deviations, Ranges
-from raysweep.bundle.inputs import Rows, features_of
+from raysweep.bundle.inputs import Inputs, Rows
 from raysweep.bundle.locate import read_manifest
 from raysweep.bundle.model_files import fetch_model
 from raysweep.config import TaskKind
@@ -45,11 +45,13 @@ class Model:
     signature: Signature
     verdict: str
     _pipeline: Pipeline
+    _inputs: Inputs = field(init=False, repr=False, compare=False)
     _ranges: Ranges = field(init=False, repr=False, compare=False)
     _counts: DeviationCounts = field(init=False, repr=False, compare=False, default_factory=DeviationCounts)
 
     def __post_init__(self) -> None:
-        """Read the ranges once."""
+        """Read the signature once, not with every prediction."""
+        object.__setattr__(self, "_inputs", Inputs(self.signature))
         object.__setattr__(self, "_ranges", Ranges(self.signature))
 
     def predict(self, data: pd.DataFrame | pa.Table | Rows) -> np.ndarray[Any, Any]:
@@ -65,7 +67,7 @@ class Model:
         Raises:
             RequestInvalid: a column is missing, its values are of another kind, or cannot be prepared as declared.
         """
-        raw = self._counted(features_of(data, self.signature))
+        raw = self._counted(self._inputs.of(data))
         if self.signature.task is TaskKind.REGRESSION:
             return raw
         return self.labels(raw)
@@ -82,7 +84,7 @@ class Model:
         """
         if self.signature.task is TaskKind.REGRESSION:
             raise RequestInvalid("predict_proba: a regression model has no probabilities; use predict")
-        return self._counted(features_of(data, self.signature))
+        return self._counted(self._inputs.of(data))
 
     @property
     def deviations(self) -> Deviations:
@@ -95,7 +97,7 @@ class Model:
         Raises:
             RequestInvalid: as for `predict`.
         """
-        features = features_of(data, self.signature)
+        features = self._inputs.of(data)
         with _said_of_the_request():
             return self._deviations(features, self._pipeline.unseen(features))
 
@@ -105,7 +107,7 @@ class Model:
         Values are looked at as the model gets them: a new one that is grouped with the rare ones is not unseen.
         """
         with _said_of_the_request():
-            return self._pipeline.unseen(features_of(data, self.signature))
+            return self._pipeline.unseen(self._inputs.of(data))
 
     def raw_predictions(self, features: pa.Table) -> Floats:
         """Probabilities or numbers for the columns of the signature in canonical types; nothing is counted."""
