@@ -15,6 +15,12 @@ from typing import Any, Final
 
 import numpy as np
 from onnx import TensorProto
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 
 from raysweep.config import TaskKind
 from raysweep.documents import shorten
@@ -61,7 +67,7 @@ def to_onnx(pipeline: Pipeline, inputs: Sequence[Column], task: TaskKind, classe
         missing_value, zero = graph.constant(np.float64(np.nan)), graph.constant(np.float64(0))
         matrix = graph.op("Where", graph.op("Equal", matrix, zero), missing_value, matrix)
     wanted = _Wanted(pipeline.learner.fitted, task, len(classes))
-    output = _WAYS.get(pipeline.family, _by_skl2onnx)(graph, matrix, wanted)
+    output = _way(pipeline)(graph, matrix, wanted)
     facts = {MISSING_TEXT: missing, CLASSES: json.dumps(list(classes)), "raysweep.family": pipeline.family}
     return graph.finish(output, len(classes) or 1, facts)
 
@@ -88,7 +94,8 @@ def _forest(graph: Graph, matrix: str, wanted: _Wanted) -> str:
     trees = [one.tree_ for one in forest.estimators_]
     values = [tree.value[:, 0, :] for tree in trees]
     outputs = values[0].shape[1]
-    added = add_trees(graph, graph.cast(matrix, TensorProto.DOUBLE), forest_trees(trees, values), outputs)
+    rounded = graph.cast(graph.cast(matrix, TensorProto.FLOAT), TensorProto.DOUBLE)  # it compares float32 with float64
+    added = add_trees(graph, rounded, forest_trees(trees, values), outputs)
     found = graph.op("Div", graph.cast(added, TensorProto.DOUBLE), graph.constant(np.float64(len(trees))))
     return _all_classes(graph, found, wanted)
 
@@ -132,6 +139,12 @@ def _all_classes(graph: Graph, known: str, wanted: _Wanted) -> str:
     return graph.op("MatMul", known, graph.constant(places))
 
 
+def _way(pipeline: Pipeline) -> _Way:
+    """What writes the family; a forest of scikit-learn's as our own, whatever family it came as."""
+    is_forest = type(pipeline.learner.fitted) in _FORESTS
+    return _WAYS.get(pipeline.family, _forest if is_forest else _by_skl2onnx)
+
+
 def _by_skl2onnx(graph: Graph, matrix: str, wanted: _Wanted) -> str:
     import skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType
@@ -153,7 +166,9 @@ def _by_skl2onnx(graph: Graph, matrix: str, wanted: _Wanted) -> str:
     return _all_classes(graph, graph.cast(found, TensorProto.DOUBLE), wanted)
 
 
-_WAYS: Final[Mapping[str, Callable[[Graph, str, _Wanted], str]]] = {
+_Way = Callable[[Graph, str, _Wanted], str]
+_FORESTS: Final = (ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor)
+_WAYS: Final[Mapping[str, _Way]] = {
     "xgboost": _xgboost,
     "random_forest": _forest,
     "extra_trees": _forest,

@@ -13,6 +13,7 @@ from raysweep.training.pipeline import Pipeline
 
 _TREES: Final = 10  # of the first rounds, which decide most
 _MICROS_A_DAY: Final = 86_400e6
+_PARTS_OF_A_DATE: Final = 6
 
 
 def split_points(pipeline: Pipeline, at_most: int) -> dict[str, Floats]:
@@ -21,14 +22,31 @@ def split_points(pipeline: Pipeline, at_most: int) -> dict[str, Floats]:
     Those of a date are whole days, in microseconds since 1970.
     """
     preprocessor = pipeline.preprocessor
-    ways = _WAYS.get(pipeline.family)
-    if ways is None:
-        return {}
-    found = ways(pipeline.learner.fitted)
-    dates = {name: len(preprocessor.numbers) + 6 * place for place, name in enumerate(preprocessor.dates)}
+    found = _found(pipeline)
+    if preprocessor.scaler is not None:
+        found = _unscaled(found, preprocessor.scaler.steps[-1][1])
     points = {name: found.get(place, np.zeros(0)) for place, name in enumerate(preprocessor.numbers)}
-    points |= {name: np.ceil(found.get(place, np.zeros(0))) * _MICROS_A_DAY for name, place in dates.items()}
+    for place, name in enumerate(preprocessor.dates):
+        days = found.get(len(preprocessor.numbers) + _PARTS_OF_A_DATE * place, np.zeros(0))
+        points[name] = np.ceil(days) * _MICROS_A_DAY
     return {name: _spread(np.unique(values), at_most) for name, values in points.items() if len(values)}
+
+
+def _found(pipeline: Pipeline) -> dict[int, Floats]:
+    """Column of the matrix -> where it is split."""
+    fitted = getattr(pipeline.learner, "fitted", None)
+    if pipeline.family in _WAYS:
+        return _WAYS[pipeline.family](fitted)
+    is_forest = all(hasattr(one, "tree_") for one in np.ravel(getattr(fitted, "estimators_", [None])))
+    return _of_forest(fitted) if is_forest else {}
+
+
+def _unscaled(points: dict[int, Floats], scaler: Any) -> dict[int, Floats]:
+    """Where they are before numbers are standardized."""
+    known = range(len(scaler.mean_))
+    return {
+        place: values * scaler.scale_[place] + scaler.mean_[place] for place, values in points.items() if place in known
+    }
 
 
 def _spread(values: Floats, at_most: int) -> Floats:
@@ -47,7 +65,7 @@ def _of_xgboost(booster: Any) -> dict[int, Floats]:
 
 
 def _of_forest(forest: Any) -> dict[int, Floats]:
-    trees = [one.tree_ for one in forest.estimators_[:_TREES]]
+    trees = [one.tree_ for one in np.ravel(forest.estimators_)[:_TREES]]
     feature = np.concatenate([tree.feature for tree in trees])
     return _by_feature(feature, np.concatenate([tree.threshold for tree in trees]), feature >= 0)
 

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import arrow_type_of
 from raysweep.stages.export.made_up_rows import made_up_rows
-from raysweep.training.learner import Floats
+from raysweep.stages.export.nudged_rows import nudged_rows, with_values
 from raysweep.training.one_thread import one_thread
 from raysweep.training.pipeline import Pipeline
 from raysweep.training.split_points import split_points
 
 GOLDEN_ROWS: Final = 100
 _POINTS_A_COLUMN: Final = 3
-_POINTS: Final = 36
 _FLOAT32: Final = np.finfo(np.float32)
 _UNSEEN: Final = ("a category that no row had", "Ǻ no such category 🜁", "0", " ")
 _NUMBERS: Final = (
@@ -58,7 +56,7 @@ def write_golden(path: Path, pipeline: Pipeline, inputs: Sequence[Column], train
         plain, said = made_up_rows(pipeline, inputs, points, GOLDEN_ROWS).cast(schema), "made up"
     else:
         plain, said = training.select(schema.names).slice(0, GOLDEN_ROWS).cast(schema), "training row"
-    blocks = [(plain, [said] * plain.num_rows), *_odd_blocks(plain, points)]
+    blocks = [(plain, [said] * plain.num_rows), *_odd_blocks(plain), *nudged_rows(pipeline, plain, points)]
     kept = [one for one in (_predictable(pipeline, table, names) for table, names in blocks) if one is not None]
     features = pa.concat_tables([table for table, _ in kept]).combine_chunks()
     with one_thread(pipeline):  # all at once, as whoever compares does: a sum's last bit depends on the rows beside it
@@ -102,56 +100,23 @@ def _predictable(pipeline: Pipeline, rows: pa.Table, names: list[str]) -> _Rows 
     return rows.filter(pa.array(kept)), [name for name, one in zip(names, kept, strict=True) if one]
 
 
-def _odd_blocks(plain: pa.Table, points: dict[str, Floats]) -> Iterator[tuple[pa.Table, list[str]]]:
+def _odd_blocks(plain: pa.Table) -> Iterator[tuple[pa.Table, list[str]]]:
     schema = plain.schema
     yield pa.table([pa.nulls(1, field.type) for field in schema], schema), ["all missing"]
     texts = [field.name for field in schema if pa.types.is_large_string(field.type)]
     for name in texts:
-        yield _with(plain.slice(0, 1), name, _UNSEEN[:1]), [f"unseen category in {name}"]
+        yield with_values(plain.slice(0, 1), [name], _UNSEEN[:1]), [f"unseen category in {name}"]
     if texts:
-        yield _everywhere(plain, texts, _UNSEEN), ["unseen category in every text"] * len(_UNSEEN)
+        yield with_values(plain.slice(0, 1), texts, _UNSEEN), ["unseen category in every text"] * len(_UNSEEN)
     numbers = [field.name for field in schema if pa.types.is_floating(field.type)]
     if numbers:
-        yield _everywhere(plain, numbers, _NUMBERS), [f"extreme: {value!r} in every number" for value in _NUMBERS]
+        yield (
+            with_values(plain.slice(0, 1), numbers, _NUMBERS),
+            [f"extreme: {value!r} in every number" for value in _NUMBERS],
+        )
     dates = [field.name for field in schema if pa.types.is_timestamp(field.type)]
     if dates:
-        yield _everywhere(plain, dates, _DATES), [f"extreme: {value.isoformat()} in every date" for value in _DATES]
-    nudged = {*numbers, *dates}  # a rule may have made the model's column of a text, or of another column
-    columns = [(name, values) for name, values in points.items() if name in nudged]
-    for place, (name, values) in enumerate(columns[:_POINTS]):
-        chosen = values[: max(1, _POINTS // len(columns))]
-        base = plain.slice(place % max(1, plain.num_rows), 1)
-        for value in chosen.tolist():
-            sides = _sides(schema.field(name).type, value)
-            yield _with(base, name, sides), [f"beside a split of {name}"] * len(sides)
-
-
-def _everywhere(plain: pa.Table, names: Sequence[str], values: Sequence[Any]) -> pa.Table:
-    """A row a value, which stands in all of these columns."""
-    rows = plain.slice(0, 1)
-    rows = rows.take(pa.array(np.zeros(len(values), np.int64)))
-    for name in names:
-        rows = _replaced(rows, name, values)
-    return rows
-
-
-def _with(base: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
-    return _replaced(base.take(pa.array(np.zeros(len(values), np.int64))), name, values)
-
-
-def _replaced(rows: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
-    place = rows.schema.get_field_index(name)
-    field = rows.schema.field(place)
-    return rows.set_column(place, field, pa.array(values, field.type))
-
-
-def _sides(kind: pa.DataType, value: float) -> list[Any]:
-    """The value itself, and its neighbours: in float64, and in float32, in which most trees compare."""
-    if pa.types.is_timestamp(kind):
-        return [int(value) - 1, int(value), int(value) + 1]
-    near: npt.NDArray[np.float32] = np.float32(value) + np.zeros(1, np.float32)
-    return [
-        value,
-        *(float(np.nextafter(value, side)) for side in (-np.inf, np.inf)),
-        *(float(np.nextafter(near, np.float32(side))[0]) for side in (-np.inf, np.inf)),
-    ]
+        yield (
+            with_values(plain.slice(0, 1), dates, _DATES),
+            [f"extreme: {value.isoformat()} in every date" for value in _DATES],
+        )

@@ -28,7 +28,8 @@ NATIVE: Final = "native"
 TOLERANCE: Final[Mapping[str, float]] = {NATIVE: 0.0, "onnx": 1e-6, "mlflow": 0.0}
 ONNX_FILE: Final = f"{MODEL_FOLDER}/model.onnx"
 MLFLOW_FOLDER: Final = "mlflow"
-TIMEOUT_SECONDS: Final = 600.0
+TIMEOUT_SECONDS: Final = 900.0
+FORM_SECONDS: Final = 240.0
 PROCESS: Final = "raysweep.stages.export.parity_process"
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -44,6 +45,7 @@ class ParityRequest:
         inputs, classes: the model's.
         served: the document that goes into the MLflow folder, as JSON.
         requirements: what the MLflow folder says that it needs.
+        form_seconds: for one form; after that it is not published.
     """
 
     folder: str
@@ -55,6 +57,7 @@ class ParityRequest:
     classes: tuple[Label, ...]
     served: str = ""
     requirements: tuple[str, ...] = ()
+    form_seconds: float = FORM_SECONDS
 
     @property
     def task(self) -> TaskKind:

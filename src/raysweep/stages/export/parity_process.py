@@ -11,9 +11,11 @@ import json
 import math
 import os
 import pickle
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,7 +51,8 @@ def main(family: str, formats: list[str]) -> None:
     take_up(request.added)
     golden = pq.read_table(Path(request.folder) / GOLDEN_FILE)
     for name in request.formats:
-        answers.write(json.dumps({"name": name, **_judged(name, request, golden)}) + "\n")
+        with _alarm(request.form_seconds):
+            answers.write(json.dumps({"name": name, **_judged(name, request, golden)}) + "\n")
         answers.flush()
 
 
@@ -64,6 +67,22 @@ def _import_ahead(family: str, formats: list[str]) -> None:
         import raysweep.training.onnx_scoring
     if "mlflow" in formats:
         import raysweep.stages.export.mlflow_folder  # noqa: F401 - for later
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Some conversions never end; what is not Python's own loop is left to the driver's patience."""
+
+    def ring(*_: object) -> None:
+        raise TimeoutError(f"it was not ready after {seconds:,.0f} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _judged(name: str, request: ParityRequest, golden: pa.Table) -> dict[str, Any]:
