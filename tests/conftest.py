@@ -53,6 +53,12 @@ def s3_bucket(s3_server: S3Server, clean_aws: None, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
+def s3_reader(s3_server: S3Server) -> S3Server:
+    """The server for credentials that may only read and list."""
+    return s3_server.reader
+
+
+@pytest.fixture
 def s3_config(s3_server: S3Server) -> S3Config:
     return S3Config(endpoint_url=s3_server.endpoint_url)
 

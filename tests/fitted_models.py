@@ -17,8 +17,7 @@ from raysweep.stages.export.signature import make_signature
 from raysweep.training.families import families
 from raysweep.training.learner import FitSetting
 from raysweep.training.pipeline import Pipeline
-from raysweep.training.trial_data import encode
-from raysweep.training.trial_data import RowBlock
+from raysweep.training.trial_data import RowBlock, encode
 
 ROWS, FITTED, ROUNDS = 300, 240, 30
 

@@ -14,12 +14,14 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tls_files import TlsFiles, make_tls_files
 
 READY_SECONDS = 60
 STARTS = 3
@@ -29,9 +31,18 @@ PORTS = range(11_000, 22_000)
 
 @dataclass(frozen=True)
 class S3Server:
+    """A server that runs; `https_url` is the same one behind a certificate by the authority in `tls.ca`."""
+
     endpoint_url: str
     access_key: str
     secret_key: str
+    https_url: str
+    tls: TlsFiles
+
+    @property
+    def reader(self) -> S3Server:
+        """The same server for somebody who may only read and list."""
+        return replace(self, access_key=self.access_key[::-1], secret_key=self.secret_key[::-1])
 
     def client(self):
         return boto3.session.Session().client(
@@ -48,8 +59,14 @@ class S3Server:
 def run_s3_server(folder: Path) -> Iterator[S3Server]:
     """Run a server that keeps its data below `folder`; it is killed on leaving."""
     for start in range(STARTS):
-        ports = _free_ports(4)
-        server = S3Server(f"http://127.0.0.1:{ports[3]}", secrets.token_hex(10), secrets.token_hex(20))
+        ports = _free_ports(5)
+        server = S3Server(
+            f"http://127.0.0.1:{ports[3]}",
+            secrets.token_hex(10),
+            secrets.token_hex(20),
+            f"https://127.0.0.1:{ports[4]}",
+            make_tls_files(folder),
+        )
         process = _start(folder / str(start), ports, server)
         try:
             if _wait_until_ready(server, process):
@@ -68,13 +85,19 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
         "credentials": [{"accessKey": server.access_key, "secretKey": server.secret_key}],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    master, volume, filer, s3 = ports
+    reader = {
+        "name": "reader",
+        "credentials": [{"accessKey": server.reader.access_key, "secretKey": server.reader.secret_key}],
+        "actions": ["Read", "List"],
+    }
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
+    master, volume, filer, s3, https = ports
     options = [
         f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}",
         "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}",
         "-volume.max=5000", "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder / 'filer.sock'}",
         "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", f"-s3.localSocket={folder / 's3.sock'}",
+        f"-s3.port.https={https}", f"-s3.cert.file={server.tls.certificate}", f"-s3.key.file={server.tls.key}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false",
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
@@ -84,6 +107,7 @@ def _start(folder: Path, ports: list[int], server: S3Server) -> subprocess.Popen
             stdout=log,
             stderr=log,
             cwd=folder,
+            env=os.environ | {"WEED_S3_SSE_KEY": secrets.token_hex(16)},  # for server-side encryption with AES256
             start_new_session=True,
         )
 

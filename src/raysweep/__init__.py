@@ -14,7 +14,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis, SweepResult, analyze, load_model, promote, resume, run_sweep, show, verify
+    from raysweep.api import (
+        Analysis,
+        SweepResult,
+        analyze,
+        doctor,
+        load_model,
+        predict,
+        promote,
+        reproduce,
+        resume,
+        run_sweep,
+        show,
+        verify,
+    )
     from raysweep.bundle.aliases import Promotion
     from raysweep.bundle.deviations import Deviations, InputDeviation
     from raysweep.bundle.load import Model
@@ -34,6 +47,8 @@ if TYPE_CHECKING:
         RunTakenOver,
         StorageFailed,
     )
+    from raysweep.reproduction.outcome import Reproduction
+    from raysweep.scoring.predictions import Predictions
     from raysweep.training.family import Family
     from raysweep.training.own_family import make_family, register_family
 
@@ -44,8 +59,11 @@ _HOME = {
         "Analysis",
         "SweepResult",
         "analyze",
+        "doctor",
         "load_model",
+        "predict",
         "promote",
+        "reproduce",
         "resume",
         "run_sweep",
         "show",
@@ -70,6 +88,8 @@ _HOME = {
         "RunTakenOver",
         "StorageFailed",
     ),
+    "raysweep.reproduction.outcome": ("Reproduction",),
+    "raysweep.scoring.predictions": ("Predictions",),
     "raysweep.training.family": ("Family",),
     "raysweep.training.own_family": ("make_family", "register_family"),
 }
@@ -86,9 +106,11 @@ __all__ = [
     "Model",
     "NoTrialFinished",
     "NotFound",
+    "Predictions",
     "Promotion",
     "RayUnavailable",
     "RaysweepError",
+    "Reproduction",
     "RequestInvalid",
     "RunTakenOver",
     "RunView",
@@ -98,10 +120,13 @@ __all__ = [
     "Verification",
     "__version__",
     "analyze",
+    "doctor",
     "load_model",
     "make_family",
+    "predict",
     "promote",
     "register_family",
+    "reproduce",
     "resume",
     "run_sweep",
     "show",

@@ -49,7 +49,7 @@ def cleared(folder: RunFolder) -> Iterator[None]:
 
 def _where(folder: RunFolder, kept: bool) -> str:
     if (folder.outgoing / MANIFEST_FILE).exists():
-        return f". The finished bundle is kept in {folder.outgoing}: copy it to where it belongs"
+        return f". The finished bundle is kept in {folder.outgoing}: the resume puts it, and computes nothing again"
     if not kept:
         return ""
     return f". What could not be put is kept in {folder.path / JOURNAL_FOLDER}, where a resume on this machine finds it"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config import IN_MEMORY, S3Config, SweepConfig, load_config
 from raysweep.documents import plain_record, readable_json
-from raysweep.errors import RequestInvalid
+from raysweep.errors import DataUnsuitable, NoTrialFinished, RequestInvalid
 from raysweep.events import Listener, ignore
 from raysweep.records.final_check import FinalCheck, Verdict
 from raysweep.records.table import DataCheck, LearningTask, Proposal, Split, Table
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
+    from raysweep.diagnosis import Diagnoses, Diagnosis
+    from raysweep.reproduction.outcome import Reproduction
     from raysweep.request import SweepRequest
+    from raysweep.scoring.predictions import Predictions
+    from raysweep.storage.store import Store
 
 _LONGEST_NAME = 60
 _DATA_ENDINGS = (".csv", ".parquet", ".pq", ".jsonl", ".ndjson", ".gz", ".bz2", ".zst")
@@ -242,11 +246,12 @@ def resume(  # noqa: PLR0913 - a front door too
     s3: S3Config | Mapping[str, Any] | None = None,
     listener: Listener = ignore,
     interrupted: Callable[[], bool] | None = None,
-) -> SweepResult:
+) -> SweepResult | RunView:
     """Go on with a run that has not finished, or start from what a published one has tried.
 
     A run that has not finished goes on in its own folder. A published one stays as it is: a new run begins with its
-    trials, and its manifest's lineage names the old one.
+    trials, and its manifest's lineage names the old one. A finished bundle that could not be put, or whose driver died
+    over it, is put as it is, where nothing is to change: nothing is computed, and no data are needed.
 
     Args:
         run: folder, `s3://` address, or an id below `runs/`.
@@ -257,6 +262,9 @@ def resume(  # noqa: PLR0913 - a front door too
         listener: gets every event.
         interrupted: as in `run_sweep`.
 
+    Returns:
+        What came of it; of a bundle that only had to be put, what `show` says of it.
+
     Raises:
         NotFound: there is no such run, or it has recorded nothing.
         RequestInvalid: something would change that must not, or the table is wanted (or not).
@@ -266,11 +274,29 @@ def resume(  # noqa: PLR0913 - a front door too
     """
     from raysweep.request import SweepRequest
     from raysweep.run_place import plan_resume
+    from raysweep.unpublished import publish_left
 
+    if run_id is None and not overrides:
+        left = publish_left(run, _s3(s3), listener)
+        if left is not None:
+            return _put_again(left)
     plan = plan_resume(run, overrides, run_id, _s3(s3))
     _check_data(plan.config, data, run)
     asked = interrupted or (lambda: False)
     return carry_out(SweepRequest(plan.config, data, plan.run_id, listener, asked, earlier=plan.earlier))
+
+
+def _put_again(store: Store) -> RunView:
+    """What a sweep that was over comes to now that its bundle is published."""
+    from raysweep.bundle.view import view_run
+
+    view = view_run(store)
+    outcome, url = view.manifest["outcome"], view.url
+    if outcome == "data unsuitable":
+        raise DataUnsuitable("the data are unsuitable, no trial was started", bundle_url=url)
+    if outcome == "no trial finished":
+        raise NoTrialFinished("not one trial gave a score", bundle_url=url)
+    return view
 
 
 def analyze(
@@ -310,6 +336,30 @@ def analyze(
     name = _name_of(str(data)) if sweep is None and isinstance(data, str | Path) else config.name
     prepare = config.data.prepare
     return Analysis(DataView(name, found.table, found.profile, found.check, found.aim, found.usable, prepare))
+
+
+def doctor(
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    address: str | None = None,
+    tell: Callable[[Diagnosis], None] | None = None,
+) -> Diagnoses:
+    """What would go wrong in a sweep, before it does: request, packages, data, store, Ray; nothing is left behind.
+
+    Args:
+        sweep: a sweep file, its keys, or a config; None looks at this machine and its Ray alone.
+        overrides: `path=value` assignments.
+        address: of a cluster to look at, instead of `cluster.address`.
+        tell: gets each diagnosis as it is found.
+
+    Raises:
+        RequestInvalid, NotFound: the sweep file cannot be read. All else is a diagnosis.
+    """
+    from raysweep.diagnosis import diagnose
+
+    config = None if sweep is None else load_config(sweep, overrides=overrides)
+    return diagnose(config, tell or (lambda _: None), address=address)
 
 
 def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Model:
@@ -371,6 +421,113 @@ def verify(
         from raysweep.split_proof import check_split
 
         return replace(found, split=check_split(manifest, data, _s3(s3)))
+
+
+def reproduce(
+    bundle: str | Path,
+    data: object = None,
+    overrides: Sequence[str] = (),
+    s3: S3Config | Mapping[str, Any] | None = None,
+    *,
+    search: bool = False,
+    listener: Listener = ignore,
+) -> Reproduction:
+    """Carry a published sweep out again from its bundle, but for its search, and say what is the same.
+
+    The bundle is verified; the table is read, profiled, checked and split; the winner is fitted on the same rows with
+    the same params, seed, rounds and threads; its predictions on the golden rows and its scores are compared. Nothing
+    is published, and it is no new use of the validation rows.
+
+    The outcome is about what the model gives: `identical` (bit for bit), `equivalent` (predictions within 1e-6),
+    `statistically the same` (the score lies in the published interval), or `different`. The first stage that differs is
+    told beside it, in the order environment, data, split, checks, preparation, search, model, predictions, final check.
+    So another version of a package that changed nothing is `identical`, with `environment` as the first difference.
+
+    Args:
+        bundle: as in `load_model`.
+        data: the table, where it was held in memory; or the address where it is now, if not where it was.
+        overrides: `path=value` assignments by which it is asked otherwise on purpose, such as `search.seed=1`.
+        s3: how to reach an S3-compatible server.
+        search: the whole search again, too; for a sweep that was asked for `search.deterministic`.
+        listener: gets every event.
+
+    Raises:
+        NotFound: there is no bundle, or no such data.
+        BundleRefused: it does not verify, or does not say enough to be carried out again.
+        RequestInvalid: an override is wrong, or the table is wanted.
+        DataUnsuitable: the table cannot be read.
+        RayUnavailable: Ray does not start, or cannot give a fit the cores that it had.
+    """
+    from raysweep.bundle.locate import open_run
+    from raysweep.reproduction.recorded import read_recorded
+    from raysweep.runtime.ray_session import ray_session
+
+    with read_recorded(open_run(bundle, _s3(s3)), data, overrides, _s3(s3)) as recorded:
+        if search:
+            from raysweep.reproduction.search_again import check_repeatable
+
+            check_repeatable(recorded)
+        # Where the sweep ran is no part of it: Ray here, unless it is asked for.
+        is_asked = any(one.startswith("cluster.address") for one in overrides)
+        address = recorded.asked.cluster.address if is_asked else None
+        with ray_session(address, loading="raysweep.reproduction.reproduce") as session:
+            from raysweep.reproduction.reproduce import carry_out_again
+
+            table = None if isinstance(data, str | Path) else data
+            return carry_out_again(recorded, table, session, listener, searching=search)
+
+
+def predict(  # noqa: PLR0913 - a front door too
+    bundle: str | Path,
+    data: object,
+    out: str | Path,
+    *,
+    columns: Sequence[str] | None = None,
+    format: str | None = None,  # noqa: A002 - as the command line calls it
+    overwrite: bool = False,
+    s3: S3Config | Mapping[str, Any] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> Predictions:
+    """Predict every row of a table, and write the rows with their predictions.
+
+    The table is streamed, and may be larger than memory; a small one does not wait for Ray. Rows keep their order and
+    their columns, and get `prediction` and, for classes, `probability_<class>`. Columns of a CSV file are read as what
+    the model's signature says; others pass through as the text that they are.
+
+    Args:
+        bundle: as in `load_model`.
+        data: a path, a folder, a glob, an `s3://` address, or a list of them; or a pandas DataFrame, an Arrow table, a
+            Ray Dataset.
+        out: a file, if its name ends like one (`.parquet`, `.csv`, `.jsonl`); else a folder or `s3://` prefix, which
+            gets parts and, last, `_SUCCESS.json`.
+        columns: those of the table that are kept beside the predictions; all when absent.
+        format: parquet, csv or jsonl; by the name of `out`, else as the table's when absent.
+        overwrite: an earlier prediction in that place may be replaced.
+        s3: how to reach an S3-compatible server; the AWS environment when absent.
+        progress: told the number of rows that are predicted, and of all rows where that is known.
+
+    Raises:
+        NotFound: there is no bundle, or no such table.
+        BundleRefused: the bundle holds no model, or one that is not to be trusted.
+        RequestInvalid: a column is missing or clashes, a value is of another kind, or the place is no good.
+        DataUnsuitable: a file cannot be read.
+        StorageFailed: the place does not take what is written; nothing of it stands there.
+        RayUnavailable: Ray does not start, or was lost.
+    """
+    from raysweep.bundle.locate import open_run
+    from raysweep.scoring.predict import PredictRequest, predict_table
+
+    request = PredictRequest(
+        store=open_run(bundle, _s3(s3)),
+        data=data,
+        out=str(out),
+        columns=columns,
+        format=format,
+        overwrite=overwrite,
+        s3=_s3(s3) or S3Config(),
+        progress=progress or (lambda _done, _all: None),
+    )
+    return predict_table(request)
 
 
 def promote(

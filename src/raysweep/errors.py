@@ -9,7 +9,7 @@
     │   ├── RunTakenOver         6   another driver goes on with the run; this one has stopped
     │   └── AliasMoved           6   somebody else has moved the alias meanwhile; it stays where they put it
     ├── NotFound                 2   a named run, bundle or file that is not there
-    ├── BundleRefused            8   verify or load refused a bundle
+    ├── BundleRefused            8   verify, reproduce, promote or load refused a bundle
     ├── SealBroken               1   a sealed validation row was handed to the search, or the sealed rows were touched
     └── Interrupted            130   stopped by the user
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from raysweep.config import SweepConfig
@@ -46,7 +46,13 @@ class Examined:
 
 
 def examine(
-    config: SweepConfig, data: object, tell: Listener, schema: UserSchema | None, help_out: HelpOut = nobody
+    config: SweepConfig,
+    data: object,
+    tell: Listener,
+    schema: UserSchema | None,
+    help_out: HelpOut = nobody,
+    *,
+    today: date | None = None,
 ) -> Examined:
     """The first three stages: read, profile, validate.
 
@@ -56,6 +62,7 @@ def examine(
         tell: gets the events.
         schema: what `checks.schema` says, if anything.
         help_out: fits the checks' small models in processes that stand ready.
+        today: by which it is told whether a finding is still accepted; the day it is when absent.
     """
     with stage_told(tell, Stage.SOURCE) as done, ray_errors_translated("reading the table"):
         table = open_table(config, data)
@@ -75,7 +82,7 @@ def examine(
         means = Means(
             answer=answer_over(table, profile, config.data.prepare),
             carry_out=carry_out_by(help_out),
-            today=datetime.now(UTC).date(),
+            today=today or datetime.now(UTC).date(),
             usable=None if aim is None else _usable(config, table, profile, aim),
             schema_findings=findings_of_schema(schema, table, config.checks),
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,12 +22,17 @@ from raysweep.history import (
     check_same_request,
     differences,
     lineage_record,
+    publishing_record,
     sweep_record,
 )
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.runtime.run_folder import RunFolder, check_run_id, new_run_id
+from raysweep.runtime.run_note import RunNote, write_note
+from raysweep.stages.export.publish import Claim
+from raysweep.storage.abilities import check_abilities
 from raysweep.storage.epochs import last_epoch, this_driver
 from raysweep.storage.open_store import open_store
+from raysweep.storage.retry import PATIENT
 from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
 from raysweep.storage.store import Store
 
@@ -53,12 +58,14 @@ class Place:
     Attributes:
         history: what the run, or the one that it starts from, has recorded so far.
         lineage: as in `Earlier`.
+        lacks: what the place cannot do, but a sweep can do without; a sentence each.
     """
 
     store: Store
     run_id: str
     history: History = field(repr=False)
     lineage: str = ""
+    lacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,8 @@ def plan_resume(run: str | Path, overrides: Sequence[str], run_id: str | None, s
         NotFound: there is no such run, or it has recorded nothing.
         RequestInvalid: something would change that must not, or a run that goes on should get another id.
     """
-    store = open_run(run, s3)
+    settings = S3Config() if s3 is None else s3
+    store = open_store(open_run(run, s3).address(), settings, policy=PATIENT)
     history = read_history(store)
     recorded = history.config()
     place, _, name = store.address().rstrip("/").rpartition("/")
@@ -94,7 +102,7 @@ def plan_resume(run: str | Path, overrides: Sequence[str], run_id: str | None, s
         raise NotFound(
             f"{store.address()} has no journal that says what was asked, so that nothing can be gone on with: {again}"
         )
-    given = {} if s3 is None else s3.model_dump(exclude_defaults=True)
+    given = {} if s3 is None else {name: getattr(s3, name) for name in s3.model_dump(exclude_defaults=True)}
     export = recorded.export.model_copy(update={"to": place, "s3": recorded.export.s3.model_copy(update=given)})
     before = recorded.model_copy(update={"export": export})
     config = load_config(before, overrides=overrides)
@@ -123,12 +131,15 @@ def reserve(config: SweepConfig, run_id: str, earlier: Earlier | None) -> Place:
         StorageFailed: it cannot be written.
     """
     check_run_id(run_id)
-    folder = open_store(config.export.to, config.export.s3)
     try:
-        folder.check_writable()
+        lacks = check_abilities(open_store(config.export.to, config.export.s3))
     except StorageFailed as error:
         raise StorageFailed(f"export.to: {config.export.to} cannot be written: {error}") from error
-    store = folder.child(run_id)
+    store = open_store(config.export.to, config.export.s3, policy=PATIENT).child(run_id)
+    return replace(_place(store, config, run_id, earlier), lacks=lacks)
+
+
+def _place(store: Store, config: SweepConfig, run_id: str, earlier: Earlier | None) -> Place:
     if store.exists(MANIFEST_FILE):
         raise _published(store, config)
     if earlier is not None and not earlier.lineage:
@@ -163,6 +174,10 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
     def say(sentence: str) -> None:
         tell(Said(sentence))
 
+    for sentence in place.lacks:
+        say(sentence)
+    s3 = config.export.s3.model_dump(mode="json", exclude_defaults=True)
+    write_note(folder.path, RunNote(place.run_id, store.address(), s3, (owner.nonce,)))
     journal, records = begin_epoch(store, owner, folder.path, _beginning(place, config), say=say)
     with _closed_on_error(journal):
         if store.exists(MANIFEST_FILE):
@@ -173,6 +188,19 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
         journal.flush()  # from now on `resume` knows what was asked
         say(_what_it_is(place, history, config))
     return journal, history
+
+
+def claim_by(journal: RunJournal, leftovers: Collection[str]) -> Claim:
+    """By which a driver publishes: the whole journal is put, and nobody has taken the run over."""
+
+    def check_ours() -> None:
+        journal.flush()
+        journal.check_ours()
+
+    def announce(files: Collection[str]) -> None:
+        journal.append(publishing_record(files))
+
+    return Claim(check_ours, announce, leftovers)
 
 
 def _what_it_is(place: Place, history: History, config: SweepConfig) -> str:

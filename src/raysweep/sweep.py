@@ -15,7 +15,7 @@ from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
 from raysweep.events import DataChecked, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
-from raysweep.history import History, check_same_rows, check_same_split, publishing_record, split_record
+from raysweep.history import History, check_same_rows, check_same_split, split_record
 from raysweep.records.aims import Aims, ranked
 from raysweep.records.manifest import Outcome
 from raysweep.records.table import DataCheck, LearningTask, Part, Split, Suitability
@@ -23,7 +23,7 @@ from raysweep.records.trial import Capacity, Period, SearchOutcome, Trial
 from raysweep.records.usage import Usage
 from raysweep.report.view import ReportInput
 from raysweep.request import Ready, SweepRequest
-from raysweep.run_place import begin
+from raysweep.run_place import begin, claim_by
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder
@@ -45,6 +45,7 @@ from raysweep.stages.validate.document import findings_document, without_example
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.storage.open_store import open_store
+from raysweep.storage.retry import PATIENT
 from raysweep.storage.run_journal import RunJournal
 from raysweep.storage.secret_values import masked
 from raysweep.storage.store import Store
@@ -107,15 +108,7 @@ class Out:
 
     def claim(self, leftovers: Collection[str]) -> Claim:
         """By which this driver publishes: the whole journal is put, and nobody has taken the run over."""
-
-        def check_ours() -> None:
-            self.journal.flush()
-            self.journal.check_ours()
-
-        def announce(files: Collection[str]) -> None:
-            self.journal.append(publishing_record(files))
-
-        return Claim(check_ours, announce, leftovers)
+        return claim_by(self.journal, leftovers)
 
 
 def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Sweep:
@@ -285,7 +278,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) 
 
 def _ledger(request: SweepRequest) -> Store:
     """Where openings of validation rows are written down: beside the exported sweeps."""
-    folder = open_store(request.config.export.to, request.config.export.s3)
+    folder = open_store(request.config.export.to, request.config.export.s3, policy=PATIENT)
     return folder.child(request.ledger) if request.ledger else folder
 
 

@@ -18,8 +18,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pyarrow as pa
-from fitted_models import fitted_model, source_frame
 
+from fitted_models import fitted_model, source_frame
 from raysweep.bundle.inputs import features_of
 from raysweep.bundle.load import Model
 from raysweep.config import TaskKind

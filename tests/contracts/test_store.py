@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.config import S3Config
+from raysweep.config import EncryptionConfig, S3Config
 from raysweep.errors import NotFound, RequestInvalid
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
+from s3_server import S3Server
 
 BAD_KEYS = [
     "",
@@ -37,7 +38,7 @@ BAD_KEYS = [
 ADD_LINES = """
 import base64, pickle, sys
 store = pickle.loads(base64.b64decode(sys.argv[1]))
-for turn in range(10):
+for turn in range(5):
     while True:
         found = store.fetch("lines")
         if store.put_if_match("lines", found.content + f"{sys.argv[2]} {turn}\\n".encode(), found.etag):
@@ -46,7 +47,7 @@ for turn in range(10):
 BE_FIRST = """
 import base64, pickle, sys
 store = pickle.loads(base64.b64decode(sys.argv[1]))
-for turn in range(10):
+for turn in range(5):
     if store.put_if_absent(f"race/{turn}", sys.argv[2].encode()):
         print(f"race/{turn}")
 """
@@ -123,22 +124,22 @@ class StoreContract:
 
     def test_put_if_match_has_one_winner_among_threads(self, store: Store) -> None:
         store.put("alias", b"before")
-        for _ in range(5):
-            start, etag = threading.Barrier(8), store.fetch("alias").etag
+        for _ in range(3):
+            start, etag = threading.Barrier(6), store.fetch("alias").etag
 
             def move(content: bytes, *, etag: str = etag, start: threading.Barrier = start) -> bool:
                 start.wait()
                 return store.put_if_match("alias", content, etag)
 
-            contents = [secrets.token_bytes(8) for _ in range(8)]
-            with ThreadPoolExecutor(8) as pool:
+            contents = [secrets.token_bytes(8) for _ in range(6)]
+            with ThreadPoolExecutor(6) as pool:
                 won = list(pool.map(move, contents))
 
             assert won.count(True) == 1
             assert store.get("alias") == contents[won.index(True)]
 
     def test_put_if_match_loses_nothing_among_processes(self, store: Store) -> None:
-        """Each of four processes adds its line ten times, after what it has read: all are there in the end."""
+        """Each of four processes adds its line five times, after what it has read: all are there in the end."""
         store.put("lines", b"")
         store_of_theirs = base64.b64encode(pickle.dumps(store)).decode()
         running = [
@@ -147,7 +148,7 @@ class StoreContract:
         assert [process.wait(120) for process in running] == [0, 0, 0, 0]
 
         lines = store.get("lines").decode().splitlines()
-        assert sorted(lines) == sorted(f"{number} {turn}" for number in range(4) for turn in range(10))
+        assert sorted(lines) == sorted(f"{number} {turn}" for number in range(4) for turn in range(5))
 
     def test_put_if_absent_has_one_winner_among_processes(self, store: Store) -> None:
         store_of_theirs = base64.b64encode(pickle.dumps(store)).decode()
@@ -159,7 +160,7 @@ class StoreContract:
         ]
         won = [set(process.communicate(timeout=120)[0].split()) for process in running]
 
-        assert sorted(key for keys in won for key in keys) == [f"race/{turn}" for turn in range(10)]
+        assert sorted(key for keys in won for key in keys) == [f"race/{turn}" for turn in range(5)]
         assert all(store.get(key) == str(number).encode() for number, keys in enumerate(won) for key in keys)
 
     def test_fetch_of_nothing_is_named(self, store: Store) -> None:
@@ -291,7 +292,24 @@ class TestS3Store(StoreContract):
 
 
 @pytest.mark.s3
-class TestS3StoreAtTheRootOfABucket(StoreContract):
+class TestS3StoreOverHttpsAtTheRootOfABucket(StoreContract):
     @pytest.fixture
-    def store(self, s3_bucket: str, s3_config: S3Config) -> Store:
-        return open_store(f"s3://{s3_bucket}", s3_config)
+    def store(self, s3_bucket: str, s3_server: S3Server) -> Store:
+        config = S3Config(
+            endpoint_url=s3_server.https_url,
+            ca_bundle=str(s3_server.tls.ca),
+            encryption=EncryptionConfig(kind="AES256"),
+        )
+        return open_store(f"s3://{s3_bucket}", config)
+
+    def test_everything_is_encrypted(self, store: Store, s3_bucket: str, s3_server: S3Server) -> None:
+        store.put("small", b"1")
+        store.put("large", bytes(17 * 1024 * 1024))
+        store.put_if_absent("first", b"1")
+        assert store.put_if_match("small", b"2", store.fetch("small").etag)
+
+        client = s3_server.client()
+        answers = {key: client.head_object(Bucket=s3_bucket, Key=key) for key in ("small", "large", "first")}
+        client.close()
+        kinds = {key: answer["ServerSideEncryption"] for key, answer in answers.items()}
+        assert kinds == dict.fromkeys(answers, "AES256")

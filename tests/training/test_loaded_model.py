@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import threading
 import warnings
@@ -54,7 +55,7 @@ def test_few_rows_are_read_as_many_are(model, frame):
 
 ODD = {
     "amount": [5, "7.5", np.float32(0.1), None, float("nan"), True, pd.NA, 2**60],
-    "member": [True, None, np.bool_(False), float("nan"), 1, "true"],
+    "member": [True, None, np.False_, float("nan"), 1, "true"],
     "city": ["Bonn", None, float("nan"), pd.NA, "", 5, b"Bonn"],
     "joined": [
         datetime(2020, 1, 2),  # noqa: DTZ001
@@ -143,6 +144,14 @@ def test_deviations_can_be_counted_without_a_prediction(model, frame):
 
 def test_a_missing_value_is_no_deviation(model, frame):
     assert model.count_deviations(frame.iloc[[0]].assign(amount=np.nan, city=None)) == Deviations(1)
+
+
+def test_a_copy_in_another_process_counts_on_its_own(model, frame):
+    with pytest.warns(InputDeviation):
+        model.predict(frame.iloc[[0]].assign(age=200))
+    copied = pickle.loads(pickle.dumps(model))  # noqa: S301 - as Ray hands a model to its workers
+    assert copied.deviations == Deviations()
+    np.testing.assert_array_equal(copied.predict_proba(frame.iloc[:9]), model.predict_proba(frame.iloc[:9]))
 
 
 def test_counts_of_several_threads_add_up(model, frame):

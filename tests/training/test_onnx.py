@@ -1,4 +1,4 @@
-"""ONNX says what the pipeline says, for every family, encoding and task; what it cannot say is refused with the reason."""
+"""ONNX gives the numbers of the pipeline, for every family, encoding and task; what it cannot say is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 
 import raysweep
-
 from fitted_models import every_input, fitted_pipeline, task_and_rows
 from raysweep.config import TaskKind
 from raysweep.prepare_rules import Clip, DateParts, Drop, GroupRare, NormalizeText, RuleState, ToNull
@@ -95,10 +94,10 @@ def test_the_calendar_is_that_of_arrow(part, tmp_path):
     rng = np.random.default_rng(0)
     micros = rng.integers(-62_000_000_000_000_000, 250_000_000_000_000_000, 3_000)
     edges = [
-        datetime(year, month, day)
+        datetime(year, month, day)  # noqa: DTZ001 - instants in UTC
         for year in (1, 1600, 1899, 1900, 1969, 1970, 2000, 2020, 2026, 9999)
         for month, day in ((1, 1), (2, 28), (3, 1), (12, 28), (12, 31))
-    ]  # noqa: DTZ001, E501
+    ]
     at = pa.array([*edges, datetime(2024, 2, 29, 23, 59, 59)], pa.timestamp("us")).cast(pa.int64()).to_numpy()  # noqa: DTZ001
     every = np.concatenate([micros, at, at - 1, [0, -1]])
     graph = Graph()
@@ -204,7 +203,7 @@ def test_an_estimator_that_no_converter_knows_is_refused():
 
 
 def test_a_forest_behind_a_scaler_compares_as_scikit_learn_does(tmp_path, monkeypatch):
-    """skl2onnx's own form of it is wrong beside split points, and never gets ready where trees split by what is missing."""
+    """skl2onnx is wrong beside split points, and never gets ready where trees split by what is missing."""
     monkeypatch.setattr(registry, "_registered", {})
     raysweep.register_family("scaled", classifier=RandomForestClassifier, defaults={"n_estimators": 50}, scaled=True)
     pipeline = fitted_pipeline("scaled", TaskKind.BINARY)

@@ -94,7 +94,7 @@ def test_every_form_is_published_where_it_predicts_the_same(name, tmp_path):
 
 
 def test_a_scaler_before_trees_is_caught(tmp_path):
-    """The known wrong case: a real conversion, off by far on rows beside a split, while no label of the others changes."""
+    """The known wrong case: a real conversion, off by far on rows beside a split."""
     raysweep.register_family(
         "scaled_boosting",
         classifier=GradientBoostingClassifier,

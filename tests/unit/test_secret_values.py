@@ -6,8 +6,18 @@ import pytest
 
 import raysweep
 from raysweep.config import TaskKind, load_config
-from raysweep.errors import RequestInvalid
-from raysweep.storage.secret_values import find_secrets, known_secrets, masked
+from raysweep.errors import NotFound, RequestInvalid
+from raysweep.storage import secret_values
+from raysweep.storage.secret_values import (
+    add_source,
+    described,
+    find_secrets,
+    known_secrets,
+    masked,
+    process_secrets,
+    secret_in,
+    secret_in_file,
+)
 from raysweep.training import families as registry
 from raysweep.training.family import Family
 
@@ -29,6 +39,53 @@ def test_the_name_stands_in_the_place_of_the_value():
     assert masked(f"401 for {SECRET}!", SECRETS) == "401 for <SERVICE_PASSWORD>!"
     longer = {"A_TOKEN": SECRET, "B_TOKEN": f"{SECRET}-and-more"}
     assert masked(f"{SECRET}-and-more", longer) == "<B_TOKEN>", "nothing is left of one that holds another"
+
+
+def test_passwords_in_addresses_are_secrets_as_they_are_written_and_as_they_are_meant():
+    found = known_secrets({"HTTPS_PROXY": "http://me:pass%40word%2B1@proxy:3128", "HTTP_PROXY": "http://proxy:3128"})
+    assert set(found.values()) == {"pass%40word%2B1", "pass@word+1"}
+    assert all(name.startswith("the password in HTTPS_PROXY") for name in found)
+    assert described("the password in HTTPS_PROXY") == "the password in HTTPS_PROXY"
+
+
+def test_keys_of_every_profile_of_aws_are_secrets(tmp_path, monkeypatch):
+    (tmp_path / "credentials").write_text(
+        f"[default]\naws_access_key_id = AKIAEXAMPLE1234\naws_secret_access_key = {SECRET}-1\n"
+        f"[other]\naws_secret_access_key = {SECRET}%2\naws_session_token = {SECRET}-3\n"
+    )
+    (tmp_path / "config").write_text("this is no file of settings")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    found = {name: value for name, value in process_secrets().items() if "of the profile" in name}
+    assert set(found.values()) == {"AKIAEXAMPLE1234", f"{SECRET}-1", f"{SECRET}%2", f"{SECRET}-3"}
+    assert any(name.startswith("aws_session_token of the profile other in") for name in found)
+
+
+def test_what_requests_are_signed_with_is_a_secret_also_once_it_is_renewed(monkeypatch):
+    monkeypatch.setattr(secret_values, "_sources", [])
+    tokens = iter([f"{SECRET}-first", f"{SECRET}-second"])
+    add_source(lambda: {"the session token of the AWS credentials": next(tokens)})
+    add_source(lambda: 1 / 0)
+    for turn in ("first", "second"):
+        assert process_secrets()["the session token of the AWS credentials"] == f"{SECRET}-{turn}"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 14, 15, 100])
+def test_a_secret_across_the_borders_of_pieces_is_found(size):
+    content = b"x" * 20 + SECRET.encode() + b"y" * 20
+    pieces = [content[start : start + size] for start in range(0, len(content), size)]
+    assert secret_in(pieces, SECRETS) == "SERVICE_PASSWORD"
+    assert secret_in(pieces, {"A": f"{SECRET}!"}) is None
+    assert secret_in([], SECRETS) is None
+    assert secret_in(pieces, {}) is None
+
+
+def test_a_large_file_is_looked_through_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(secret_values, "_CHUNK_BYTES", 10)
+    (tmp_path / "large").write_bytes(b"x" * 25 + SECRET.encode())
+    assert secret_in_file(tmp_path / "large", SECRETS) == "SERVICE_PASSWORD"
+    with pytest.raises(NotFound, match="no file"):
+        secret_in_file(tmp_path / "none", SECRETS)
 
 
 def fixed(params):

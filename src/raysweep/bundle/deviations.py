@@ -70,6 +70,13 @@ class DeviationCounts:
         for name in new:
             warnings.warn(_said(name, found.columns[name], found.rows), InputDeviation, stacklevel=4)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy in another process counts on its own, from nothing."""
+        return {}
+
+    def __setstate__(self, _: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
     def total(self) -> Deviations:
         """What was counted until now."""
         with self._lock:

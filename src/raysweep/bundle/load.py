@@ -131,8 +131,12 @@ class Model:
         return f"<Model {self._pipeline.family}, {task} of {self.signature.target!r}, {self.verdict}, {self.url}>"
 
 
-def open_model(store: Store) -> Model:
+def open_model(store: Store, *, threads: int | None = None) -> Model:
     """Load the model of a bundle.
+
+    Args:
+        store: of the bundle.
+        threads: with which it predicts; one a core when absent.
 
     Raises:
         NotFound: there is no bundle.
@@ -146,12 +150,14 @@ def open_model(store: Store) -> Model:
     metric = manifest.final_check.metric if manifest.final_check else ""
     with tempfile.TemporaryDirectory(prefix="raysweep-model-") as folder:
         fetch_model(store, manifest.model.files, manifest.artifacts, Path(folder))
-        pipeline = load_files(Path(folder), manifest.model, manifest.signature, metric)
+        pipeline = load_files(Path(folder), manifest.model, manifest.signature, metric, threads)
     verdict = manifest.final_check.verdict if manifest.final_check else "not checked"
     return Model(store.address(), manifest.signature, verdict, pipeline)
 
 
-def load_files(folder: Path, model: ModelRecord, signature: Signature, metric: str) -> Pipeline:
+def load_files(
+    folder: Path, model: ModelRecord, signature: Signature, metric: str, threads: int | None = None
+) -> Pipeline:
     """The pipeline in a folder whose files have been checked.
 
     Raises:
@@ -162,7 +168,7 @@ def load_files(folder: Path, model: ModelRecord, signature: Signature, metric: s
         task=signature.task,
         classes=len(signature.classes),
         seed=model.seed,
-        threads=os.cpu_count() or 1,
+        threads=threads or os.cpu_count() or 1,
         rounds=model.rounds or 1,
         metric=metric,
     )

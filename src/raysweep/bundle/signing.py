@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 PASSPHRASE: Final = "RAYSWEEP_SIGN_PASSPHRASE"  # noqa: S105 - the name of a variable
+SIGNATURE_BYTES: Final = 64
 _HOW_TO_MAKE: Final = "make one by `openssl genpkey -algorithm ed25519 -out key.pem`"
 _HOW_TO_PUBLISH: Final = "`openssl pkey -in key.pem -pubout` writes the public one"
 _MAX_KEY_BYTES: Final = 64 * 1024

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raysweep.bundle.locate import read_manifest
-from raysweep.bundle.signing import is_signed_by
+from raysweep.bundle.locate import MAX_MANIFEST_BYTES, read_manifest
+from raysweep.bundle.signing import SIGNATURE_BYTES, is_signed_by
 from raysweep.bundle.versions import other_versions
 from raysweep.documents import canonical_json, plain_record
 from raysweep.errors import BundleRefused, NotFound, RequestInvalid
@@ -131,8 +131,9 @@ def _check_signature(
     record, wanted = manifest.signing, "" if key is None else f"; --key wants sha256:{key.public_key_sha256}"
     if record is None:
         return ([] if key is None else [_bad(SIGNATURE_FILE, f"is not there: the manifest is not signed{wanted}")]), []
-    if SIGNATURE_FILE not in present:
-        return [_bad(SIGNATURE_FILE, "is missing")], []
+    if present.get(SIGNATURE_FILE) != SIGNATURE_BYTES:
+        size = f"is {present.get(SIGNATURE_FILE, 0):,} bytes large: no signature"
+        return [_bad(SIGNATURE_FILE, size if SIGNATURE_FILE in present else "is missing")], []
     name = f"sha256:{record.public_key_sha256}"
     try:
         is_good = is_signed_by(record, content, store.get(SIGNATURE_FILE))
@@ -177,6 +178,8 @@ def sha256_of(store: Store, key: str) -> str:
 def _check_sums(store: Store, manifest: Manifest, content: bytes, present: dict[str, int]) -> list[VerifiedFile]:
     if SUMS_FILE not in present:
         return [VerifiedFile(SUMS_FILE, ok=False, problem="is missing")]
+    if present[SUMS_FILE] > MAX_MANIFEST_BYTES:
+        return [_bad(SUMS_FILE, f"is {present[SUMS_FILE]:,} bytes large: no list of sums")]
     wanted = {artifact.path: artifact.sha256 for artifact in manifest.artifacts}
     wanted[MANIFEST_FILE] = hashlib.sha256(content).hexdigest()
     if manifest.signing is not None and SIGNATURE_FILE in present:

@@ -6,7 +6,7 @@ import typer
 
 from raysweep.cli.options import AsJson, Debug, Sets, SweepFile
 from raysweep.cli.outcome import Answer, carry_out
-from raysweep.config import SweepConfig, load_config, require_target
+from raysweep.config import SweepConfig, load_config
 
 
 def check(sweep: SweepFile, overrides: Sets = None, as_json: AsJson = False, debug: Debug = False) -> int:
@@ -23,16 +23,9 @@ def check(sweep: SweepFile, overrides: Sets = None, as_json: AsJson = False, deb
 
 def _check(sweep: str, overrides: list[str]) -> Answer:
     config = load_config(sweep, overrides=overrides)
-    require_target(config)
-    from raysweep.records.aims import check_aims
-    from raysweep.stages.validate.thresholds import resolve_thresholds
+    from raysweep.request_check import check_asked
 
-    check_aims(config.search)
-    resolve_thresholds(config.checks)
-    if config.checks.schema_file is not None:
-        from raysweep.stages.validate.user_schema import read_user_schema
-
-        read_user_schema(config)
+    check_asked(config)
 
     def show() -> None:
         space = config.search.space if isinstance(config.search.space, str) else "of its own"

@@ -12,8 +12,11 @@ import typer
 from raysweep.cli.analyze import analyze
 from raysweep.cli.check import check
 from raysweep.cli.demo import demo
+from raysweep.cli.doctor import doctor
 from raysweep.cli.outcome import EXIT_USAGE, report_usage
+from raysweep.cli.predict import predict
 from raysweep.cli.promote import promote
+from raysweep.cli.reproduce import reproduce
 from raysweep.cli.resume import resume
 from raysweep.cli.run import run
 from raysweep.cli.show import show
@@ -30,7 +33,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, resume, demo, show, verify, promote, spaces, analyze, check):
+for command in (
+    run,
+    resume,
+    demo,
+    show,
+    verify,
+    predict,
+    reproduce,
+    promote,
+    spaces,
+    analyze,
+    check,
+    doctor,
+):
     app.command()(command)
 
 

@@ -11,10 +11,12 @@ from raysweep.cli.options import AsJson, Debug, Events, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import showing_progress
 from raysweep.cli.run import sweep_answer
+from raysweep.cli.show import view_answer
 from raysweep.events import broadcast
 
 if TYPE_CHECKING:
     from raysweep.api import SweepResult
+    from raysweep.bundle.view import RunView
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder, an s3:// address, or the id of a run under runs/.")]
 Changes = Annotated[
@@ -44,7 +46,8 @@ def resume(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user s
 
     What was asked comes out of the run's journal, and no finished trial is run again. A run that has not finished
     goes on in its own folder; of two drivers on one run the older one stops with exit code 6. A published run stays
-    as it is: a new one starts from its trials, and names it in its manifest. The data have to be the same.
+    as it is: a new one starts from its trials, and names it in its manifest. The data have to be the same. A finished
+    bundle that could not be put is put, and nothing is computed again.
 
     \b
     Examples:
@@ -52,16 +55,18 @@ def resume(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user s
       raysweep resume runs/nightly --set search.trials=500
       raysweep resume s3://bucket/runs/nightly --set search.space=wider.yaml --set search.stop.seconds=3600
     """
+    from raysweep.bundle.view import RunView
 
     def action() -> Answer:
-        return sweep_answer(_carry_out(run, changes or [], run_id, s3_endpoint, as_events=events is not None))
+        result = _carry_out(run, changes or [], run_id, s3_endpoint, as_events=events is not None)
+        return view_answer(result) if isinstance(result, RunView) else sweep_answer(result)
 
     return carry_out(action, as_json=as_json, debug=debug)
 
 
 def _carry_out(
     run: str, changes: list[str], run_id: str | None, s3_endpoint: str | None, *, as_events: bool
-) -> SweepResult:
+) -> SweepResult | RunView:
     from raysweep import api
 
     with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:

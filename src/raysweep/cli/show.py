@@ -15,6 +15,8 @@ from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.published import read_final_check, read_findings, read_proposals
 from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, proposals_text, verdict_panel
 from raysweep.documents import shorten
+from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
+from raysweep.records.final_check import Verdict
 from raysweep.records.usage import Usage
 from raysweep.report.leaderboard import Entry, leaderboard_rows
 from raysweep.report.wording import usage_line
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.view import RunView
 
 _REASONS: Final = 3
+_TRIALS_AFTER_RESUME: Final = 10
 _LONGEST_REASON: Final = 200
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder, an s3:// address, or the id of a run under runs/.")]
@@ -46,6 +49,14 @@ def _show(run: str, top: int, s3_endpoint: str | None) -> Answer:
 
     view = api.show(run, s3=s3_settings(s3_endpoint))
     return Answer(view.to_document(), lambda: _print(view, top))
+
+
+def view_answer(view: RunView) -> Answer:
+    """What `resume` answers where it only had to publish what was finished: its exit code is that of the verdict."""
+    verdict = None if view.final_check is None else Verdict(view.final_check["verdict"])
+    code = EXIT_OK if verdict is None or verdict.allows_use else EXIT_NOT_ADEQUATE
+    document = {**view.to_document(), "bundle_url": view.url, "verdict": verdict}
+    return Answer(document, lambda: _print(view, _TRIALS_AFTER_RESUME), code)
 
 
 def _print(view: RunView, top: int) -> None:

@@ -91,8 +91,7 @@ def make_run_folder(run_id: str) -> RunFolder:
     Raises:
         StorageFailed: it cannot be created.
     """
-    home = Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".raysweep")
-    path = home / "runs" / run_id
+    path = runs_folder() / run_id
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _clear_after_the_dead(path.parent)
@@ -104,6 +103,19 @@ def make_run_folder(run_id: str) -> RunFolder:
             f"no working folder below {path.parent} can be locked: name a folder on another disk by {HOME_VARIABLE}"
         )
     return folder
+
+
+def runs_folder() -> Path:
+    """Where the folders of all runs of this user are; it may not be there yet."""
+    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".raysweep") / "runs"
+
+
+def take_left(path: Path) -> RunFolder | None:
+    """The folder as its driver left it; None where one works in it, or may do so on another machine."""
+    with suppress(OSError):  # it has just been deleted
+        lock = lock_left_folder(path / _PID_FILE)
+        return None if lock is None else RunFolder(path, lock)
+    return None
 
 
 def _take(path: Path) -> RunFolder | None:

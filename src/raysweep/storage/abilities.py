@@ -27,8 +27,8 @@ class Action(StrEnum):
 
 NEEDED: Final = frozenset({Action.PUT, Action.GET, Action.LIST})
 _PERMISSIONS: Final = {
-    Action.PUT: "s3:PutObject and s3:AbortMultipartUpload on {objects}",
-    Action.ENCRYPT: "kms:GenerateDataKey and kms:Decrypt on the key",
+    Action.PUT: "s3:PutObject and s3:AbortMultipartUpload on {objects}; with aws:kms kms:GenerateDataKey on the key",
+    Action.ENCRYPT: "with aws:kms kms:GenerateDataKey and kms:Decrypt on the key",
     Action.PUT_IF_ABSENT: "s3:PutObject on {objects}",
     Action.PUT_IF_MATCH: "s3:PutObject and s3:GetObject on {objects}",
     Action.GET: "s3:GetObject on {objects}",

@@ -67,6 +67,11 @@ def try_again(
     raise AssertionError("waits never end")
 
 
+def hasty(store: Store) -> Store:
+    """The same store, for somebody who waits out failures by other means."""
+    return store.with_policy(HASTY) if isinstance(store, RetryingStore) else store
+
+
 class RetryingStore:
     """A `Store` that tries again on `TransientStorageFailure`, and hands every other error up at once."""
 
@@ -137,8 +142,14 @@ class RetryingStore:
 
     def child(self, prefix: str) -> RetryingStore:
         """See `Store.child`."""
-        inner = self._inner.child(prefix)
-        return RetryingStore(inner, policy=self._policy, sleep=self._sleep, random=self._random, clock=self._clock)
+        return self._around(self._inner.child(prefix), self._policy)
+
+    def with_policy(self, policy: RetryPolicy) -> RetryingStore:
+        """The same store with other patience."""
+        return self._around(self._inner, policy)
+
+    def _around(self, inner: Store, policy: RetryPolicy) -> RetryingStore:
+        return RetryingStore(inner, policy=policy, sleep=self._sleep, random=self._random, clock=self._clock)
 
     def _retried(self, call: Callable[[], ResultT]) -> ResultT:
         return try_again(call, self._policy, sleep=self._sleep, random=self._random, clock=self._clock)

@@ -27,7 +27,8 @@ from raysweep.storage.epoch_records import Records, read_epochs
 from raysweep.storage.epochs import Owner, check_owned, claim, file_key, is_far, owner_key, segment_key, taken_over
 from raysweep.storage.journal import Journal
 from raysweep.storage.local import write_whole
-from raysweep.storage.segments import GIVE_UP_SECONDS, Pace, SegmentWriter
+from raysweep.storage.retry import hasty
+from raysweep.storage.segments import Pace, SegmentWriter
 from raysweep.storage.store import Store
 
 _GIVE_UP_AFTER_FAILURE_SECONDS: Final = 5.0
@@ -76,10 +77,12 @@ class RunJournal:
         if self._copy is None:
             return
 
+        near = hasty(store)  # its writer tries again by itself, and says so
+
         def name(number: int) -> str:
             return segment_key(owner.epoch, number)
 
-        self._writer = SegmentWriter(store, name, lambda: check_owned(store, owner), pace)
+        self._writer = SegmentWriter(near, name, lambda: check_owned(near, owner), pace)
         if lines:
             self._writer.add(lines)
 
@@ -122,7 +125,7 @@ class RunJournal:
         if self._writer is not None:
             self._writer.flush()
 
-    def close(self, seconds: float = GIVE_UP_SECONDS) -> None:
+    def close(self, seconds: float | None = None) -> None:
         """Put what is left and end; where all is put, the copies go. A second time does nothing.
 
         Raises:

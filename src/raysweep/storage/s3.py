@@ -15,7 +15,7 @@ from raysweep.storage.local import write_whole
 from raysweep.storage.s3_answers import ConditionNotMet
 from raysweep.storage.s3_connection import Connection
 from raysweep.storage.s3_traits import traits_at
-from raysweep.storage.s3_upload import SHA256_KEY, Target, Upload, is_written_by, measured, upload
+from raysweep.storage.s3_upload import SHA256_KEY, Target, Upload, is_there, measured, upload
 from raysweep.storage.store import (
     CHUNK_BYTES,
     S3_SCHEME,
@@ -62,12 +62,12 @@ class S3Store:
         with self._upload_of(source, writer) as what:
             is_sure = self.traits().if_absent and not what.is_in_parts  # some hold to it in one request only
             if not is_sure and self.exists(key):
-                return is_written_by(what.writer, target)
+                return is_there(what, target)
             try:
                 upload(what, target, {"IfNoneMatch": "*"} if self.traits().if_absent else None)
             except ConditionNotMet:
-                return is_written_by(what.writer, target)
-            return is_sure or is_written_by(what.writer, target)
+                return is_there(what, target)
+            return is_sure or is_there(what, target)
 
     def put_if_match(self, key: str, source: bytes, etag: str, *, writer: str | None = None) -> bool:
         """See `Store.put_if_match`."""
@@ -84,7 +84,7 @@ class S3Store:
             except NotFound:
                 return False
             except ConditionNotMet:
-                return is_written_by(what.writer, target)
+                return is_there(what, target)
             return True
 
     def fetch(self, key: str) -> Fetched:
@@ -174,7 +174,7 @@ class S3Store:
                 )
             asked = None
         with open_source(source) as stream:
-            yield measured(stream, writer, asked, with_md5=traits.wants_md5)
+            yield measured(stream, writer, asked)
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[Any]:

@@ -15,6 +15,7 @@ from raysweep.storage.store import Traits, TransientStorageFailure
 
 _CONTENT: Final = b"raysweep looks what can be done here; this may be deleted\n"
 _WRONG_ETAG: Final = '"00000000000000000000000000000000"'
+_TURNS: Final = 3
 
 _Place = tuple[str, str, EncryptionConfig | None]
 _known: dict[_Place, Traits] = {}
@@ -43,33 +44,41 @@ def forget() -> None:
 def _find_out(target: Target) -> Traits:
     asked = target.connection.settings.encryption
     try:
-        wants_md5, unencrypted = _put_first(target, asked)
+        unencrypted = _put_first(target, asked)
         used = None if unencrypted else asked
         return Traits(
-            if_absent=_holds_to(target, {"IfNoneMatch": "*"}, used, with_md5=wants_md5),
-            if_match=_holds_to(target, {"IfMatch": _WRONG_ETAG}, used, with_md5=wants_md5),
+            if_absent=_holds_to(target, {"IfNoneMatch": "*"}, used),
+            if_match=_holds_to(target, {"IfMatch": _WRONG_ETAG}, used),
             encryption="" if asked is None else asked.kind,
             unencrypted=unencrypted,
-            wants_md5=wants_md5,
         )
     finally:
         with suppress(StorageFailed, NotFound), target.connection.translated(target.address):
             target.client.delete_object(Bucket=target.bucket, Key=target.name)
 
 
-def _put_first(target: Target, asked: EncryptionConfig | None) -> tuple[bool, str]:
-    """Whether the server wants an MD5 with every put, and why it does not encrypt as it was asked."""
+def _put_first(target: Target, asked: EncryptionConfig | None) -> str:
+    """Put something at all; why the server does not encrypt as it was asked, empty where it does."""
     try:
-        return False, _difference(asked, upload(_tiny(asked), target))
-    except TransientStorageFailure:
-        raise
-    except StorageFailed as error:
-        if "content-md5" in str(error).lower():
-            return True, _difference(asked, upload(_tiny(asked, with_md5=True), target))
+        return _difference(asked, upload(_tiny(asked), target))
+    except StorageFailed:
         if asked is None:
             raise
-        upload(_tiny(None), target)  # what is wrong otherwise is told as that
-        return False, f"the server refuses it ({error})"
+    upload(_tiny(None), target)  # what is wrong without it, too, is told as that
+    return _try_for_long(target, asked)
+
+
+def _try_for_long(target: Target, asked: EncryptionConfig) -> str:
+    """Why an encrypted object is not taken while a plain one is: some servers answer 500 where they lack the key."""
+    for turn in range(_TURNS):
+        try:
+            return _difference(asked, upload(_tiny(asked), target))
+        except TransientStorageFailure as error:
+            if turn == _TURNS - 1:
+                return f"the server fails at it ({error})"
+        except StorageFailed as error:
+            return f"the server refuses it ({error})"
+    raise AssertionError("the last turn returns")
 
 
 def _difference(asked: EncryptionConfig | None, applied: str) -> str:
@@ -78,12 +87,10 @@ def _difference(asked: EncryptionConfig | None, applied: str) -> str:
     return f"the server ignores it, and says that it has applied {applied or 'none'}"
 
 
-def _holds_to(
-    target: Target, condition: dict[str, str], encryption: EncryptionConfig | None, *, with_md5: bool
-) -> bool:
+def _holds_to(target: Target, condition: dict[str, str], encryption: EncryptionConfig | None) -> bool:
     """Whether a condition that is not met makes the server refuse; some know none (501), and some overlook it."""
     try:
-        upload(_tiny(encryption, with_md5=with_md5), target, condition)
+        upload(_tiny(encryption), target, condition)
     except ConditionNotMet:
         return True
     except NotOffered:
@@ -91,5 +98,5 @@ def _holds_to(
     return False
 
 
-def _tiny(encryption: EncryptionConfig | None, *, with_md5: bool = False) -> Upload:
-    return measured(io.BytesIO(_CONTENT), None, encryption, with_md5=with_md5)
+def _tiny(encryption: EncryptionConfig | None) -> Upload:
+    return measured(io.BytesIO(_CONTENT), None, encryption)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from raysweep.config import EncryptionConfig
 from raysweep.errors import NotFound, RaysweepError
 from raysweep.storage.retry import PATIENT, try_again
+from raysweep.storage.s3_answers import ConditionNotMet, NotOffered
 from raysweep.storage.s3_connection import Connection
 from raysweep.storage.store import CHUNK_BYTES, TransientStorageFailure
 
@@ -70,7 +71,6 @@ class Upload:
         sha256: of the whole, in hex; stands in the object's metadata and is compared whenever it is read.
         writer: names whoever puts it, so that an answer that was lost can be asked for.
         encryption: what the server is asked for.
-        with_md5: whether each request says its MD5.
     """
 
     stream: BinaryIO
@@ -78,7 +78,6 @@ class Upload:
     sha256: str
     writer: str
     encryption: EncryptionConfig | None = None
-    with_md5: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -102,22 +101,13 @@ class Upload:
             self.stream.seek(offset)
             return self.stream.read(size_bytes)
 
-    def md5_of(self, content: bytes) -> dict[str, Any]:
-        """The argument that says the MD5 of a request's body, where it is wanted."""
-        if not self.with_md5:
-            return {}
-        digest = hashlib.md5(content, usedforsecurity=False).digest()
-        return {"ContentMD5": base64.b64encode(digest).decode()}
 
-
-def measured(stream: BinaryIO, writer: str | None, encryption: EncryptionConfig | None, *, with_md5: bool) -> Upload:
+def measured(stream: BinaryIO, writer: str | None, encryption: EncryptionConfig | None) -> Upload:
     """The upload of a stream, which is read once for its hash."""
     sha256 = hashlib.sha256()
     while chunk := stream.read(CHUNK_BYTES):
         sha256.update(chunk)
-    return Upload(
-        stream, stream.tell(), sha256.hexdigest(), writer or secrets.token_hex(16), encryption, with_md5=with_md5
-    )
+    return Upload(stream, stream.tell(), sha256.hexdigest(), writer or secrets.token_hex(16), encryption)
 
 
 def upload(what: Upload, target: Target, condition: Mapping[str, str] | None = None) -> str:
@@ -140,18 +130,37 @@ def upload(what: Upload, target: Target, condition: Mapping[str, str] | None = N
     if what.is_in_parts:
         return _upload_in_parts(what, target, condition or {})
     body = what.read(0, what.size_bytes)
-    arguments: dict[str, Any] = {**target.where, **what.kept_with_it, **what.md5_of(body), **(condition or {})}
+    arguments: dict[str, Any] = {**target.where, **what.kept_with_it, **_body(body), **(condition or {})}
     with target.connection.translated(target.address):
-        answer = target.client.put_object(Body=body, **arguments)
+        answer = target.client.put_object(**arguments)
     return str(answer.get("ServerSideEncryption", ""))
 
 
-def is_written_by(writer: str, target: Target) -> bool:
-    """Whether the object there is the one that `writer` has put."""
+def is_there(what: Upload, target: Target) -> bool:
+    """Whether the object there is this one, put by a request before, whose answer was lost.
+
+    Its name on something else than what it put means that the connection broke, and that the server has kept a part
+    for the whole: then it is put again.
+    """
     try:
-        return bool(target.head()["Metadata"].get(WRITER_KEY) == writer)
+        head = target.head()
     except NotFound:
         return False
+    if head["Metadata"].get(WRITER_KEY) != what.writer:
+        return False
+    if head["ContentLength"] == what.size_bytes:
+        return True
+    try:
+        upload(what, target, {"IfMatch": head["ETag"]})
+    except (ConditionNotMet, NotFound):
+        return False
+    return True
+
+
+def _body(content: bytes) -> dict[str, Any]:
+    """A request's body with its MD5, which every server compares: the oldest of S3's checksums, and no trailer."""
+    digest = hashlib.md5(content, usedforsecurity=False).digest()
+    return {"Body": content, "ContentMD5": base64.b64encode(digest).decode()}
 
 
 def _upload_in_parts(what: Upload, target: Target, condition: Mapping[str, str]) -> str:
@@ -176,9 +185,7 @@ def _put_parts(what: Upload, target: Target, upload_id: str) -> list[dict[str, A
         def once() -> dict[str, Any]:
             body = what.read((number - 1) * size_bytes, size_bytes)
             with target.connection.translated(target.address):
-                answer = target.client.upload_part(
-                    **target.where, UploadId=upload_id, PartNumber=number, Body=body, **what.md5_of(body)
-                )
+                answer = target.client.upload_part(**target.where, UploadId=upload_id, PartNumber=number, **_body(body))
             return {"PartNumber": number, "ETag": answer["ETag"]}
 
         return try_again(once, PATIENT)
@@ -200,13 +207,16 @@ def _complete(
         **target.where,
         "UploadId": upload_id,
         "MultipartUpload": {"Parts": parts},
-        **condition,
     }
     try:
         with target.connection.translated(target.address):
-            target.client.complete_multipart_upload(**arguments)
+            target.client.complete_multipart_upload(**{**arguments, **condition})
+    except NotOffered:  # some hold to conditions in puts alone
+        if not condition:
+            raise
+        _complete(what, target, upload_id, parts, {})
     except (TransientStorageFailure, NotFound):  # not found: it was completed by a request whose answer was lost
-        if not is_written_by(what.writer, target):
+        if not is_there(what, target):
             raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from raysweep.errors import NotFound, StorageFailed
 
 _SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
 _MIN_SECRET_LENGTH: Final = 12
-_MIN_PASSWORD_LENGTH: Final = 6  # of an address: there is no doubt that it is one
+_MIN_PASSWORD_LENGTH: Final = 8  # of an address: there is no doubt that it is one
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 _FILES: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
@@ -23,7 +24,7 @@ _FILES: Final = {
 _KEYS_IN_FILES: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
 Source = Callable[[], Mapping[str, str | None]]
-_sources: list[Source] = []
+_sources: deque[Source] = deque(maxlen=32)  # a process that opens stores for long keeps the newest
 
 
 def add_source(source: Source) -> None:

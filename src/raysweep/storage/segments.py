@@ -6,21 +6,23 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from raysweep.errors import RunTakenOver, StorageFailed
 from raysweep.storage.store import Store
 
-GIVE_UP_SECONDS: Final = 30.0
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long lines are gathered before they are put, and the waits after a failure, which double."""
+    """How long lines are gathered before they are put, and the waits after a failure, which double.
+
+    Attributes:
+        give_up_seconds: how long somebody waits who needs to know that all is put: longer than a server is away.
+    """
 
     gather_seconds: float = 0.4
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 10.0
+    give_up_seconds: float = 150.0
 
 
 class SegmentWriter:
@@ -68,14 +70,14 @@ class SegmentWriter:
             self._lines.append(line)
             self._changed.notify_all()
 
-    def flush(self, seconds: float = GIVE_UP_SECONDS) -> None:
+    def flush(self, seconds: float | None = None) -> None:
         """Put every line now; on return they are in the store.
 
         Raises:
-            StorageFailed: they are not after so many seconds; the thread keeps trying.
+            StorageFailed: they are not after so many seconds, or those of the pace; the thread keeps trying.
             RunTakenOver: they never will be.
         """
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + (self._pace.give_up_seconds if seconds is None else seconds)
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
@@ -86,7 +88,7 @@ class SegmentWriter:
             if self._has_work:
                 raise StorageFailed(f"the journal could not be put: {self._trouble or 'no answer yet'}")
 
-    def close(self, seconds: float = GIVE_UP_SECONDS) -> None:
+    def close(self, seconds: float | None = None) -> None:
         """Put what is left, and end the thread; a second time does nothing.
 
         Raises:

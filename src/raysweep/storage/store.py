@@ -39,14 +39,12 @@ class Traits:
         if_match: whether an object can be replaced only if it is still the one that was read.
         encryption: what `export.s3.encryption` asks for; empty for nothing.
         unencrypted: why what is put is not encrypted as it asks; empty where it is, or nothing was asked.
-        wants_md5: whether every put has to come with its MD5, as in buckets with a lock on objects.
     """
 
     if_absent: bool = True
     if_match: bool = True
     encryption: str = ""
     unencrypted: str = ""
-    wants_md5: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,14 @@ _MOST_ENTRIES: Final = 200_000
 _PLAIN_NAME: Final = re.compile(r"[\w.-]+")
 
 
+def import_skops() -> None:
+    """Load it, which takes as long as loading scikit-learn: no trial needs it."""
+    import skops.io  # noqa: F401 - for later
+
+
 def write_skops(value: Any, path: Path) -> None:
     """Write an object of types that `load_trusted` takes."""
-    import skops.io  # takes as long to load as scikit-learn, and no trial needs it
+    import skops.io
 
     skops.io.dump(value, path)
 

@@ -52,7 +52,9 @@ def environment(installed: Mapping[str, str]) -> EnvironmentRecord:
 
 
 def _installed() -> Iterator[tuple[str, Distribution]]:
-    found = {str(one.metadata["Name"]): one for one in distributions() if one.metadata["Name"]}
+    """By name; where one is there twice, the one that is imported."""
+    known = reversed(list(distributions()))  # the first on the path comes last, and stays
+    found = {str(one.metadata["Name"]): one for one in known if one.metadata["Name"]}
     yield from sorted(found.items(), key=lambda pair: pair[0].lower())
 
 

@@ -30,6 +30,7 @@ from raysweep.stages.export.parity import MLFLOW_FOLDER, ONNX_FILE, ParityReques
 from raysweep.training.families import families, is_shipped, take_up
 from raysweep.training.learner import Floats
 from raysweep.training.pipeline import load_pipeline
+from raysweep.training.trusted import import_skops
 
 
 def main(family: str, formats: list[str]) -> None:
@@ -58,8 +59,7 @@ def main(family: str, formats: list[str]) -> None:
 
 def _import_ahead(family: str, formats: list[str]) -> None:
     """What takes long, while the driver is still writing."""
-    import skops.io  # noqa: F401 - for later
-
+    import_skops()
     if is_shipped(family):
         families()[family].load_learner()
     if "onnx" in formats:

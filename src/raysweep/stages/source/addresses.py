@@ -175,13 +175,13 @@ def _match_glob(filesystem: Any, pattern: str, prefix: str) -> list[SourceFile]:
     base = "/".join(fixed) or ("/" if pattern.startswith("/") else ".")
     selector = pafs.FileSelector(base, recursive=True, allow_not_found=True)
     entries = [e for e in filesystem.get_file_info(selector) if e.type == pafs.FileType.File]
-    matching = [entry for entry in entries if _matches(entry.path.removeprefix("./"), pattern.removeprefix("./"))]
+    matching = [entry for entry in entries if matches(entry.path.removeprefix("./"), pattern.removeprefix("./"))]
     if not matching:
         raise NotFound(f"data.source: nothing matches {prefix}{pattern}")
     return [_record(entry, prefix) for entry in matching]
 
 
-def _matches(path: str, pattern: str) -> bool:
+def matches(path: str, pattern: str) -> bool:
     """Whether a shell would find `path` by `pattern`: `*` within a folder, `**` in any below."""
     return _parts_match(path.split("/"), pattern.split("/"))
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 import ray
 
 from raysweep.config import SweepConfig
-from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import Column, SourceFile, Table
-from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema, placed
+from raysweep.rows.canonical import placed
 from raysweep.stages.source.addresses import FileReach, find_files, infer_format
-from raysweep.stages.source.file_schema import FileSchema, check_names, reconcile, refuse
+from raysweep.stages.source.file_schema import FileSchema, reconcile, refuse
+from raysweep.stages.source.frames import canonical_or_refused, frame_to_arrow
 from raysweep.stages.source.ray_scan import DatasetScan, FileScan, HeldScan, cut_into_tasks, read_rows
 from raysweep.stages.source.readers import Extent, describe_file, describe_schema
 
@@ -43,7 +43,7 @@ def open_table(config: SweepConfig, data: object = None) -> Table:
         RequestInvalid: `data` is of another type, or formats are mixed.
     """
     if data is not None:
-        return _table_in_memory(data)
+        return table_in_memory(data)
     reach = FileReach.from_config(config.data_s3)
     files = find_files(config.data.sources, reach, config.data.format)
     file_format = infer_format(files, config.data.format)
@@ -98,9 +98,15 @@ def _describe(
     return [schema for schema, _ in described], [extents for _, extents in described]
 
 
-def _table_in_memory(data: object) -> Table:
+def table_in_memory(data: object) -> Table:
+    """The table of a pandas DataFrame, an Arrow table or a Ray Dataset.
+
+    Raises:
+        RequestInvalid: it is none of these.
+        DataUnsuitable: its columns cannot be told apart, or hold what no table does.
+    """
     if isinstance(data, pd.DataFrame):
-        return _from_arrow(_frame_to_arrow(data), "pandas")
+        return _from_arrow(frame_to_arrow(data), "pandas")
     if isinstance(data, pa.Table):
         return _from_arrow(data, "arrow")
     if isinstance(data, ray.data.Dataset):
@@ -111,27 +117,9 @@ def _table_in_memory(data: object) -> Table:
     )
 
 
-def _frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
-    named = frame.set_axis([str(name) for name in frame.columns], axis="columns")
-    check_names(list(named.columns), "the DataFrame")
-    arrays = []
-    for name in named.columns:
-        try:
-            values = pa.Array.from_pandas(named[name])
-            arrays.append(values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values]))
-        except (pa.ArrowException, TypeError, OverflowError) as error:
-            raise refuse(
-                "col.mixed_types",
-                f"the DataFrame's column {shorten(name)!r} holds values of several types: {shorten(str(error), 160)}",
-                "Give it one type, such as df[name] = df[name].astype(str)",
-                column=name,
-            ) from error
-    return pa.Table.from_arrays(arrays, names=list(named.columns))
-
-
 def _from_arrow(table: pa.Table, label: str) -> Table:
     columns = reconcile([describe_schema(f"the {label} table", table.schema)])
-    canonical = placed(_canonical_or_refused(table, columns, f"the {label} table"), _IN_MEMORY, 0)
+    canonical = placed(canonical_or_refused(table, columns, f"the {label} table"), _IN_MEMORY, 0)
     if canonical.nbytes <= _HELD_HERE_BYTES:
         return Table(MEMORY, label, columns, (), HeldScan((canonical,)), canonical.num_rows)
     slots = max(1, min(8, canonical.num_rows // 50_000))
@@ -165,19 +153,4 @@ def _describe_block(block: pa.Table) -> tuple[pa.Schema, int]:
 
 
 def _convert_block(block: pa.Table, columns: tuple[Column, ...], first_row: int) -> pa.Table:
-    return placed(_canonical_or_refused(block, columns, "the Ray Dataset"), _IN_MEMORY, first_row)
-
-
-def _canonical_or_refused(table: pa.Table, columns: Sequence[Column], place: str) -> pa.Table:
-    arrays = []
-    for column in columns:
-        try:
-            arrays.append(canonical_array(table.column(column.name), arrow_type_of(column)))
-        except pa.ArrowException as error:
-            raise refuse(
-                "schema.unreadable",
-                f"{place}: values of the column {shorten(column.name)!r} do not fit: {shorten(str(error), 160)}",
-                "Large ids are better kept as text",
-                column=column.name,
-            ) from error
-    return pa.Table.from_arrays(arrays, schema=canonical_schema(columns))
+    return placed(canonical_or_refused(block, columns, "the Ray Dataset"), _IN_MEMORY, first_row)

@@ -19,6 +19,8 @@ from raysweep.stages.source.addresses import FileReach, is_unchanged
 from raysweep.stages.source.file_schema import FileSchema, check_names, refuse
 from raysweep.stages.source.text_types import TextTypes, parse_text
 
+COMPRESSED: Final = (".gz", ".bz2", ".zst")
+_COMPRESSED_GROWTH: Final = 6  # about what text shrinks to
 BLOCK_BYTES: Final = 32 * 1024 * 1024
 
 # What pandas.read_csv takes for a missing value, so that a CSV means the same table here and there.
@@ -88,6 +90,21 @@ def describe_file(address: str, file_format: str, reach: FileReach) -> tuple[Fil
         return _describe_csv(address, stream) if file_format == "csv" else _describe_json(address, stream)
 
 
+def describe_header(address: str, size_bytes: int, reach: FileReach) -> tuple[FileSchema, tuple[Extent, ...]]:
+    """The columns of a CSV file by its first line, all of them text, and about what its rows take in memory.
+
+    How many rows there are is not known: that would take reading it.
+
+    Raises:
+        DataUnsuitable: as `describe_file`.
+    """
+    with _naming(address), _open(address, reach) as stream:
+        names = _header_names(address, _csv_blocks(stream))
+    growth = _COMPRESSED_GROWTH if address.lower().endswith(COMPRESSED) else 1
+    columns = tuple(Column(name, ColumnKind.STRING, "string") for name in names)
+    return FileSchema(address, columns, from_text=True), (Extent(0, growth * size_bytes),)
+
+
 def read_piece(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach) -> Iterator[pa.Table]:
     """The rows of a piece as tables with exactly these columns, in canonical types.
 
@@ -151,7 +168,7 @@ def _open(address: str, reach: FileReach) -> Any:
     filesystem, path = reach.open(address)
     if address.lower().endswith((".parquet", ".pq")):
         return filesystem.open_input_file(path)
-    compressed = address.lower().endswith((".gz", ".bz2", ".zst"))
+    compressed = address.lower().endswith(COMPRESSED)
     if compressed:
         return filesystem.open_input_stream(path, compression="detect")
     return filesystem.open_input_file(path)
@@ -188,8 +205,7 @@ def _csv_blocks(stream: Any) -> Any:
     )
 
 
-def _describe_csv(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, ...]]:
-    blocks = _csv_blocks(stream)
+def _header_names(address: str, blocks: Any) -> list[str]:
     names = list(blocks.schema.names)
     check_names(names, address)
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
@@ -198,6 +214,12 @@ def _describe_csv(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, 
             f"{address} has one column, {shorten(names[0])!r}: its values are not separated by commas",
             "Write it with commas between the values",
         )
+    return names
+
+
+def _describe_csv(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, ...]]:
+    blocks = _csv_blocks(stream)
+    names = _header_names(address, blocks)
     types, rows, held_bytes = [TextTypes() for _ in names], 0, 0
     for batch in blocks:
         rows, held_bytes = rows + batch.num_rows, held_bytes + batch.nbytes

@@ -12,8 +12,10 @@ import pytest
 
 import raysweep
 from raysweep.bundle.locate import open_run, read_manifest
+from raysweep.config import S3Config
 from raysweep.errors import AliasMoved, BundleRefused, NotFound, RequestInvalid
-from raysweep.stages.export.publish import list_artifacts, seal
+from raysweep.stages.export.publish import list_artifacts, publish, seal
+from raysweep.storage.open_store import open_store
 
 OLD = Path(__file__).parents[1] / "compat/v1/bundle"
 KEPT = ".raysweep/aliases/production.json"
@@ -125,11 +127,24 @@ def test_an_alias_that_was_broken_is_refused_and_not_overwritten(runs):
     assert "[]" in (runs / KEPT).read_text()
 
 
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.s3)])
+def place(request, runs) -> tuple[str, dict]:
+    """The address of three bundles, and what it takes to reach it."""
+    put(runs / "zero")
+    if request.param == "folder":
+        return str(runs), {}
+    bucket, config = request.getfixturevalue("s3_bucket"), request.getfixturevalue("s3_config")
+    for run in ("zero", "one", "two"):
+        publish(runs / run, open_store(f"s3://{bucket}/models/{run}", config))
+    return f"s3://{bucket}/models", {"s3": config}
+
+
 @pytest.mark.parametrize("is_first", [True, False])
-def test_of_two_at_once_one_wins_and_the_other_is_told(runs, monkeypatch, is_first):
+def test_of_two_at_once_one_wins_and_the_other_is_told(place, monkeypatch, is_first):
     """Both have read where the alias is before either moves it."""
+    address, reach = place
     if not is_first:
-        raysweep.promote(put(runs / "zero"), "production")
+        raysweep.promote(f"{address}/zero", "production", **reach)
     from raysweep.bundle import aliases
 
     both_have_read = threading.Barrier(2)
@@ -148,7 +163,7 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(runs, monkeypatch, is_fir
     def promote(run):
         threading.current_thread().was_told = False
         try:
-            return raysweep.promote(run, "production")
+            return raysweep.promote(f"{address}/{run}", "production", **reach)
         except AliasMoved as error:
             return error
 
@@ -158,8 +173,9 @@ def test_of_two_at_once_one_wins_and_the_other_is_told(runs, monkeypatch, is_fir
     (won,) = [one for one in results if not isinstance(one, AliasMoved)]
     assert f"it is {won.now.run_id} now" in str(lost)
     assert lost.exit_code == 6
-    assert open_run("runs@production").address() == won.bundle
-    assert len(json.loads((runs / KEPT).read_text())["moves"]) == 1 + (not is_first)
+    assert open_run(f"{address}@production", **reach).address() == won.bundle == f"{address}/{won.now.run_id}"
+    kept = json.loads(open_store(address, reach.get("s3", S3Config())).get(KEPT))
+    assert len(kept["moves"]) == 1 + (not is_first)
 
 
 def test_the_command_line(runs, capsys):

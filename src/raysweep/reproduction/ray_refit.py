@@ -1,0 +1,198 @@
+"""The winner fitted again, as the sweep fitted it, and what it predicts beside the published model; by Ray."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+
+from raysweep.bundle.load import open_model
+from raysweep.config import SweepConfig
+from raysweep.records.manifest import GOLDEN_FILE, Manifest
+from raysweep.records.table import LearningTask, Part, Split
+from raysweep.records.trial import FittedModel, Trial
+from raysweep.reproduction.model_state import differing_files
+from raysweep.stages.confirm.fits import BOTH, TRAINING, Fit, fitted_rows, shipped_name, trained_name
+from raysweep.stages.confirm.ray_fits import RemoteFits
+from raysweep.storage.store import Store
+from raysweep.training.intervals import count_units, estimate
+from raysweep.training.learner import Floats
+from raysweep.training.metrics import score
+from raysweep.training.pipeline import Pipeline, pipeline_of
+from raysweep.training.resampling import RESAMPLES
+from raysweep.training.sealed_rows import Seal
+from raysweep.training.trial_data import RowBlock, SearchRows
+
+MOST_ROWS: Final = 100_000  # on which the published model and the one fitted here are compared
+
+
+@dataclass(frozen=True, slots=True)
+class Refitted:
+    """The winner, fitted again.
+
+    Attributes:
+        model: as it would ship.
+        testing: the score on testing rows of the fit on training rows.
+        validation: the score on validation rows of the fit that would ship.
+        validation_rows: how many they are.
+        published: beside the published model; None where none is published.
+    """
+
+    model: FittedModel
+    testing: float
+    validation: float
+    validation_rows: int
+    published: BesidePublished | None
+
+
+@dataclass(frozen=True, slots=True)
+class BesidePublished:
+    """The model that was fitted here beside the published one.
+
+    Attributes:
+        golden_gap: the largest difference to the predictions of the golden file, as `Measured.gap`.
+        golden_rows: how many rows these are.
+        rows_gap: the same between the two models, both of here, on the rows that the model was fitted on.
+        rows: how many of these were compared.
+        other_files: of the model, that hold another state.
+        gain: on the same resamples of the validation rows, how much better the score of the one fitted here is: low
+            and high; None where both predict the same, or the published one may have been fitted on these rows.
+    """
+
+    golden_gap: float
+    golden_rows: int
+    rows_gap: float
+    rows: int
+    other_files: tuple[str, ...]
+    gain: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefitRequest:
+    """What has to be fitted again.
+
+    Attributes:
+        store: of the bundle.
+        config: the sweep as it is asked now.
+        winner: with the seed that it has now.
+        same_rows: the validation rows are those that the bundle's model was scored on.
+    """
+
+    store: Store
+    manifest: Manifest
+    config: SweepConfig
+    winner: Trial
+    task: LearningTask
+    split: Split
+    seal: Seal
+    same_rows: bool
+
+
+def refit(request: RefitRequest, say: Callable[[str], None]) -> Refitted:
+    """Fit the winner on the same rows with the threads of a trial, and predict what was predicted then.
+
+    The validation rows are opened through their seal. Nothing is written into the ledger: it is no new use.
+
+    Raises:
+        SealBroken: a validation row is among the search's rows.
+    """
+    config, task, name = request.config, request.task, request.task.metric.name
+    fits = {trained_name(1): Fit(request.winner, TRAINING)}
+    if config.confirm.refit == BOTH:
+        fits[shipped_name(1)] = Fit(request.winner, BOTH)
+    remote = RemoteFits(task, request.split.search_data, config)
+    models = remote.fit_all(fits, fits.keys(), say)
+    shipped = models[shipped_name(1) if config.confirm.refit == BOTH else trained_name(1)]
+    rows: SearchRows = ray.get(request.split.search_data)
+    (on_testing,) = remote.predict({TRAINING: models[trained_name(1)]}, Part.TESTING).values()
+    validation = request.seal.open().block
+    (on_validation,) = remote.predict({BOTH: shipped}, validation).values()
+    model: FittedModel = ray.get(shipped)
+    published = None
+    if request.manifest.model is not None:
+        published = _beside_published(request, model, fitted_rows(rows, model.fitted_on))
+        if request.same_rows:
+            published = _with_gain(published, request, remote, validation, on_validation)
+    return Refitted(
+        model=model,
+        testing=score(name, rows.testing.y, on_testing, rows.testing.weight),
+        validation=score(name, validation.y, on_validation, validation.weight),
+        validation_rows=validation.rows,
+        published=published,
+    )
+
+
+def gap_between(then: Floats, now: Floats) -> float:
+    """The largest difference, over the larger of 1 and the largest value then; 0 only where all are the same bits."""
+    if then.shape != now.shape:
+        return float("inf")
+    if np.array_equal(then, now):
+        return 0.0
+    difference = float(np.max(np.abs(then - now), initial=0.0)) / max(1.0, float(np.max(np.abs(then), initial=0.0)))
+    return difference if np.isfinite(difference) and difference > 0 else float("inf")
+
+
+def _beside_published(request: RefitRequest, model: FittedModel, fitted_on: RowBlock) -> BesidePublished:
+    pipeline = pipeline_of(model)
+    golden = pq.read_table(pa.BufferReader(request.store.get(GOLDEN_FILE)))
+    features = pa.Table.from_struct_array(golden.column("features").combine_chunks())
+    wanted = np.asarray(golden.column("prediction").to_pylist(), dtype=np.float64)
+    found = _predictions(pipeline, features)
+    some = fitted_on.features.slice(0, MOST_ROWS)
+    theirs = open_model(request.store, threads=request.config.search.trial.cpus)
+    return BesidePublished(
+        golden_gap=gap_between(wanted.reshape(found.shape) if wanted.size == found.size else wanted, found),
+        golden_rows=golden.num_rows,
+        rows_gap=gap_between(_theirs(theirs, some), _predictions(pipeline, some)),
+        rows=some.num_rows,
+        other_files=_other_files(request, pipeline),
+    )
+
+
+def _predictions(pipeline: Pipeline, features: pa.Table) -> Floats:
+    """NaN for rows that it cannot take, such as those of another table."""
+    try:
+        return pipeline.predict(features)
+    except (KeyError, ValueError, pa.ArrowException):
+        return np.full(features.num_rows, np.nan)
+
+
+def _theirs(model: Any, features: pa.Table) -> Floats:
+    try:
+        found: Floats = model.raw_predictions(features)
+    except (KeyError, ValueError, pa.ArrowException):
+        return np.full(features.num_rows, np.nan)
+    return found
+
+
+def _other_files(request: RefitRequest, pipeline: Pipeline) -> tuple[str, ...]:
+    with tempfile.TemporaryDirectory(prefix="raysweep-reproduce-") as folder:
+        then, now = Path(folder) / "then", Path(folder) / "now"
+        then.mkdir()
+        now.mkdir()
+        pipeline.save(now)
+        for key in request.manifest.model.files if request.manifest.model is not None else ():
+            request.store.download(key, then / key.rpartition("/")[2])
+        return differing_files(then, now)
+
+
+def _with_gain(
+    published: BesidePublished, request: RefitRequest, remote: RemoteFits, validation: RowBlock, predicted: Floats
+) -> BesidePublished:
+    """With the paired bootstrap of both models' scores, where they predict otherwise."""
+    theirs = _theirs(open_model(request.store, threads=request.config.search.trial.cpus), validation.features)
+    if theirs.shape != predicted.shape or not np.isfinite(theirs).all() or np.array_equal(theirs, predicted):
+        return published
+    metric = request.task.metric
+    drawn = remote.draw(validation, [(metric.name, predicted), (metric.name, theirs)], RESAMPLES)
+    own, other = (score(metric.name, validation.y, one, validation.weight) for one in (predicted, theirs))
+    units = count_units(validation.y, validation.group, metric, len(request.task.classes))
+    found = estimate(metric.sign * (own - other), metric.sign * (drawn[0] - drawn[1]), units=units)
+    return replace(published, gain=(found.low, found.high))

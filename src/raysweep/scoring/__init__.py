@@ -1,0 +1,1 @@
+"""A whole table predicted by a published model, block by block, from where it lies to where it is wanted."""

@@ -1,0 +1,192 @@
+"""One block of a table into the rows that are written: what is kept of it, and what the model says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from raysweep.bundle.inputs import features_of
+from raysweep.bundle.load import Model
+from raysweep.config import TaskKind
+from raysweep.documents import shorten, suggest
+from raysweep.errors import RequestInvalid
+from raysweep.records.manifest import InputColumn, Signature
+from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Column, ColumnKind, Label
+from raysweep.rows.canonical import TEXT, arrow_type_of, rows_at_once
+from raysweep.stages.source.text_types import parse_text
+from raysweep.training.metrics import predicted_codes
+
+PREDICTION: Final = "prediction"
+_TALLY: Final = "__raysweep_unseen_"
+_TEXT_TYPES: Final = {
+    ColumnKind.NUMBER: ("double",),
+    ColumnKind.BOOLEAN: ("bool",),
+    ColumnKind.DATETIME: ("timestamp[us]", "timestamp[us, tz=UTC]"),
+}
+_WORDS: Final = {ColumnKind.NUMBER: "number", ColumnKind.BOOLEAN: "true or false", ColumnKind.DATETIME: "date or time"}
+
+
+@dataclass(frozen=True, slots=True)
+class RowScorer:
+    """How the blocks of one table become rows of predictions; knows no model, so that it is light to send.
+
+    Attributes:
+        kept: columns of the table that stand before the predictions.
+        is_text: every value of the table is a text, which becomes what the signature says.
+        keep_text: and those that are kept stay the texts that they are.
+        files: addresses, by the number that a row's place names.
+    """
+
+    signature: Signature
+    kept: tuple[Column, ...]
+    is_text: bool
+    keep_text: bool
+    files: tuple[str, ...]
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The columns of the table that have to be read."""
+        return tuple(dict.fromkeys((*(one.name for one in self.signature.inputs), *(one.name for one in self.kept))))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the rows that are written."""
+        return pa.schema([*((one.name, self._kept_type(one)) for one in self.kept), *self._predicted_fields()])
+
+    def score(self, block: pa.Table, model: Model) -> Iterator[pa.Table]:
+        """The rows of a block in pieces: the columns of `schema`, then, in the first row, how often a text was unseen.
+
+        Raises:
+            RequestInvalid: a value is not of the kind that the model takes; names the column, the value and the place.
+        """
+        step = rows_at_once(block.num_columns)
+        for start in range(0, block.num_rows, step):
+            yield self._scored(block.slice(start, step), model)
+
+    def tallied(self, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+        """What is to be written, and the counts beside it by their columns."""
+        counts = {
+            name: count
+            for number, name in enumerate(self._tallied_names())
+            if (count := sum(rows.column(f"{_TALLY}{number}").to_pylist()))
+        }
+        return rows.select(range(len(self.schema))).cast(self.schema), counts
+
+    def _scored(self, block: pa.Table, model: Model) -> pa.Table:
+        inputs = self._parsed(block)
+        features = features_of(inputs, self.signature)
+        raw = model.raw_predictions(features)
+        unseen = model.unseen_categories(features)
+        arrays = [self._kept(one, block, inputs) for one in self.kept]
+        if self.signature.task is TaskKind.REGRESSION:
+            arrays.append(pa.array(raw))
+        else:
+            arrays.append(pa.array(self.signature.classes).take(pa.array(predicted_codes(raw))))
+            arrays += [pa.array(raw[:, position]) for position in range(raw.shape[1])]
+        schema = self.schema
+        for number, name in enumerate(self._tallied_names()):
+            arrays.append(pa.array([unseen.get(name, 0)] + [0] * (block.num_rows - 1), pa.int64()))
+            schema = schema.append(pa.field(f"{_TALLY}{number}", pa.int64()))
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+    def _parsed(self, block: pa.Table) -> pa.Table:
+        """The model's inputs, texts read as what the signature says."""
+        if not self.is_text:
+            return block
+        inputs = [self._read_text(block, one) for one in self.signature.inputs]
+        return pa.Table.from_arrays(inputs, names=[one.name for one in self.signature.inputs])
+
+    def _read_text(self, block: pa.Table, one: InputColumn) -> pa.ChunkedArray:
+        texts = block.column(one.name)
+        found = texts if one.kind not in _TEXT_TYPES else _read(texts, one)
+        if found is None:
+            raise RequestInvalid(self._misread(block, one))
+        return found
+
+    def _misread(self, block: pa.Table, one: InputColumn) -> str:
+        texts = block.column(one.name)
+        row = next(row for row in range(len(texts)) if _read(texts.slice(row, 1), one) is None)
+        file, number = (block.column(name)[row].as_py() for name in (FILE_OF_ROW, NUMBER_OF_ROW))
+        return (
+            f"the column {shorten(one.name)!r} holds {shorten(texts[row].as_py())!r} ({self.files[file]}, row "
+            f"{number + 1:,}), which is no {_WORDS[one.kind]}, as the model's was: mend it, or leave it empty"
+        )
+
+    def _kept(self, column: Column, block: pa.Table, inputs: pa.Table) -> pa.ChunkedArray:
+        source = inputs if self._is_typed(column) else block
+        return source.column(column.name).cast(self._kept_type(column))
+
+    def _is_typed(self, column: Column) -> bool:
+        """Whether a text is written as what the model reads it as."""
+        return self.is_text and not self.keep_text and any(one.name == column.name for one in self.signature.inputs)
+
+    def _kept_type(self, column: Column) -> pa.DataType:
+        if not self._is_typed(column):
+            return TEXT if self.is_text else arrow_type_of(column)
+        one = next(one for one in self.signature.inputs if one.name == column.name)
+        kind = "double" if one.kind is ColumnKind.NUMBER else one.type
+        return arrow_type_of(Column(one.name, one.kind, kind))
+
+    def _predicted_fields(self) -> Iterator[tuple[str, pa.DataType]]:
+        if self.signature.task is TaskKind.REGRESSION:
+            yield PREDICTION, pa.float64()
+            return
+        yield PREDICTION, pa.array(self.signature.classes).type
+        for label in self.signature.classes:
+            yield probability_name(label), pa.float64()
+
+    def _tallied_names(self) -> list[str]:
+        return [one.name for one in self.signature.inputs if one.kind is ColumnKind.STRING]
+
+
+def plan_rows(
+    columns: Sequence[Column], signature: Signature, keep: Sequence[str] | None, *, place: str
+) -> tuple[Column, ...]:
+    """The columns of a table that are kept beside the predictions.
+
+    Args:
+        columns: of the table.
+        signature: of the model.
+        keep: their names, in the order that they are wanted in; None for all.
+        place: of the table, for the message.
+
+    Raises:
+        RequestInvalid: the table lacks one of these or of the model's; or one is called as a prediction is.
+    """
+    known = {column.name: column for column in columns}
+    for what, names in (("the model", [one.name for one in signature.inputs]), ("--columns", keep or ())):
+        missing = [name for name in names if name not in known]
+        if missing:
+            listed = ", ".join(repr(shorten(name)) for name in missing[:5])
+            raise RequestInvalid(
+                f"{place} lacks {len(missing)} of the {len(names)} columns that {what} wants: {listed}"
+                f"{suggest(missing[0], known)}"
+            )
+    kept = tuple(known[name] for name in dict.fromkeys(known if keep is None else keep))
+    ours = {PREDICTION, *(probability_name(label) for label in signature.classes)}
+    clashing = [column.name for column in kept if column.name in ours or column.name.startswith(_TALLY)]
+    if clashing:
+        raise RequestInvalid(
+            f"{place} has a column {clashing[0]!r}, and a prediction is written under that name: leave the column out "
+            "by naming those to keep (--columns a,b), or rename it"
+        )
+    return kept
+
+
+def probability_name(label: Label) -> str:
+    """The column of a class's probability."""
+    return f"probability_{str(label).lower() if isinstance(label, bool) else label}"
+
+
+def _read(texts: pa.ChunkedArray, one: InputColumn) -> pa.ChunkedArray | None:
+    """The texts as what the signature says; None where one of them is not that."""
+    for name in _TEXT_TYPES[one.kind]:
+        try:
+            chunks = [parse_text(chunk, Column(one.name, one.kind, name)) for chunk in texts.chunks]
+        except pa.ArrowInvalid:
+            continue
+        return pa.chunked_array(chunks, arrow_type_of(Column(one.name, one.kind, name)))
+    return None

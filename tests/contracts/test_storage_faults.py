@@ -1,0 +1,106 @@
+"""A server that fails at a third of all requests: what is put arrives, once, and what is read is what was put."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from raysweep.config import S3Config
+from raysweep.errors import StorageFailed
+from raysweep.storage import s3_connection, s3_traits
+from raysweep.storage.abilities import probe_abilities
+from raysweep.storage.open_store import open_store
+from raysweep.storage.retry import PATIENT, RetryPolicy
+from raysweep.storage.store import Store
+from s3_proxy import Behaviour, Fault, Proxy, run_proxy
+from s3_server import S3Server
+
+pytestmark = pytest.mark.s3
+
+
+QUICK = RetryPolicy(PATIENT.give_up_seconds, first_wait_seconds=0.02, longest_wait_seconds=0.3)
+WORST = [(Fault.LOST_ANSWER,), (Fault.TRUNCATED_REQUEST,), (Fault.TRUNCATED_ANSWER,), tuple(Fault)]
+
+
+@pytest.fixture
+def proxy(s3_server: S3Server, s3_bucket: str) -> Iterator[Proxy]:
+    s3_traits.forget()
+    with run_proxy(s3_server, Behaviour(timeout_seconds=0.2)) as running:
+        yield running
+
+
+@pytest.fixture
+def store(proxy: Proxy, s3_bucket: str) -> Store:
+    return open_store(f"s3://{s3_bucket}/runs", S3Config(endpoint_url=proxy.url), policy=QUICK)
+
+
+@pytest.mark.parametrize("fault", WORST, ids=lambda one: one[0] if len(one) == 1 else "all")
+def test_nothing_is_lost_and_nobody_wins_twice(proxy: Proxy, store: Store, fault: tuple[Fault, ...]):
+    proxy.behaviour.faults = fault
+    content = random.Random(3).randbytes(300_000)
+    for number in range(8):
+        assert store.put_if_absent(f"first/{number}", content), "a lost answer is no lost race"
+        assert not store.put_if_absent(f"first/{number}", b"another")
+        assert store.get(f"first/{number}") == content
+    found = store.fetch("first/0")
+    assert store.put_if_match("first/0", b"moved", found.etag)
+    assert not store.put_if_match("first/0", b"moved again", found.etag)
+    assert [one.key for one in store.list("first/")] == [f"first/{number}" for number in range(8)]
+    store.delete("first/0")
+    assert not store.exists("first/0")
+    assert len(proxy.happened) > 3
+
+
+def test_all_abilities_are_seen_through_faults(proxy: Proxy, store: Store):
+    proxy.behaviour.faults = tuple(Fault)
+    assert [one.action for one in probe_abilities(store) if not one.ok] == []
+    assert proxy.happened
+
+
+def test_a_large_file_arrives_part_by_part(proxy: Proxy, store: Store, tmp_path: Path):
+    """A part that is lost is sent again, not the others."""
+    store.put("ready", b"")
+    proxy.requests.clear()
+    proxy.behaviour.faults = tuple(Fault)
+    content = random.Random(4).randbytes(100 * 1024 * 1024)
+    (tmp_path / "large").write_bytes(content)
+    assert store.put_if_absent("large", tmp_path / "large")
+    begun = [path for method, path in proxy.requests if method == "POST" and "?uploads" in path]
+    sent = [path for method, path in proxy.requests if method == "PUT" and "partNumber" in path]
+    proxy.behaviour.faults = ()
+    store.download("large", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == content
+    assert len(sent) < 7 * max(2, len(begun)) * 2
+
+
+def test_moving_one_alias_through_faults(proxy: Proxy, store: Store):
+    """Each of four writers counts up five times; none is lost, and none counts twice."""
+    store.put("count", b"0")
+    proxy.behaviour.faults = tuple(Fault)
+
+    def count_up(_: int) -> None:
+        for _ in range(5):
+            while True:
+                found = store.fetch("count")
+                if store.put_if_match("count", str(int(found.content) + 1).encode(), found.etag):
+                    break
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(count_up, range(4)))
+    assert int(store.get("count")) >= 20  # one whose answer was lost, and that was replaced at once, counts again
+
+
+def test_a_server_that_is_away_or_silent_is_given_up_in_time(
+    proxy: Proxy, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3_connection, "_READ_SECONDS", 0.5)
+    config = S3Config(endpoint_url=proxy.url)
+    proxy.behaviour.silent = True
+    with pytest.raises(StorageFailed, match=r"does not answer.*tried [2-9] times in \d+ s"):
+        open_store(f"s3://{s3_bucket}", config, policy=RetryPolicy(3.0)).get("key")
+    proxy.behaviour.silent = False
+    open_store(f"s3://{s3_bucket}", config, policy=RetryPolicy(3.0)).put("key", b"1")
