@@ -13,6 +13,7 @@ from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
 from raysweep.training.rounds import best_rounds, has_stalled, look_every
+from raysweep.training.ubjson import check_ubjson
 
 MODEL_FILE: Final = "model.ubj"
 
@@ -111,7 +112,12 @@ class XGBoostLearner:
 
     @classmethod
     def load(cls, folder: Path, setting: FitSetting) -> XGBoostLearner:
-        """Read a model that `save` wrote."""
+        """Read a model that `save` wrote.
+
+        Raises:
+            BundleRefused: the file is no whole model.
+        """
+        check_ubjson(folder / MODEL_FILE)
         learner = cls({}, setting)
         booster = xgb.Booster({"nthread": setting.threads, "device": setting.device})
         booster.load_model(folder / MODEL_FILE)
