@@ -16,7 +16,7 @@ import pytest
 
 import raysweep
 from builders import clean_table
-from raysweep.bundle.load import features_of
+from raysweep.bundle.inputs import features_of
 from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
 from raysweep.records.table import ColumnKind
 from raysweep.sweep import Sweep

@@ -17,7 +17,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 import raysweep
 from builders import clean_table
-from raysweep.bundle.load import features_of, open_model
+from raysweep.bundle.inputs import features_of
+from raysweep.bundle.load import open_model
 from raysweep.config import S3Config
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import Manifest

@@ -8,7 +8,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from raysweep.bundle.load import Model, features_of
+from raysweep.bundle.inputs import features_of
+from raysweep.bundle.load import Model
 from raysweep.config import TaskKind
 from raysweep.documents import shorten, suggest
 from raysweep.errors import RequestInvalid
