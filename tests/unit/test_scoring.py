@@ -94,6 +94,12 @@ def test_a_text_that_is_no_such_value_is_named(column: str, value: str, said: st
     assert said in str(error.value)
 
 
+def test_dates_of_several_forms_are_named():
+    mixed = {**GOOD, "day": ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00"]}
+    with pytest.raises(RequestInvalid, match=r"'day' of new.csv holds dates with a time zone and without"):
+        list(scorer_of([]).score(texts(**mixed), Known()))
+
+
 def columns_of(*names: str) -> list[Column]:
     return [Column(name, ColumnKind.STRING, "string") for name in names]
 

@@ -108,7 +108,12 @@ class RowScorer:
 
     def _misread(self, block: pa.Table, one: InputColumn) -> str:
         texts = block.column(one.name)
-        row = next(row for row in range(len(texts)) if _read(texts.slice(row, 1), one) is None)
+        row = next((row for row in range(len(texts)) if _read(texts.slice(row, 1), one) is None), None)
+        if row is None:
+            return (
+                f"the column {shorten(one.name)!r} of {self.files[block.column(FILE_OF_ROW)[0].as_py()]} holds dates "
+                "with a time zone and without: write them in one form"
+            )
         file, number = (block.column(name)[row].as_py() for name in (FILE_OF_ROW, NUMBER_OF_ROW))
         return (
             f"the column {shorten(one.name)!r} holds {shorten(texts[row].as_py())!r} ({self.files[file]}, row "
