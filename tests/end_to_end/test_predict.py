@@ -91,7 +91,7 @@ def test_every_form_gives_what_the_model_gives(
     assert list(found.columns) == [*new.columns, "prediction", *CLASSES]
     np.testing.assert_allclose(found[CLASSES], wanted[1], rtol=0, atol=1e-15)
     assert found["prediction"].tolist() == wanted[0].tolist()
-    assert (done.rows, done.deviations) == (300, {"code": 75})
+    assert (done.rows, done.deviations["code"].unseen) == (300, 75)
     assert done.files[0].address.startswith(str(here / out))
 
 
@@ -136,7 +136,7 @@ def test_many_rows_by_ray_are_the_same_in_their_order(
     found = read(here / "scored")
     assert found["id"].tolist() == new["id"].tolist()
     np.testing.assert_array_equal(found[CLASSES], wanted[1])
-    assert done.deviations == {"code": 75}
+    assert (done.deviations["code"].unseen, done.deviations["balance"].out_of_range) == (75, 3)
     assert told[-1] == (300, 300 if form == "parquet" else None)
     summary = json.loads((here / "scored/_SUCCESS.json").read_text())
     assert (summary["rows"], summary["manifest_sha256"]) == (300, done.manifest_sha256)
@@ -186,7 +186,7 @@ def test_a_file_that_is_cut_off_and_one_that_is_none(here: Path, bundle: Path):
 def test_the_command_line(here: Path, bundle: Path, command):
     ran = command("predict", bundle, "new.csv", "out.csv", "--columns", "id", "--json")
     document = json.loads(ran.out)
-    assert (ran.code, document["rows"], document["deviations"]) == (0, 300, {"code": 75})
+    assert (ran.code, document["rows"], document["deviations"]["code"]["unseen"]) == (0, 300, 75)
     assert document["columns"] == ["id", "prediction", *CLASSES]
     again = command("predict", bundle, "new.csv", "out.csv")
     assert again.code == 2
@@ -194,6 +194,7 @@ def test_the_command_line(here: Path, bundle: Path, command):
     ran = command("predict", bundle, "new.csv", "out.csv", "--overwrite")
     assert ran.code == 0
     assert "code: 75 of 300 rows hold a value that the model has never seen" in ran.out
+    assert "balance: 3 of 300 rows hold a value out of the range that the model has seen" in ran.out
     assert command("predict", bundle, "new.csv", "new.csv", "--overwrite").code == 2
     assert command("predict", "nothing-here", "new.csv", "more.csv").code == 2
 

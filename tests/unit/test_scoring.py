@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raysweep.bundle.deviations import ColumnDeviation, Deviations
 from raysweep.config import S3Config, TaskKind
 from raysweep.errors import RequestInvalid, StorageFailed
 from raysweep.records.manifest import InputColumn, Signature
@@ -44,9 +45,9 @@ class Known:
         positive = features.column("amount").to_numpy() / 100
         return np.stack([1 - positive, positive], axis=1)
 
-    def unseen_categories(self, features: pa.Table) -> dict[str, int]:
+    def count_deviations(self, features: pa.Table) -> Deviations:
         unseen = sum(city not in {None, "Bonn"} for city in features.column("city").to_pylist())
-        return {"city": unseen} if unseen else {}
+        return Deviations(features.num_rows, {"city": ColumnDeviation(unseen, 0)} if unseen else {})
 
 
 def texts(**columns: list[str | None]) -> pa.Table:
@@ -72,7 +73,7 @@ def test_texts_are_read_as_the_signature_says():
     ]
     assert [str(day) for day in rows.column("day").to_pylist()] == ["2026-01-01 00:00:00", "None"]
     assert rows.column("probability_true").to_pylist() == [0.1, 0.905]
-    assert unseen == {"city": 1}
+    assert unseen == {"city": ColumnDeviation(1, 0)}
 
 
 def test_texts_pass_through_as_they_are():

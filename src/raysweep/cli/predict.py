@@ -123,8 +123,7 @@ def _show(found: Predictions) -> None:
     console = output()
     if not found.verdict.startswith(Verdict.ADEQUATE.value):
         console.print(Text(f"the final check found this model {found.verdict}", "yellow"), soft_wrap=True)
-    for name, count in found.deviations.items():
-        share = f"{count:,} of {found.rows:,} rows"
-        console.print(Text(f"{name}: {share} hold a value that the model has never seen", "yellow"), soft_wrap=True)
+    for line in found.deviation_lines:
+        console.print(Text(line, "yellow"), soft_wrap=True)
     files = f"{len(found.files):,} {found.format} file{'s' if len(found.files) != 1 else ''}"
     console.print(Text(f"✓ {found.rows:,} rows in {files}: {found.out}", "green"), soft_wrap=True)
