@@ -30,12 +30,14 @@ def fetch_model(store: Store, files: Sequence[str], artifacts: Sequence[Artifact
         BundleRefused: a file is missing, of another size or content, a link, or not described by the manifest.
     """
     described = {artifact.path: artifact for artifact in artifacts}
-    sizes = {one.key: one.size_bytes for one in store.list(f"{MODEL_FOLDER}/")}
     for key in files:
         name = key.removeprefix(f"{MODEL_FOLDER}/")
         if key not in described or "/" in name or name in {"", ".", ".."}:
             raise BundleRefused(f"{store.address()}: the manifest names a model file {key!r} that it does not describe")
         _refuse_link(store, key)
+    sizes = {one.key: one.size_bytes for one in store.list(f"{MODEL_FOLDER}/")}
+    for key in files:
+        name = key.removeprefix(f"{MODEL_FOLDER}/")
         check_size(described[key], sizes.get(key), store.address(key))
         store.download(key, folder / name)
         check_content(described[key], folder / name, store.address(key))

@@ -99,7 +99,8 @@ class SklearnLearner:
         learner = cls({}, setting)
         learner._model = load_trusted(folder / MODEL_FILE, cls.trusted)
         if hasattr(learner._model, "n_jobs"):
-            learner._model.n_jobs = setting.threads
+            # Threads of a forest add their trees up as they come, so that the last bit would change from call to call.
+            learner._model.n_jobs = 1 if hasattr(learner._model, "estimators_") else setting.threads
         learner.finished = True
         return learner
 

@@ -52,7 +52,7 @@ def requirement_lines(serving: str, raysweep: str) -> tuple[str, ...]:
 
 
 def _xgboost() -> list[str]:
-    """The same library without its GPU part, where its makers build it: 24 MB in place of 470."""
+    """The same library without its GPU part, where its makers build it: 19 MB in place of 697."""
     found = _version("xgboost") or _version("xgboost-cpu")
     small = "sys_platform == 'linux' or sys_platform == 'win32'"
     return [f"xgboost-cpu=={found}; {small}", f"xgboost=={found}; sys_platform == 'darwin'"]
