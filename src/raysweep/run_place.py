@@ -177,7 +177,7 @@ def begin(place: Place, config: SweepConfig, folder: RunFolder, tell: Listener) 
     for sentence in place.lacks:
         say(sentence)
     s3 = config.export.s3.model_dump(mode="json", exclude_defaults=True)
-    write_note(folder.path, RunNote(place.run_id, store.address(), s3, (owner.nonce,)))
+    write_note(folder.path, RunNote(place.run_id, store.address(), s3, (owner.nonce,), counts_before=False))
     journal, records = begin_epoch(store, owner, folder.path, _beginning(place, config), say=say)
     with _closed_on_error(journal):
         if store.exists(MANIFEST_FILE):

@@ -46,6 +46,8 @@ def publish_left(run: str | Path, s3: S3Config | None, tell: Listener) -> Store 
             continue
         with _given_back(folder):
             note = read_note(path)
+            if note is not None and note.counts_before and not is_whole(folder.outgoing):
+                folder.take_back()
             if note is None or not is_whole(folder.outgoing):
                 continue
             store = open_store(note.address, _settings(note, s3), policy=PATIENT)

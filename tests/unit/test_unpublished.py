@@ -103,6 +103,28 @@ def test_a_bundle_that_is_not_whole_is_none(damage):
     assert not store.exists("manifest.json")
 
 
+def test_a_driver_that_began_and_got_nowhere_changes_nothing():
+    """As `raysweep run` does where the data are gone."""
+    store, _ = leave()
+    for _ in range(2):
+        make_run_folder(RUN).remove_what_is_private()
+    assert publish_left(RUN, None, lambda _: None) is not None
+    check_published(store)
+
+
+def test_what_a_driver_has_set_aside_that_then_claimed_the_run_counts_no_more():
+    """The run may hold more by now."""
+    store, folder = leave()
+    config = load_config({"version": 1, "data": {"source": "memory:", "target": "late"}, "export": {"to": "runs"}})
+    again = make_run_folder(RUN)
+    journal, _ = begin(reserve(config, RUN, None), config, again, lambda _: None)
+    journal.close()
+    again.remove_what_is_private()
+    assert publish_left(RUN, None, lambda _: None) is None
+    assert not store.exists("manifest.json")
+    assert (folder.path / "outgoing-before/manifest.json").exists()
+
+
 def test_where_another_driver_has_gone_on_it_is_not_put():
     store, folder = leave()
     begin_epoch(store, this_driver(RUN, 2), folder.path.with_name("other"))[0].close()

@@ -7,7 +7,7 @@ import re
 import secrets
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from typing import Final
 from raysweep.errors import RequestInvalid, StorageFailed
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE
 from raysweep.runtime.folder_lock import FolderLock, lock_folder, lock_left_folder
+from raysweep.runtime.run_note import read_note, write_note
 
 HOME_VARIABLE: Final = "RAYSWEEP_HOME"
 # What could not be put: records of trials, a finished bundle, and one that an earlier driver of the run left here.
@@ -35,6 +36,12 @@ class RunFolder:
     def outgoing(self) -> Path:
         """Where the files of the bundle are written before they are published."""
         return self.path / "outgoing"
+
+    def take_back(self) -> None:
+        """Put the whole bundle that a driver has set aside, as it began, back to where it is published from."""
+        if (self.path / _BEFORE / MANIFEST_FILE).exists():
+            shutil.rmtree(self.outgoing, ignore_errors=True)
+            (self.path / _BEFORE).rename(self.outgoing)
 
     def remove(self) -> None:
         """Delete it with all that is in it; where that was done before, nothing."""
@@ -129,6 +136,8 @@ def _take(path: Path) -> RunFolder | None:
     if (folder.outgoing / MANIFEST_FILE).exists():
         shutil.rmtree(before, ignore_errors=True)
         folder.outgoing.rename(before)
+        if (note := read_note(path)) is not None:
+            write_note(path, replace(note, counts_before=True))
     shutil.rmtree(folder.outgoing, ignore_errors=True)
     folder.outgoing.mkdir(mode=0o700)
     return folder

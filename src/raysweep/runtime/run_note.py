@@ -21,12 +21,15 @@ class RunNote:
         address: of the run's place.
         s3: how to reach it, as in a sweep file; no credentials.
         owners: the nonces of the claims under which what is in the folder was made, oldest first.
+        counts_before: whether the bundle that a driver has set aside is still what the run came to: no other driver
+            has claimed the run since.
     """
 
     run_id: str
     address: str
     s3: Mapping[str, Any] = field(default_factory=dict)
     owners: tuple[str, ...] = ()
+    counts_before: bool = True
 
 
 def write_note(folder: Path, note: RunNote) -> None:
@@ -50,6 +53,7 @@ def read_note(folder: Path) -> RunNote | None:
     """What stands there; None where nothing does, or nothing that can be read."""
     try:
         found = json.loads((folder / NOTE_FILE).read_text(encoding="utf-8"))
-        return RunNote(found["run_id"], found["address"], dict(found["s3"]), tuple(found["owners"]))
+        owners, counts_before = tuple(found["owners"]), bool(found["counts_before"])
+        return RunNote(found["run_id"], found["address"], dict(found["s3"]), owners, counts_before)
     except (OSError, ValueError, KeyError, TypeError):
         return None

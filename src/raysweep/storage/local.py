@@ -7,7 +7,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import BinaryIO
 from raysweep.errors import StorageFailed
 from raysweep.storage.abilities import check_abilities
 from raysweep.storage.file_errors import MISSING, translated
+from raysweep.storage.file_listing import files_below
 from raysweep.storage.file_lock import locked
 from raysweep.storage.store import (
     CHUNK_BYTES,
@@ -93,7 +93,7 @@ class LocalStore:
         with translated(folder):
             found = [
                 StoredObject(path.relative_to(self._root).as_posix(), size_bytes)
-                for path, size_bytes in _files_below(folder)
+                for path, size_bytes in files_below(folder)
                 if not path.is_symlink() or self._is_inside(path)
             ]
         return sorted((one for one in found if one.key.startswith(prefix)), key=lambda one: one.key)
@@ -232,23 +232,3 @@ def _replace_if_match(path: Path, source: bytes, etag: str) -> bool:
     with write_whole(path) as file:
         file.write(source)
     return True
-
-
-def _files_below(folder: Path) -> Iterator[tuple[Path, int]]:
-    """Every finished file below `folder` and its size in bytes, without links to nowhere."""
-    for parent, _, names in os.walk(folder, onerror=_raise_unless_missing):
-        for name in names:
-            path = Path(parent, name)
-            try:
-                state = path.stat()
-            except OSError as error:
-                if error.errno not in {errno.ENOENT, errno.ELOOP}:
-                    raise
-                continue
-            if stat.S_ISREG(state.st_mode) and not name.startswith(TEMPORARY_PREFIX):
-                yield path, state.st_size
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, MISSING):
-        raise error
