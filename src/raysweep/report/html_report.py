@@ -157,5 +157,5 @@ def _loading(view: ReportInput) -> Html:
     address = view.bundle_address
     python = f"import raysweep\nmodel = raysweep.load_model({address!r})\nmodel.predict(frame)"
     shell = f"raysweep verify '{address}'\nraysweep show '{address}'"
-    left_out = (tag("p", sentence) for sentence in view.unpublished)
-    return section("How to use it", tag("pre", tag("code", python)), tag("pre", tag("code", shell)), *left_out)
+    others = (tag("p", sentence) for sentence in view.other_forms)
+    return section("How to use it", tag("pre", tag("code", python)), tag("pre", tag("code", shell)), *others)

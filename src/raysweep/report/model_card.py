@@ -166,5 +166,5 @@ def _loading(view: ReportInput) -> list[str]:
         "    import raysweep",
         f"    model = raysweep.load_model({address!r})",
         "    model.predict(frame)",
-        *(line for sentence in view.unpublished for line in ("", plain(sentence))),
+        *(line for sentence in view.other_forms for line in ("", plain(sentence))),
     ]

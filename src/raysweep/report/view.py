@@ -88,11 +88,16 @@ class ReportInput:
         return f"{folder.rstrip('/')}/{self.run_id}"
 
     @property
-    def unpublished(self) -> tuple[str, ...]:
-        """A sentence for each form beside the native one that was asked for and is not published."""
-        if self.without_model:
-            return ()
-        return tuple(f"Not published as {one.name}: {one.reason}." for one in self.formats if not one.published)
+    def other_forms(self) -> tuple[str, ...]:
+        """A sentence for each further form that was asked for: where it is, or why it is not published."""
+        others = () if self.without_model else [one for one in self.formats if one.name != "native"]
+        return tuple(
+            f"Also published as {one.name}, in {one.files[0]}: on the golden rows it predicts the same"
+            f"{f' to {one.difference:.1g}' if one.difference else ''}."
+            if one.published
+            else f"Not published as {one.name}: {one.reason}."
+            for one in others
+        )
 
     @property
     def part(self) -> str:
