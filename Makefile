@@ -31,13 +31,15 @@ test: $(STAMP)  ## run every test
 test-unit: $(STAMP)  ## run the quick tests, without Ray
 	$(BIN)/pytest tests/unit -n 2
 
-test-wheel: $(STAMP)  ## build the wheel, install it in a fresh environment and try it there
+test-wheel: $(STAMP)  ## build the wheel; try it in a fresh environment, and in the smallest one that serves a model
 	set -e; work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
 	$(BIN)/python -m build --wheel --outdir "$$work/dist" . ; \
 	$(BIN)/python -m venv "$$work/venv"; \
 	"$$work/venv/bin/python" -m pip install --quiet "$$work"/dist/*.whl; \
 	cd "$$work"; \
-	RAYSWEEP_HOME="$$work/home" venv/bin/python $(CURDIR)/tests/wheel_check.py
+	RAYSWEEP_HOME="$$work/home" venv/bin/python $(CURDIR)/tests/wheel_check.py; \
+	cd $(CURDIR); \
+	$(BIN)/python tests/serving_check.py "$$work"/dist/*.whl
 
 proofs: $(STAMP)  ## what takes too long for every day: each check switched off, tables of noise, 400 simulated sweeps, kill -9 again and again
 	$(BIN)/python tests/proofs/data_gate.py
@@ -48,6 +50,7 @@ proofs: $(STAMP)  ## what takes too long for every day: each check switched off,
 	$(BIN)/python tests/proofs/crashes.py --victim worker
 	$(BIN)/python tests/proofs/lost_node.py
 	$(BIN)/python tests/proofs/lost_node.py --store s3
+	$(BIN)/python tests/proofs/reproduce.py
 	$(BIN)/python tests/proofs/storage_faults.py
 	$(BIN)/python tests/benchmarks/publish_memory.py
 

@@ -64,3 +64,13 @@ class BlindFarOut(Centroids):
         probability = super().predict_proba(X)
         probability[np.abs(X).max(axis=1) > 1_000] = np.nan
         return probability
+
+
+class Restless(Centroids):
+    """Says something a little different each time that it is asked."""
+
+    def predict_proba(self, X):
+        noise = np.random.default_rng().uniform(0, 1e-9)
+        probability = super().predict_proba(X) * (1 - noise)
+        probability[:, 0] += noise
+        return probability

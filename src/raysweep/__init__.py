@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         verify,
     )
     from raysweep.bundle.aliases import Promotion
+    from raysweep.bundle.deviations import Deviations, InputDeviation
     from raysweep.bundle.load import Model
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
@@ -69,6 +70,7 @@ _HOME = {
         "verify",
     ),
     "raysweep.bundle.aliases": ("Promotion",),
+    "raysweep.bundle.deviations": ("Deviations", "InputDeviation"),
     "raysweep.bundle.load": ("Model",),
     "raysweep.bundle.verify": ("Verification",),
     "raysweep.bundle.view": ("RunView",),
@@ -97,7 +99,9 @@ __all__ = [
     "Analysis",
     "BundleRefused",
     "DataUnsuitable",
+    "Deviations",
     "Family",
+    "InputDeviation",
     "Interrupted",
     "Model",
     "NoTrialFinished",

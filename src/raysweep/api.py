@@ -597,8 +597,6 @@ def _check_data(config: SweepConfig, data: object, run: str | Path) -> None:
 def carry_out(request: SweepRequest) -> SweepResult:
     """A whole sweep, as it was asked for: what `run_sweep` and `resume` end in, with the same errors."""
     from raysweep.launch import run
-    from raysweep.training.own_export import why_no_model
-    from raysweep.training.pipeline import pipeline_of
 
     done = run(request)
     task = done.examined.check.task
@@ -616,7 +614,7 @@ def carry_out(request: SweepRequest) -> SweepResult:
         final_check=done.confirmed.check,
         seconds=done.seconds,
         usage=done.usage,
-        without_model=why_no_model(pipeline_of(done.confirmed.shipped)),
+        without_model=done.without_model,
     )
 
 

@@ -10,6 +10,7 @@ from raysweep.config import SweepConfig, require_target
 from raysweep.errors import RequestInvalid
 from raysweep.records.aims import check_aims
 from raysweep.space import SearchSpace, load_space
+from raysweep.stages.export.asked_formats import check_formats
 from raysweep.stages.search.grid import check_grid
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import UserSchema, read_user_schema
@@ -47,6 +48,7 @@ def check_asked(config: SweepConfig) -> Asked:
     if config.search.algorithm == "grid":
         check_grid(possible_spaces(space, config.data.task))
     resolve_thresholds(config.checks)
+    check_formats(config.export.formats)
     return Asked(space, read_user_schema(config), secrets)
 
 

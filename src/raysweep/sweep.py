@@ -35,6 +35,7 @@ from raysweep.stages.export.code_state import code_state
 from raysweep.stages.export.contents import BundleContents
 from raysweep.stages.export.environment import packages
 from raysweep.stages.export.export import export_bundle
+from raysweep.stages.export.parity import Gate
 from raysweep.stages.export.publish import Claim
 from raysweep.stages.profile.document import profile_document
 from raysweep.stages.search.ray_processes import Processes
@@ -60,6 +61,7 @@ class Sweep:
         searched_at: when the search ended, by `time.perf_counter`.
         seal: of the validation rows: for the final check alone.
         usage: of the cluster, until the bundle was written.
+        without_model: why the bundle holds no model though one was checked finally.
     """
 
     run_id: str
@@ -73,6 +75,7 @@ class Sweep:
     searched_at: float | None = None
     usage: Usage | None = None
     bundle_url: str = ""
+    without_model: str = ""
     seconds: float = 0.0
 
 
@@ -157,8 +160,10 @@ def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
     if not sweep.ranking:
         _export(request, sweep, out)
         raise _nothing_finished(sweep, out.store)
-    sweep = _confirm(request, sweep, task, out)
-    return _export(request, sweep, out)
+    # What will check the files of the model takes seconds to load its libraries: it does while the winner is checked.
+    with Gate(request.config.export.formats, sweep.ranking[0].candidate.family) as gate:
+        sweep = _confirm(request, sweep, task, out)
+        return _export(request, sweep, out, gate)
 
 
 def _cut(config: SweepConfig, examined: Examined, task: LearningTask, out: Out) -> tuple[Split, Seal]:
@@ -277,14 +282,18 @@ def _ledger(request: SweepRequest) -> Store:
     return folder.child(request.ledger) if request.ledger else folder
 
 
-def _export(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
+def _export(request: SweepRequest, sweep: Sweep, out: Out, gate: Gate | None = None) -> Sweep:
     with stage_told(request.tell, Stage.EXPORT) as done:
         sweep = replace(sweep, usage=_used(sweep, out, request.config.cluster.price_per_hour))
         contents = _contents(request.config, sweep, out.space, out.signer)
-        url = export_bundle(contents, out.folder.outgoing, out.store, out.claim(sweep.history.announced))
+        claim = out.claim(sweep.history.announced)
+        exported = export_bundle(contents, out.folder.outgoing, out.store, claim, gate)
         out.folder.remove()
-        done(url)
-    return replace(sweep, bundle_url=url)
+        done(exported.url)
+    for form in exported.formats:
+        if not form.published and not exported.without_model:
+            request.tell(Said(f"the model is not published as {form.name}: {form.reason}"))
+    return replace(sweep, bundle_url=exported.url, without_model=exported.without_model)
 
 
 def _contents(config: SweepConfig, sweep: Sweep, space: SearchSpace, signer: Signer | None) -> BundleContents:

@@ -20,12 +20,14 @@ class Ran:
 
 
 RAY_COPIES_ITS_SETTINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
+WHOLE_TABLES = pytest.mark.filterwarnings("ignore::raysweep.bundle.deviations.InputDeviation")  # no fit has seen them
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(RAY_COPIES_ITS_SETTINGS)
+            item.add_marker(WHOLE_TABLES)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 
 import raysweep
 from builders import clean_table
+from own_estimators import Restless
 from raysweep.errors import BundleRefused, RequestInvalid
 from raysweep.training import families as registry
 from sweep_builders import read_document, sweep_keys
@@ -179,6 +180,28 @@ def test_a_class_of_a_notebook_is_searched_and_ships_no_model(ray_session, table
     assert raysweep.verify(bundle).ok
     with pytest.raises(BundleRefused, match=r"holds no model: __main__\.Mine is defined in a notebook"):
         raysweep.load_model(bundle)
+
+
+def test_a_model_that_another_process_cannot_repeat_is_not_published(ray_session, table, tmp_path):
+    """Nothing else is lost: verdict, parameters and report are there, and say why."""
+    raysweep.register_family("restless", classifier=Restless, defaults={}, trusted=("own_estimators.Centre",))
+    keys = sweep_keys(tmp_path, source=table, export={"formats": ["native", "onnx"]}, **searched("restless"))
+    result = raysweep.run_sweep(keys, run_id="own")
+    manifest = read_document(tmp_path / "own", "manifest.json")
+    assert "the parity gate refused it: loaded in another process, it predicts otherwise" in result.without_model
+    assert manifest["without_model"] == result.without_model
+    assert manifest["model"] is None
+    assert manifest["final_check"]["verdict"] == result.verdict.value
+    native, onnx = manifest["formats"]
+    assert (native["published"], onnx["published"]) == (False, False)
+    assert 0 < native["difference"] < 1e-8
+    files = {path.relative_to(tmp_path / "own").as_posix() for path in (tmp_path / "own").rglob("*") if path.is_file()}
+    assert not any(name.startswith("model/") or name in {"golden.parquet", "config/serving.txt"} for name in files)
+    assert "config/params.json" in files
+    assert "No model is published" in (tmp_path / "own/report.html").read_text()
+    assert raysweep.verify(tmp_path / "own").ok
+    with pytest.raises(BundleRefused, match="holds no model: the parity gate refused it"):
+        raysweep.load_model(tmp_path / "own")
 
 
 def test_the_example_of_the_readme(ray_session, table, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,12 @@ def new() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def model(bundle: Path) -> raysweep.Model:
-    return open_model(open_run(bundle))  # load_model warns where the final check was not passed
-
-
-@pytest.fixture(scope="module")
-def wanted(model: raysweep.Model, new: pd.DataFrame) -> np.ndarray:
-    return model.predict_proba(new)
+def wanted(bundle: Path, new: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities of the loaded model, which warns of codes that it has never seen."""
+    model = open_model(open_run(bundle))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.predict(new), model.predict_proba(new)
 
 
 @pytest.fixture
@@ -82,20 +82,22 @@ def read(path: Path) -> pd.DataFrame:
 @pytest.mark.parametrize("source", ["new.parquet", "new.csv", "new.jsonl"])
 @pytest.mark.parametrize("out", ["out.parquet", "out.csv", "out.jsonl", "folder"])
 def test_every_form_gives_what_the_model_gives(
-    here: Path, bundle: Path, model: raysweep.Model, new: pd.DataFrame, source: str, out: str
+    here: Path, bundle: Path, new: pd.DataFrame, wanted: tuple[np.ndarray, np.ndarray], source: str, out: str
 ):
     done = raysweep.predict(bundle, source, out)
     found = read(here / out)
     assert found["id"].tolist() == new["id"].tolist()
     assert found["code"].tolist() == new["code"].tolist()
     assert list(found.columns) == [*new.columns, "prediction", *CLASSES]
-    np.testing.assert_allclose(found[CLASSES], model.predict_proba(new), rtol=0, atol=1e-15)
-    assert found["prediction"].tolist() == model.predict(new).tolist()
-    assert (done.rows, done.deviations) == (300, {"code": 75})
+    np.testing.assert_allclose(found[CLASSES], wanted[1], rtol=0, atol=1e-15)
+    assert found["prediction"].tolist() == wanted[0].tolist()
+    assert (done.rows, done.deviations["code"].unseen) == (300, 75)
     assert done.files[0].address.startswith(str(here / out))
 
 
-def test_tables_in_memory_and_columns(here: Path, bundle: Path, new: pd.DataFrame, wanted: np.ndarray):
+def test_tables_in_memory_and_columns(
+    here: Path, bundle: Path, new: pd.DataFrame, wanted: tuple[np.ndarray, np.ndarray]
+):
     import ray
 
     arrow = pa.Table.from_pandas(new, preserve_index=False)
@@ -104,12 +106,17 @@ def test_tables_in_memory_and_columns(here: Path, bundle: Path, new: pd.DataFram
         found = read(here / "out.parquet")
         assert list(found.columns) == ["code", "id", "prediction", *CLASSES] == list(done.columns)
         assert found["id"].tolist() == new["id"].tolist()
-        np.testing.assert_array_equal(found[CLASSES], wanted)
+        np.testing.assert_array_equal(found[CLASSES], wanted[1])
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_many_rows_by_ray_are_the_same_in_their_order(
-    here: Path, bundle: Path, new: pd.DataFrame, wanted: np.ndarray, form: str, monkeypatch: pytest.MonkeyPatch
+    here: Path,
+    bundle: Path,
+    new: pd.DataFrame,
+    wanted: tuple[np.ndarray, np.ndarray],
+    form: str,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """As where the table is large: each file is a task, and row groups are."""
     from raysweep.stages.source import ray_scan
@@ -128,8 +135,8 @@ def test_many_rows_by_ray_are_the_same_in_their_order(
     done = raysweep.predict(bundle, "many", "scored", progress=lambda *rows: told.append(rows))
     found = read(here / "scored")
     assert found["id"].tolist() == new["id"].tolist()
-    np.testing.assert_array_equal(found[CLASSES], wanted)
-    assert done.deviations == {"code": 75}
+    np.testing.assert_array_equal(found[CLASSES], wanted[1])
+    assert (done.deviations["code"].unseen, done.deviations["balance"].out_of_range) == (75, 3)
     assert told[-1] == (300, 300 if form == "parquet" else None)
     summary = json.loads((here / "scored/_SUCCESS.json").read_text())
     assert (summary["rows"], summary["manifest_sha256"]) == (300, done.manifest_sha256)
@@ -179,7 +186,7 @@ def test_a_file_that_is_cut_off_and_one_that_is_none(here: Path, bundle: Path):
 def test_the_command_line(here: Path, bundle: Path, command):
     ran = command("predict", bundle, "new.csv", "out.csv", "--columns", "id", "--json")
     document = json.loads(ran.out)
-    assert (ran.code, document["rows"], document["deviations"]) == (0, 300, {"code": 75})
+    assert (ran.code, document["rows"], document["deviations"]["code"]["unseen"]) == (0, 300, 75)
     assert document["columns"] == ["id", "prediction", *CLASSES]
     again = command("predict", bundle, "new.csv", "out.csv")
     assert again.code == 2
@@ -187,6 +194,7 @@ def test_the_command_line(here: Path, bundle: Path, command):
     ran = command("predict", bundle, "new.csv", "out.csv", "--overwrite")
     assert ran.code == 0
     assert "code: 75 of 300 rows hold a value that the model has never seen" in ran.out
+    assert "balance: 3 of 300 rows hold a value out of the range that the model has seen" in ran.out
     assert command("predict", bundle, "new.csv", "new.csv", "--overwrite").code == 2
     assert command("predict", "nothing-here", "new.csv", "more.csv").code == 2
 
@@ -198,7 +206,12 @@ def test_few_rows_do_not_load_ray(here: Path, bundle: Path):
 
 
 def test_from_a_bucket_into_a_bucket(
-    here: Path, bundle: Path, new: pd.DataFrame, wanted: np.ndarray, s3_bucket: str, s3_config: S3Config
+    here: Path,
+    bundle: Path,
+    new: pd.DataFrame,
+    wanted: tuple[np.ndarray, np.ndarray],
+    s3_bucket: str,
+    s3_config: S3Config,
 ):
     store = open_store(f"s3://{s3_bucket}", s3_config)
     store.put("new/a.parquet", here / "new.parquet")
@@ -206,7 +219,7 @@ def test_from_a_bucket_into_a_bucket(
     done = raysweep.predict(**keys, out=f"s3://{s3_bucket}/scored")
     assert [one.key for one in store.list("scored/")] == ["scored/_SUCCESS.json", "scored/part-00000.parquet"]
     store.download("scored/part-00000.parquet", here / "back.parquet")
-    np.testing.assert_array_equal(read(here / "back.parquet")[CLASSES], wanted)
+    np.testing.assert_array_equal(read(here / "back.parquet")[CLASSES], wanted[1])
     assert done.files[0].address == f"s3://{s3_bucket}/scored/part-00000.parquet"
     with pytest.raises(RequestInvalid, match="--overwrite"):
         raysweep.predict(**keys, out=f"s3://{s3_bucket}/scored")

@@ -17,7 +17,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 
 import raysweep
 from builders import clean_table
-from raysweep.bundle.load import features_of, open_model
+from raysweep.bundle.inputs import features_of
+from raysweep.bundle.load import open_model
 from raysweep.config import S3Config
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import Manifest
@@ -36,7 +37,8 @@ FIXED_FILES = {
     "manifest.json", "SHA256SUMS", "model/preprocess.skops", "config/sweep.yaml", "config/space.yaml",
     "config/params.json", "config/environment.json", "config/requirements.lock", "data/profile.json",
     "data/analysis.html", "data/findings.json", "data/split.json", "trials.parquet", "final_check.json",
-    "golden.parquet", "report.html", "MODEL_CARD.md", "code/commit.json",
+    "golden.parquet", "report.html", "MODEL_CARD.md", "code/commit.json", "config/serving.txt",
+    "attestations/data-checks.json", "attestations/final-check.json",
 }  # fmt: skip
 FAMILIES = {
     "xgboost", "hist_gradient_boosting", "random_forest", "extra_trees", "logistic_regression", "k_neighbors"
@@ -61,6 +63,8 @@ TABLES = {
 
 FURTHER = {"multiclass": {"objectives": ["size_bytes"], "constraints": {"prediction_seconds": 5.0}}}
 
+FORMATS = {"multiclass": ["native", "onnx", "mlflow"]}
+
 
 @dataclass(frozen=True)
 class Done:
@@ -77,7 +81,8 @@ def done(
     task = request.param
     frame = roughen(TABLES[task](), seed=5)
     search = {"trials": TRIALS, "algorithm": "random", **FURTHER.get(task, {})}
-    keys = sweep_keys(tmp_path_factory.mktemp("runs"), search=search, export={"top": TOP})
+    export = {"top": TOP, "formats": FORMATS.get(task, ["native"])}
+    keys = sweep_keys(tmp_path_factory.mktemp("runs"), search=search, export=export)
     sweep = run_quietly(keys, frame)
     return Done(task, frame, sweep, Path(sweep.bundle_url))
 
@@ -158,10 +163,12 @@ def test_the_bundle_has_exactly_the_files_of_the_design(done: Done):
     files = bundle_files(done.folder)
     expected = set(FIXED_FILES)
     for folder in ("model", *(f"best/{rank:02d}/model" for rank in range(1, TOP + 1))):
-        learner = [name for name in model_files(files, folder) if not name.endswith("preprocess.skops")]
+        learner = [name for name in model_files(files, folder) if not name.endswith(("preprocess.skops", ".onnx"))]
         assert learner in ([f"{folder}/model.ubj"], [f"{folder}/estimator.skops"])
         expected |= {*learner, f"{folder}/preprocess.skops"}
     expected |= {f"best/{rank:02d}/params.json" for rank in range(1, TOP + 1)}
+    if done.task in FORMATS:
+        expected |= {"model/model.onnx", "mlflow/MLmodel", *(name for name in files if name.startswith("mlflow/"))}
     assert set(files) == expected
     assert (done.folder / "journal/000001.jsonl").is_file()
 
@@ -191,6 +198,23 @@ def test_the_loaded_model_predicts_what_the_one_in_memory_does(done: Done):
     shuffled = done.frame.iloc[:, ::-1].assign(unknown="ignored")
     predicted = first.predict(shuffled) if done.task == "regression" else first.predict_proba(shuffled)
     assert predicted.tobytes() == in_memory.tobytes()
+
+
+def test_every_form_was_checked_in_another_process(done: Done):
+    manifest = Manifest.model_validate_json((done.folder / "manifest.json").read_bytes(), strict=True)
+    native, *others = manifest.formats
+    assert (native.name, native.published, native.difference, native.tolerance) == ("native", True, 0.0, 0.0)
+    assert set(native.files) == set(manifest.model.files)
+    assert [one.name for one in others] == FORMATS.get(done.task, ["native"])[1:]
+    for one in others:
+        assert one.published, one.reason
+        assert one.difference <= one.tolerance
+    described = {one.path: one for one in manifest.artifacts}
+    for form in manifest.formats:
+        assert {(described[path].format, described[path].parity_difference) for path in form.files} == {
+            (form.name, form.difference)
+        }
+    assert not any(path.endswith((".pkl", ".pickle", ".joblib")) for path in described)
 
 
 def test_predictions_are_labels_of_the_table(done: Done):

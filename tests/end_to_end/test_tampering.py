@@ -223,6 +223,51 @@ def test_a_pickle_in_place_of_a_model_is_refused(bundle: Path):
         raysweep.load_model(bundle)
 
 
+@pytest.mark.parametrize("link", ["model/estimator.skops", "model"])
+def test_a_link_in_place_of_model_files_is_refused(link: str, bundle: Path):
+    """Wherever it leads: what it leads to may change after it was looked at."""
+    for place in (bundle / "elsewhere", bundle.parent / "elsewhere"):
+        original = bundle / link
+        original.rename(place)
+        original.symlink_to(place)
+        with pytest.raises(BundleRefused, match="is a symbolic link: a bundle holds none"):
+            raysweep.load_model(bundle)
+        original.unlink()
+        place.rename(original)
+    assert raysweep.load_model(bundle)
+
+
+def test_a_preparation_of_a_gibibyte_is_refused_unread(bundle: Path):
+    path = bundle / "model/prepare.json"
+    with path.open("wb") as stream:
+        stream.truncate(1024**3)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["model"]["files"].append("model/prepare.json")
+    described = {**manifest["artifacts"][0], "path": "model/prepare.json", "size_bytes": 1024**3}
+    manifest["artifacts"].append(described)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleRefused, match="is 1,073,741,824 bytes large; raysweep reads up to 67,108,864"):
+        raysweep.load_model(bundle)
+
+
+def test_a_file_that_is_larger_than_it_may_be_is_not_read(bundle: Path):
+    with (bundle / "model/estimator.skops").open("ab") as stream:
+        stream.truncate(1024**3)
+    with pytest.raises(BundleRefused, match=r"is 1,073,741,824 bytes large, the manifest says .*: it was changed"):
+        raysweep.load_model(bundle)
+
+
+def test_a_loader_that_an_mlflow_folder_names_is_not_imported(bundle: Path, monkeypatch: pytest.MonkeyPatch):
+    mark = bundle.parent / "was-imported"
+    (bundle.parent / "evil_loader.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(bundle.parent)
+    (bundle / "mlflow").mkdir()
+    (bundle / "mlflow/MLmodel").write_text("flavors:\n  python_function:\n    loader_module: evil_loader\n")
+    assert named(bundle) == {"mlflow/MLmodel"}
+    assert raysweep.load_model(bundle)
+    assert not mark.exists()
+
+
 def test_another_model_of_the_same_shape_is_found_by_its_predictions(bundle: Path):
     shutil.copy(bundle / "best/02/model/estimator.skops", bundle / "model/estimator.skops")
     reseal(bundle)

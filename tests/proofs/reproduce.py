@@ -1,8 +1,8 @@
 """`reproduce` says identical for every family and task, and names another version of a package: `make proofs`.
 
 Each family that can learn a task: a small table that is cross-validated, and a larger one with a testing part whose
-model is fitted with two threads. Then one bundle with another version of optuna before the installed one, as
-`pip install --target` leaves it.
+model is fitted with two threads. Then a deterministic search again, trial by trial; and one bundle with another version
+of skops before the installed one, as `pip install --target` leaves it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.update({"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"})
 
 import raysweep
@@ -38,9 +37,9 @@ def cases() -> Iterator[tuple[str, TaskKind, dict[str, Any], int]]:
     for family, about in families().items():
         if family not in quick_space()["families"]:
             continue
-        for task in about.tasks:
+        for task in sorted(about.tasks):
             yield family, task, {}, SMALL
-            yield family, task, {"split": {"folds": 1}, "trial": {"cpus": 2}}, LARGE
+        yield family, max(about.tasks), {"split": {"folds": 1}, "trial": {"cpus": 2}}, LARGE
 
 
 def sweep(folder: Path, family: str, task: TaskKind, sections: dict[str, Any], rows: int) -> str:
@@ -71,6 +70,20 @@ def reproduced(folder: Path) -> tuple[int, str]:
     return wrong, bundle
 
 
+def searched_again(folder: Path) -> str | None:
+    """The first difference where a deterministic search is repeated, too."""
+    from raysweep.runtime.ray_session import ray_session
+
+    table = folder / "searched.parquet"
+    clean_table(LARGE, 4).to_parquet(table)
+    search = {"deterministic": True, "algorithm": "tpe", "scheduler": "asha", "trials": 24, "space": quick_space()}
+    with ray_session(None):
+        bundle = run_quietly(sweep_keys(folder / "runs", source=table, search=search, split={"folds": 1})).bundle_url
+        found = raysweep.reproduce(bundle, search=True)
+    print(f"24 trials of a deterministic search: {found.sentence}")
+    return found.first_difference
+
+
 def with_other_package(folder: Path, bundle: str) -> str | None:
     """The first difference with another version of a package, really installed, before the usual one."""
     overlay = folder / "overlay"
@@ -92,9 +105,10 @@ def main() -> int:
         os.environ["RAYSWEEP_HOME"] = str(folder / "home")
         os.chdir(folder)
         wrong, bundle = reproduced(folder)
+        other_search = searched_again(folder)
         named = with_other_package(folder, bundle)
     print(f"not identical: {wrong}; the first difference with another package: {named}")
-    return int(wrong > 0 or named != "environment")
+    return int(wrong > 0 or other_search is not None or named != "environment")
 
 
 if __name__ == "__main__":

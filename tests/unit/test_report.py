@@ -12,7 +12,7 @@ from builders import sweep_config
 from raysweep.prepare_rules import Drop, ToNull
 from raysweep.records.aims import Aims
 from raysweep.records.final_check import Verdict
-from raysweep.records.manifest import Artifact, CodeRecord
+from raysweep.records.manifest import Artifact, CodeRecord, FormatRecord
 from raysweep.records.metric import METRICS
 from raysweep.records.table import Finding, Meaning, Preparation, Proposal, Severity
 from raysweep.records.trial import TrialState
@@ -296,3 +296,13 @@ def test_the_manifest_lists_what_was_accepted() -> None:
 
     assert (waived.check, waived.column, waived.message) == ("rows.duplicates", None, "4 % repeat")
     assert waived.reason == "meters repeat (up to 0.08, until 2027-03-31)"
+
+
+def test_a_form_that_is_not_published_is_told_with_its_reason():
+    refused = FormatRecord(
+        name="onnx", published=False, tolerance=1e-6, difference=0.3, reason="off by 0.3 <beside> a split"
+    )
+    view = replace(make_view(), formats=(FormatRecord(name="native", published=True), refused))
+    assert "Not published as onnx: off by 0.3 &lt;beside&gt; a split." in html_report(view)
+    assert "Not published as onnx: off by 0.3" in model_card(view)
+    assert "Not published as" not in html_report(replace(view, without_model="it cannot be written"))

@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 
 from builders import sweep_config
 from raysweep.records.manifest import PartRecord, SplitRecord
-from raysweep.reproduction.compare import compare_environment, compare_requests, compare_splits
+from raysweep.reproduction.compare import compare_splits
+from raysweep.reproduction.compare_asked import compare_environment, compare_requests
 from raysweep.reproduction.model_state import differing_files
 from raysweep.reproduction.outcome import (
     Compared,

@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from raysweep.bundle.deviations import ColumnDeviation, Deviations
 from raysweep.config import S3Config, TaskKind
 from raysweep.errors import RequestInvalid, StorageFailed
 from raysweep.records.manifest import InputColumn, Signature
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import placed
-from raysweep.scoring import writing
+from raysweep.scoring import one_file
 from raysweep.scoring.place import SUCCESS_FILE, Out, check_out, plan_out
 from raysweep.scoring.rows import RowScorer, plan_rows
 from raysweep.scoring.writing import sink_for
@@ -44,9 +45,9 @@ class Known:
         positive = features.column("amount").to_numpy() / 100
         return np.stack([1 - positive, positive], axis=1)
 
-    def unseen_categories(self, features: pa.Table) -> dict[str, int]:
+    def count_deviations(self, features: pa.Table) -> Deviations:
         unseen = sum(city not in {None, "Bonn"} for city in features.column("city").to_pylist())
-        return {"city": unseen} if unseen else {}
+        return Deviations(features.num_rows, {"city": ColumnDeviation(unseen, 0)} if unseen else {})
 
 
 def texts(**columns: list[str | None]) -> pa.Table:
@@ -72,7 +73,7 @@ def test_texts_are_read_as_the_signature_says():
     ]
     assert [str(day) for day in rows.column("day").to_pylist()] == ["2026-01-01 00:00:00", "None"]
     assert rows.column("probability_true").to_pylist() == [0.1, 0.905]
-    assert unseen == {"city": 1}
+    assert unseen == {"city": ColumnDeviation(1, 0)}
 
 
 def test_texts_pass_through_as_they_are():
@@ -92,6 +93,12 @@ def test_a_text_that_is_no_such_value_is_named(column: str, value: str, said: st
     with pytest.raises(RequestInvalid, match="mend it") as error:
         list(scorer_of([]).score(texts(**{**GOOD, column: [GOOD[column][0], value]}), Known()))
     assert said in str(error.value)
+
+
+def test_dates_of_several_forms_are_named():
+    mixed = {**GOOD, "day": ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00"]}
+    with pytest.raises(RequestInvalid, match=r"'day' of new.csv holds dates with a time zone and without"):
+        list(scorer_of([]).score(texts(**mixed), Known()))
 
 
 def columns_of(*names: str) -> list[Column]:
@@ -241,7 +248,7 @@ def test_each_form_says_the_same(here: Path, name: str):
 
 
 def test_a_folder_has_parts_and_a_summary(here: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(writing, "PART_ROWS", 4)
+    monkeypatch.setattr(one_file, "PART_ROWS", 4)
     files = write("scored", times=5)
     assert [one.rows for one in files] == [6, 6, 3]
     assert sorted(one.name for one in (here / "scored").iterdir()) == [
@@ -287,7 +294,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(here: Path, out: str, monkeypat
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing.Counted, "write", full)
+    monkeypatch.setattr(one_file.Counted, "write", full)
     with pytest.raises(StorageFailed, match="the disk is full"):
         write(out)
     assert sorted(one.name for one in here.iterdir()) == ["bundle", "data"]

@@ -1,33 +1,34 @@
-"""The published model, ready to predict: verified, its signature enforced. Imports no Ray."""
+"""The published model, ready to predict: verified, its signature enforced. Imports no Ray, and no pandas of itself."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
+from raysweep.bundle.deviations import ColumnDeviation, DeviationCounts, Deviations, Ranges
+from raysweep.bundle.inputs import Inputs, Rows
 from raysweep.bundle.locate import read_manifest
+from raysweep.bundle.model_files import fetch_model
 from raysweep.config import TaskKind
-from raysweep.documents import shorten, suggest
 from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
-from raysweep.records.manifest import MODEL_FOLDER, Manifest, ModelRecord, Signature
-from raysweep.records.table import Column, ColumnKind
-from raysweep.rows.canonical import arrow_type_of, canonical_array
+from raysweep.records.manifest import ModelRecord, Signature
 from raysweep.storage.store import Store
 from raysweep.training.families import ENTRY_POINTS, families
 from raysweep.training.learner import FitSetting, Floats
 from raysweep.training.metrics import predicted_codes
 from raysweep.training.pipeline import Pipeline, load_pipeline
 from raysweep.training.preparation import PREPARE_FILE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,21 @@ class Model:
     signature: Signature
     verdict: str
     _pipeline: Pipeline
+    _inputs: Inputs = field(init=False, repr=False, compare=False)
+    _ranges: Ranges = field(init=False, repr=False, compare=False)
+    _counts: DeviationCounts = field(init=False, repr=False, compare=False, default_factory=DeviationCounts)
 
-    def predict(self, data: pd.DataFrame | pa.Table) -> np.ndarray[Any, Any]:
+    def __post_init__(self) -> None:
+        """Read the signature once, not with every prediction."""
+        object.__setattr__(self, "_inputs", Inputs(self.signature))
+        object.__setattr__(self, "_ranges", Ranges(self.signature))
+
+    def predict(self, data: pd.DataFrame | pa.Table | Rows) -> np.ndarray[Any, Any]:
         """Class labels, or numbers.
 
         Args:
-            data: with the columns of the signature as they were in the source, in any order; other columns are ignored.
+            data: a pandas DataFrame, an Arrow table, a row as a dict, or a list of such rows, with the columns of the
+                signature as they were in the source, in any order; other columns are ignored.
 
         Returns:
             Array of shape (rows,).
@@ -57,12 +67,16 @@ class Model:
         Raises:
             RequestInvalid: a column is missing, its values are of another kind, or cannot be prepared as declared.
         """
-        raw = self.raw_predictions(self._features(data))
+        raw = self._counted(self._inputs.of(data))
         if self.signature.task is TaskKind.REGRESSION:
             return raw
-        return np.asarray(self.signature.classes)[predicted_codes(raw)]
+        return self.labels(raw)
 
-    def predict_proba(self, data: pd.DataFrame | pa.Table) -> Floats:
+    def labels(self, probabilities: Floats) -> np.ndarray[Any, Any]:
+        """The classes that probabilities of shape (rows, classes) stand for."""
+        return np.asarray(self.signature.classes)[predicted_codes(probabilities)]
+
+    def predict_proba(self, data: pd.DataFrame | pa.Table | Rows) -> Floats:
         """Probabilities of shape (rows, classes), in the order of `signature.classes`.
 
         Raises:
@@ -70,23 +84,47 @@ class Model:
         """
         if self.signature.task is TaskKind.REGRESSION:
             raise RequestInvalid("predict_proba: a regression model has no probabilities; use predict")
-        return self.raw_predictions(self._features(data))
+        return self._counted(self._inputs.of(data))
 
-    def unseen_categories(self, data: pd.DataFrame | pa.Table) -> dict[str, int]:
+    @property
+    def deviations(self) -> Deviations:
+        """What all rows that were predicted so far had and the rows that the model was fitted on had not."""
+        return self._counts.total()
+
+    def count_deviations(self, data: pd.DataFrame | pa.Table | Rows) -> Deviations:
+        """The same of these rows, without a prediction; `deviations` and warnings stay as they are.
+
+        Raises:
+            RequestInvalid: as for `predict`.
+        """
+        features = self._inputs.of(data)
+        with _said_of_the_request():
+            return self._deviations(features, self._pipeline.unseen(features))
+
+    def unseen_categories(self, data: pd.DataFrame | pa.Table | Rows) -> dict[str, int]:
         """For each text column with values that the model has never seen: how many rows hold one.
 
         Values are looked at as the model gets them: a new one that is grouped with the rare ones is not unseen.
         """
         with _said_of_the_request():
-            return self._pipeline.unseen(self._features(data))
+            return self._pipeline.unseen(self._inputs.of(data))
 
     def raw_predictions(self, features: pa.Table) -> Floats:
-        """Probabilities or numbers for the columns of the signature in canonical types."""
+        """Probabilities or numbers for the columns of the signature in canonical types; nothing is counted."""
         with _said_of_the_request():
             return self._pipeline.predict(features)
 
-    def _features(self, data: pd.DataFrame | pa.Table) -> pa.Table:
-        return features_of(data, self.signature)
+    def _counted(self, features: pa.Table) -> Floats:
+        with _said_of_the_request():
+            raw, unseen = self._pipeline.predict_counting(features)
+        self._counts.add(self._deviations(features, unseen))
+        return raw
+
+    def _deviations(self, features: pa.Table, unseen: dict[str, int]) -> Deviations:
+        outside = self._ranges.outside(features)
+        names = dict.fromkeys((*unseen, *outside))
+        columns = {name: ColumnDeviation(unseen.get(name, 0), outside.get(name, 0)) for name in names}
+        return Deviations(features.num_rows, columns)
 
     def __repr__(self) -> str:
         task = self.signature.task.value
@@ -109,23 +147,35 @@ def open_model(store: Store, *, threads: int | None = None) -> Model:
         why = manifest.without_model or f"the sweep ended with {manifest.outcome!r}"
         raise BundleRefused(f"{store.address()} holds no model: {why}")
     _refuse_unknown_family(manifest.model)
+    metric = manifest.final_check.metric if manifest.final_check else ""
     with tempfile.TemporaryDirectory(prefix="raysweep-model-") as folder:
-        _fetch(store, manifest, Path(folder))
-        setting = FitSetting(
-            task=manifest.signature.task,
-            classes=len(manifest.signature.classes),
-            seed=manifest.model.seed,
-            threads=threads or os.cpu_count() or 1,
-            rounds=manifest.model.rounds or 1,
-            metric=manifest.final_check.metric if manifest.final_check else "",
-        )
-        pipeline = load_pipeline(Path(folder), manifest.model.family, setting)
-        if pipeline.preparation.digest != manifest.model.prepare_sha256:
-            raise BundleRefused(
-                f"{store.address()}: {PREPARE_FILE} does not hold the preparation that the manifest says"
-            )
+        fetch_model(store, manifest.model.files, manifest.artifacts, Path(folder))
+        pipeline = load_files(Path(folder), manifest.model, manifest.signature, metric, threads)
     verdict = manifest.final_check.verdict if manifest.final_check else "not checked"
     return Model(store.address(), manifest.signature, verdict, pipeline)
+
+
+def load_files(
+    folder: Path, model: ModelRecord, signature: Signature, metric: str, threads: int | None = None
+) -> Pipeline:
+    """The pipeline in a folder whose files have been checked.
+
+    Raises:
+        BundleRefused: they hold what is not to be trusted, or another preparation than the record says.
+    """
+    _refuse_unknown_family(model)
+    setting = FitSetting(
+        task=signature.task,
+        classes=len(signature.classes),
+        seed=model.seed,
+        threads=threads or os.cpu_count() or 1,
+        rounds=model.rounds or 1,
+        metric=metric,
+    )
+    pipeline = load_pipeline(folder, model.family, setting)
+    if pipeline.preparation.digest != model.prepare_sha256:
+        raise BundleRefused(f"{PREPARE_FILE} does not hold the preparation that the manifest says")
+    return pipeline
 
 
 def _refuse_unknown_family(model: ModelRecord) -> None:
@@ -147,58 +197,3 @@ def _said_of_the_request() -> Iterator[None]:
         yield
     except DataUnsuitable as error:
         raise RequestInvalid(str(error), problems=[str(error)]) from error
-
-
-def features_of(data: pd.DataFrame | pa.Table, signature: Signature) -> pa.Table:
-    """The columns of the signature in canonical types, numbers as float64.
-
-    Raises:
-        RequestInvalid: a column is missing, or holds values of another kind.
-    """
-    names = [str(name) for name in (data.columns if isinstance(data, pd.DataFrame) else data.column_names)]
-    missing = [one.name for one in signature.inputs if one.name not in names]
-    if missing:
-        listed = ", ".join(repr(shorten(name)) for name in missing[:5])
-        raise RequestInvalid(
-            f"the data lack {len(missing)} of the model's {len(signature.inputs)} columns: {listed}"
-            f"{suggest(missing[0], names)}"
-        )
-    arrays, fields = [], []
-    for one in signature.inputs:
-        column = Column(one.name, one.kind, "double" if one.kind is ColumnKind.NUMBER else one.type)
-        arrays.append(_convert(data, names, column))
-        fields.append((one.name, arrow_type_of(column)))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _convert(data: pd.DataFrame | pa.Table, names: Sequence[str], column: Column) -> pa.ChunkedArray:
-    position = names.index(column.name)
-    try:
-        if isinstance(data, pd.DataFrame):
-            values = pa.chunked_array([pa.Array.from_pandas(data.iloc[:, position])])
-        else:
-            values = data.column(position)
-        if pa.types.is_null(values.type):
-            return pa.chunked_array([pa.nulls(len(values), arrow_type_of(column))])
-        return canonical_array(values, arrow_type_of(column))
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise RequestInvalid(
-            f"the column {shorten(column.name)!r} must hold values of kind {column.kind.value}: "
-            f"{shorten(str(error), 160)}"
-        ) from error
-
-
-def _fetch(store: Store, manifest: Manifest, folder: Path) -> None:
-    """The model's files in a folder of ours, each with the hash that the manifest says."""
-    if manifest.model is None:
-        return
-    hashes = {artifact.path: artifact.sha256 for artifact in manifest.artifacts}
-    for key in manifest.model.files:
-        name = key.removeprefix(f"{MODEL_FOLDER}/")
-        if key not in hashes or "/" in name or name in {"", ".", ".."}:
-            raise BundleRefused(f"{store.address()}: the manifest names a model file {key!r} that it does not describe")
-        store.download(key, folder / name)
-        with (folder / name).open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != hashes[key]:
-            raise BundleRefused(f"{store.address(key)} was changed: its sha256 is not the manifest's", problems=[key])

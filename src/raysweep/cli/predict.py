@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Bundle, Debug, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.tables import output
@@ -72,7 +73,12 @@ def predict(  # noqa: PLR0913, PLR0917 - one argument an option
         from raysweep import api
 
         kept = None if columns is None else [name for name in columns.split(",") if name]
-        with _showing_rows() as progress:
+        with _showing_rows() as show, catching_interrupts(lambda _: None) as interrupts:
+
+            def progress(done: int, rows: int | None) -> None:
+                interrupts.listen()  # Ray puts a handler of its own for SIGTERM when it starts
+                show(done, rows)
+
             found = api.predict(
                 bundle,
                 data,
@@ -117,8 +123,7 @@ def _show(found: Predictions) -> None:
     console = output()
     if not found.verdict.startswith(Verdict.ADEQUATE.value):
         console.print(Text(f"the final check found this model {found.verdict}", "yellow"), soft_wrap=True)
-    for name, count in found.deviations.items():
-        share = f"{count:,} of {found.rows:,} rows"
-        console.print(Text(f"{name}: {share} hold a value that the model has never seen", "yellow"), soft_wrap=True)
+    for line in found.deviation_lines:
+        console.print(Text(line, "yellow"), soft_wrap=True)
     files = f"{len(found.files):,} {found.format} file{'s' if len(found.files) != 1 else ''}"
     console.print(Text(f"✓ {found.rows:,} rows in {files}: {found.out}", "green"), soft_wrap=True)

@@ -15,7 +15,7 @@ from raysweep.cli.progress import showing_progress
 from raysweep.cli.tables import output
 from raysweep.documents import shorten
 from raysweep.errors import EXIT_OK
-from raysweep.events import broadcast
+from raysweep.events import Event, StageStarted, broadcast
 
 if TYPE_CHECKING:
     from raysweep.reproduction.outcome import Compared, Reproduction, StageCompared
@@ -83,7 +83,12 @@ def _carry_out(
     from raysweep import api
 
     with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
-        listener = broadcast((interrupts, progress))
+
+        def keep_listening(event: Event) -> None:
+            if isinstance(event, StageStarted):  # a search that is repeated has nothing to be finished early for
+                interrupts.listen()
+
+        listener = broadcast((keep_listening, progress))
         return api.reproduce(bundle, data, changes, s3_settings(s3_endpoint), search=search, listener=listener)
 
 

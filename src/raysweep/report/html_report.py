@@ -157,4 +157,5 @@ def _loading(view: ReportInput) -> Html:
     address = view.bundle_address
     python = f"import raysweep\nmodel = raysweep.load_model({address!r})\nmodel.predict(frame)"
     shell = f"raysweep verify '{address}'\nraysweep show '{address}'"
-    return section("How to use it", tag("pre", tag("code", python)), tag("pre", tag("code", shell)))
+    others = (tag("p", sentence) for sentence in view.other_forms)
+    return section("How to use it", tag("pre", tag("code", python)), tag("pre", tag("code", shell)), *others)

@@ -166,4 +166,5 @@ def _loading(view: ReportInput) -> list[str]:
         "    import raysweep",
         f"    model = raysweep.load_model({address!r})",
         "    model.predict(frame)",
+        *(line for sentence in view.other_forms for line in ("", plain(sentence))),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from raysweep.prepare_rules import Rule
 from raysweep.records.final_check import FinalCheck
+from raysweep.records.manifest import FormatRecord
 from raysweep.records.table import DataCheck, LearningTask, Profile, Split, Table
 from raysweep.records.trial import SearchOutcome, Trial, TrialState
 from raysweep.records.usage import Usage
@@ -47,6 +48,7 @@ class ReportInput:
         aim, usable: see `DataView`.
         usage: of the cluster.
         without_model: why no model is published though one was checked finally, in words.
+        formats: the forms of the model that were asked for, and what the parity gate said of each.
     """
 
     run_id: str
@@ -67,6 +69,7 @@ class ReportInput:
     usable: Any = field(default=None, repr=False, compare=False)
     usage: Usage | None = None
     without_model: str = ""
+    formats: tuple[FormatRecord, ...] = ()
 
     @property
     def data(self) -> DataView:
@@ -83,6 +86,18 @@ class ReportInput:
         """Where the sweep is told to put the bundle."""
         folder = str(self.config.get("export", {}).get("to", "runs/"))
         return f"{folder.rstrip('/')}/{self.run_id}"
+
+    @property
+    def other_forms(self) -> tuple[str, ...]:
+        """A sentence for each further form that was asked for: where it is, or why it is not published."""
+        others = () if self.without_model else [one for one in self.formats if one.name != "native"]
+        return tuple(
+            f"Also published as {one.name}, in {one.files[0]}: on the golden rows it predicts the same"
+            f"{f' to {one.difference:.1g}' if one.difference else ''}."
+            if one.published
+            else f"Not published as {one.name}: {one.reason}."
+            for one in others
+        )
 
     @property
     def part(self) -> str:

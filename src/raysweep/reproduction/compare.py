@@ -16,50 +16,7 @@ from raysweep.rows.canonical import type_name
 
 _NAMED: Final = 5
 _SHOWN: Final = 12  # digits of a sha256
-# Where something lies, what it is called and what runs it: no score depends on that.
-_INDIFFERENT: Final = ("name", "export", "cluster", "data.source", "data.s3", "data.format", "search.concurrency")
-_STAGE_OF_SECTION: Final = {
-    "data.prepare": StageName.PREPARATION,
-    "data": StageName.DATA,
-    "checks": StageName.CHECKS,
-    "split": StageName.SPLIT,
-    "search": StageName.SEARCH,
-    "confirm.refit": StageName.MODEL,
-    "confirm": StageName.FINAL_CHECK,
-}
-# Told, since floats may depend on them, but no difference by themselves: what they do to a model shows there.
-_TOLD: Final = ("platform", "cpu", "cpus", "gpus")
 _RULE: Final = ("kind", "seed", "key", "shares", "group", "time", "column", "embargo", "cuts", "folds")
-
-
-def compare_environment(then: Mapping[str, Any], now: Mapping[str, Any]) -> StageCompared:
-    """The interpreter, the kind of machine, and the packages that decide about scores.
-
-    Args:
-        then: `environment` of the manifest.
-        now: the same of this process.
-    """
-    compared = [
-        Compared.of(name, then[name], now.get(name)) for name in ("python", "implementation", "machine") if name in then
-    ]
-    packages, installed = then.get("packages", {}), now.get("packages", {})
-    compared += [Compared.of(name, version, installed.get(name, "not installed")) for name, version in packages.items()]
-    compared += [Compared.told(name, then.get(name), now.get(name)) for name in _TOLD]
-    return StageCompared(StageName.ENVIRONMENT, tuple(compared))
-
-
-def compare_requests(then: SweepConfig, now: SweepConfig) -> tuple[StageCompared, ...]:
-    """What is asked otherwise now, each with the stage that it is about."""
-    before, after = (dict(_leaves(one.model_dump(mode="json", by_alias=True))) for one in (then, now))
-    found = []
-    for path in sorted(before.keys() | after.keys()):
-        if before.get(path) == after.get(path) or any(_is_below(path, one) for one in _INDIFFERENT):
-            continue
-        stage = next((stage for section, stage in _STAGE_OF_SECTION.items() if _is_below(path, section)), None)
-        if stage is not None:
-            compared = Compared.of(f"asked: {path}", _word(before.get(path)), _word(after.get(path)))
-            found.append(StageCompared(stage, (compared,)))
-    return tuple(found)
 
 
 def compare_data(manifest: Manifest, then: Mapping[str, Any], now: Mapping[str, Any]) -> StageCompared:
@@ -88,7 +45,7 @@ def compare_data(manifest: Manifest, then: Mapping[str, Any], now: Mapping[str, 
         _types(before, after),
         digest,
         _statistics(before, after),
-        Compared.told("files", _word(files[0]), _word(files[1])),
+        Compared.told("files", word(files[0]), word(files[1])),
     ]
     return StageCompared(StageName.DATA, tuple(compared))
 
@@ -98,7 +55,7 @@ def compare_checks(then: Mapping[str, Any], now: Mapping[str, Any]) -> StageComp
     before, after = (_findings(one) for one in (then, now))
     compared = [
         Compared.of("suitability", then.get("suitability"), now["suitability"]),
-        Compared.of("columns left out", _word(sorted(then.get("left_out", {}))), _word(sorted(now["left_out"]))),
+        Compared.of("columns left out", word(sorted(then.get("left_out", {}))), word(sorted(now["left_out"]))),
         _named("findings", before, after),
     ]
     return StageCompared(StageName.CHECKS, tuple(compared))
@@ -119,7 +76,7 @@ def compare_preparation(manifest: Manifest, asked: SweepConfig, task: LearningTa
         compared += [
             Compared.of("target", signature.target, task.target),
             Compared.of("kind of task", signature.task.value, task.kind.value),
-            Compared.of("classes", _word(list(signature.classes)), _word(list(task.classes))),
+            Compared.of("classes", word(list(signature.classes)), word(list(task.classes))),
             _named("inputs", *described),
         ]
     return StageCompared(StageName.PREPARATION, tuple(compared))
@@ -131,11 +88,11 @@ def compare_splits(then: SplitRecord, now: SplitRecord) -> StageCompared:
     for name in _RULE:
         before, after = (plain_record(getattr(one, name)) for one in (then, now))
         if [before, after] not in ([None, None], [[], []]):
-            compared.append(Compared.of(name, _word(before), _word(after)))
+            compared.append(Compared.of(name, word(before), word(after)))
     for name, part in then.parts.items():
         compared += _parts(name, part, now.parts[name])
     compared += [
-        Compared.of("rows in no part", _word(_some(then.left_out)), _word(_some(now.left_out))),
+        Compared.of("rows in no part", word(_some(then.left_out)), word(_some(now.left_out))),
         Compared.of("keys in several parts", then.keys_shared, now.keys_shared),
     ]
     return StageCompared(StageName.SPLIT, tuple(compared))
@@ -156,8 +113,8 @@ def compare_searches(
     config, won = asked.search, winner.candidate
     compared = [
         Compared.of("metric", then.metric, task.metric.name),
-        Compared.of("objectives", _word(list(then.objectives)), _word(list(config.objectives))),
-        Compared.of("constraints", _word(dict(then.constraints)), _word(dict(config.constraints))),
+        Compared.of("objectives", word(list(then.objectives)), word(list(config.objectives))),
+        Compared.of("constraints", word(dict(then.constraints)), word(dict(config.constraints))),
         Compared.of("algorithm", then.algorithm, config.algorithm),
         Compared.of("scheduler", then.scheduler, config.pruning),
         Compared.of("seed", then.seed, config.seed),
@@ -181,19 +138,7 @@ def compare_params(then: Mapping[str, Any], now: Mapping[str, Any]) -> Compared:
     if not names:
         return Compared("params", len(then), len(now), same=True)
     before, after = ({name: one.get(name) for name in names} for one in (then, now))
-    return Compared("params", _word(before), _word(after), same=False)
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, below in value.items():
-            yield from _leaves(below, f"{path}.{name}" if path else str(name))
-    else:
-        yield path, value
-
-
-def _is_below(path: str, section: str) -> bool:
-    return path == section or path.startswith(f"{section}.")
+    return Compared("params", word(before), word(after), same=False)
 
 
 def _types(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Compared:
@@ -202,11 +147,17 @@ def _types(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any
 
 
 def _statistics(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Compared:
-    known = {one["name"]: one for one in before}
+    known = {one["name"]: _of_itself(one) for one in before}
     common = [one for one in after if one["name"] in known]
-    differing = [shorten(one["name"]) for one in common if one != known[one["name"]]]
+    differing = [shorten(one["name"]) for one in common if _of_itself(one) != known[one["name"]]]
     now = f"differ in {_listed(differing)}" if differing else f"{len(common):,} columns"
     return Compared("statistics of columns", f"{len(common):,} columns", now, same=not differing)
+
+
+def _of_itself(column: Mapping[str, Any]) -> dict[str, Any]:
+    """What profile.json says of a column but for its relation to the target, which another target changes too."""
+    frequent = [(one["value"], one["count"]) for one in column.get("most_frequent") or ()]
+    return {**column, "most_frequent": frequent, "by_class": None, "nulls_with_target_missing": None}
 
 
 def _named(what: str, before: Sequence[str], after: Sequence[str]) -> Compared:
@@ -221,7 +172,7 @@ def _named(what: str, before: Sequence[str], after: Sequence[str]) -> Compared:
 
 
 def _equal(what: str, before: Any, after: Any, show: Any) -> Compared:
-    return Compared(what, show(before), show(after) if before == after else _word(after), same=before == after)
+    return Compared(what, show(before), show(after) if before == after else word(after), same=before == after)
 
 
 def _findings(document: Mapping[str, Any]) -> list[str]:
@@ -238,7 +189,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(shorten(one, 120) for one in names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _word(value: Any) -> Any:
+def word(value: Any) -> Any:
     """Plain numbers and texts as they are, anything else in short."""
     if value is None or isinstance(value, bool | int | float):
         return value

@@ -25,6 +25,7 @@ from raysweep.storage.store import Store
 from raysweep.training.intervals import count_units, estimate
 from raysweep.training.learner import Floats
 from raysweep.training.metrics import score
+from raysweep.training.one_thread import one_thread
 from raysweep.training.pipeline import Pipeline, pipeline_of
 from raysweep.training.resampling import RESAMPLES
 from raysweep.training.sealed_rows import Seal
@@ -146,7 +147,7 @@ def _beside_published(request: RefitRequest, model: FittedModel, fitted_on: RowB
     wanted = np.asarray(golden.column("prediction").to_pylist(), dtype=np.float64)
     found = _predictions(pipeline, features)
     some = fitted_on.features.slice(0, MOST_ROWS)
-    theirs = open_model(request.store, threads=request.config.search.trial.cpus)
+    theirs = open_model(request.store, threads=1)
     return BesidePublished(
         golden_gap=gap_between(wanted.reshape(found.shape) if wanted.size == found.size else wanted, found),
         golden_rows=golden.num_rows,
@@ -157,9 +158,10 @@ def _beside_published(request: RefitRequest, model: FittedModel, fitted_on: RowB
 
 
 def _predictions(pipeline: Pipeline, features: pa.Table) -> Floats:
-    """NaN for rows that it cannot take, such as those of another table."""
+    """With one thread; NaN for rows that it cannot take, such as those of another table."""
     try:
-        return pipeline.predict(features)
+        with one_thread(pipeline):
+            return pipeline.predict(features)
     except (KeyError, ValueError, pa.ArrowException):
         return np.full(features.num_rows, np.nan)
 
@@ -187,7 +189,7 @@ def _with_gain(
     published: BesidePublished, request: RefitRequest, remote: RemoteFits, validation: RowBlock, predicted: Floats
 ) -> BesidePublished:
     """With the paired bootstrap of both models' scores, where they predict otherwise."""
-    theirs = _theirs(open_model(request.store, threads=request.config.search.trial.cpus), validation.features)
+    theirs = _theirs(open_model(request.store, threads=1), validation.features)
     if theirs.shape != predicted.shape or not np.isfinite(theirs).all() or np.array_equal(theirs, predicted):
         return published
     metric = request.task.metric

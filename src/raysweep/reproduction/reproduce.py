@@ -23,12 +23,11 @@ from raysweep.records.trial import Trial
 from raysweep.reproduction.compare import (
     compare_checks,
     compare_data,
-    compare_environment,
     compare_preparation,
-    compare_requests,
     compare_searches,
     compare_splits,
 )
+from raysweep.reproduction.compare_asked import compare_environment, compare_requests
 from raysweep.reproduction.compare_fits import compare_final_checks, compare_models
 from raysweep.reproduction.outcome import (
     Measured,

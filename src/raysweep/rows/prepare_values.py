@@ -9,7 +9,6 @@ from functools import reduce
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -128,6 +127,7 @@ def numbers_from(values: pa.ChunkedArray, rule: ToNumber) -> pa.ChunkedArray:
 
 def dates_from(values: pa.ChunkedArray, rule: ToDate) -> pa.ChunkedArray:
     """Texts read as instants (in UTC where they carry a zone); null where a text is none. Blank texts are null."""
+    import pandas as pd  # the one rule that needs it: an image that serves a model can do without
 
     def convert(texts: pa.Array) -> pa.Array:
         series = pd.Series([text.strip() for text in texts.to_pylist()], dtype=object)

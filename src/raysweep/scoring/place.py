@@ -56,8 +56,8 @@ def plan_out(out: str, wanted: str | None, source_format: str, s3: S3Config) -> 
     named = None if out.endswith("/") else format_of(out)
     if named is not None and wanted is not None and named != wanted:
         raise RequestInvalid(f"{out} is called as a {named} file, and --format asks for {wanted}: change one of them")
-    address = out.rstrip("/") if out.startswith(S3_SCHEME) else str(Path(out).expanduser().absolute())
-    if address.removeprefix(S3_SCHEME).count("/") == 0:
+    address = out.rstrip("/") if out.startswith(S3_SCHEME) else _local(out)
+    if "/" not in address.removeprefix(S3_SCHEME):
         raise RequestInvalid(f"{out} is a whole bucket: name a prefix in it, such as {out.rstrip('/')}/predictions")
     source = source_format if source_format in FORMATS else "parquet"
     return Out(address, named or wanted or source, named is not None, s3)
@@ -119,7 +119,14 @@ def names_in(out: Out) -> list[str]:
 
 
 def _is_ours(name: str) -> bool:
-    return name == SUCCESS_FILE or (name.startswith(PART_PREFIX) and format_of(name) is not None)
+    is_part = name.startswith(PART_PREFIX) and "/" not in name and format_of(name) is not None
+    return is_part or name == SUCCESS_FILE
+
+
+def _local(out: str) -> str:
+    """An absolute path; of a link, what it leads to, since what stands there is replaced."""
+    path = Path(out).expanduser()
+    return str(path.resolve() if path.is_symlink() else path.absolute())
 
 
 def _resolved(address: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +12,15 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from raysweep.bundle.deviations import ColumnDeviation
 from raysweep.bundle.load import Model, open_model
 from raysweep.config import S3Config
+from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.scoring.place import check_out, plan_out
 from raysweep.scoring.predictions import Predictions
-from raysweep.scoring.rows import RowScorer, plan_rows
+from raysweep.scoring.rows import RowScorer, added, plan_rows
 from raysweep.scoring.writing import sink_for
 from raysweep.stages.source.stream import Stream, open_stream, stream_of
 from raysweep.storage.store import Store
@@ -78,19 +79,19 @@ def predict_table(request: PredictRequest) -> Predictions:
         check_out(out, sources, files, request.store.address(), overwrite=request.overwrite)
         keep_text = stream.is_text and out.format == "csv"
         scorer = RowScorer(model.signature, kept, stream.is_text, keep_text, files)
-        rows, unseen = 0, Counter[str]()
+        rows, deviations = 0, dict[str, ColumnDeviation]()
         with sink_for(out, scorer.schema, overwrite=request.overwrite) as sink:
-            for scored in _scored(stream, scorer, model, running):
+            for scored in _scored(request, stream, scorer, model, running):
                 ready, counts = scorer.tallied(scored)
                 sink.write(ready)
                 rows += ready.num_rows
-                unseen.update(counts)
+                deviations |= {name: added(deviations.get(name), one) for name, one in counts.items()}
                 request.progress(rows, stream.rows)
             about = {
                 "bundle": request.store.address(),
                 "manifest_sha256": digest,
                 "columns": scorer.schema.names,
-                "deviations": dict(unseen),
+                "deviations": plain_record(deviations),
             }
             written = sink.finish(about)
     return Predictions(
@@ -102,7 +103,7 @@ def predict_table(request: PredictRequest) -> Predictions:
         columns=tuple(scorer.schema.names),
         rows=rows,
         files=written,
-        deviations={name: unseen[name] for name in sorted(unseen)},
+        deviations=dict(sorted(deviations.items())),
         seconds=time.perf_counter() - started,
     )
 
@@ -120,12 +121,14 @@ def _open(request: PredictRequest, running: ExitStack) -> tuple[tuple[str, ...],
     return (), stream_of(data)
 
 
-def _scored(stream: Stream, scorer: RowScorer, model: Model, running: ExitStack) -> Iterator[pa.Table]:
+def _scored(
+    request: PredictRequest, stream: Stream, scorer: RowScorer, model: Model, running: ExitStack
+) -> Iterator[pa.Table]:
     if stream.dataset is None and stream.held_bytes <= HERE_BYTES:
         for block in stream.blocks(scorer.wanted):
             yield from scorer.score(block, model)
     else:
-        yield from _ray(running).scored_by_ray(stream, scorer, model)
+        yield from _ray(running).scored_by_ray(stream, scorer, request.store)
 
 
 def _ray(running: ExitStack) -> Any:

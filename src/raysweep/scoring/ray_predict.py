@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import ray
 import ray.data
 
-from raysweep.bundle.load import Model
+from raysweep.bundle.load import Model, open_model
+from raysweep.bundle.locate import read_manifest
+from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.runtime.ray_carry import Carried, carry
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.scoring.rows import RowScorer
 from raysweep.stages.source.ray_scan import DatasetScan, FileScan, cut_into_tasks
 from raysweep.stages.source.ray_source import table_in_memory
 from raysweep.stages.source.stream import Stream
+from raysweep.storage.local import LocalStore
+from raysweep.storage.store import Store
 from raysweep.training.families import added_families, take_up
 
 _BLOCK_ROWS: Final = 50_000
@@ -29,20 +35,21 @@ class _InTask:
     """Predicts the blocks of a task; the model comes once into each process.
 
     Attributes:
-        model: a reference to it, in a list, so that Ray does not hand over what it stands for.
+        files: a reference to the files of the model by their keys, and to the manifest that they are checked against;
+            in a list, so that Ray does not hand over what it stands for.
         added: families of the user's own, which the model may be of.
     """
 
     scorer: RowScorer
-    model: list[Any]
+    files: list[Any]
     added: Carried
 
     def __call__(self, blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        name = self.model[0].hex()
+        name = self.files[0].hex()
         if name not in _loaded:
-            take_up(self.added.unpack())  # before the model is unpickled
+            take_up(self.added.unpack())
             _loaded.clear()
-            _loaded[name] = ray.get(self.model[0])
+            _loaded[name] = _load(ray.get(self.files[0]))
         for block in blocks:
             yield from self.scorer.score(block, _loaded[name])
 
@@ -58,7 +65,16 @@ def stream_of_dataset(dataset: Any) -> Stream:
     return Stream("the Ray Dataset", table.format, table.columns, rows=table.rows, dataset=table.scan.dataset)
 
 
-def scored_by_ray(stream: Stream, scorer: RowScorer, model: Model) -> Iterator[pa.Table]:
+def _load(files: Mapping[str, bytes]) -> Model:
+    """The model of files that the driver has read, checked again as a bundle's: a node need not reach the bundle."""
+    with tempfile.TemporaryDirectory(prefix="raysweep-model-") as folder:
+        store = LocalStore(Path(folder))
+        for key, content in files.items():
+            store.put(key, content)
+        return open_model(store, threads=1)
+
+
+def scored_by_ray(stream: Stream, scorer: RowScorer, bundle: Store) -> Iterator[pa.Table]:
     """The rows with their predictions, in the order of the source.
 
     Raises:
@@ -66,7 +82,9 @@ def scored_by_ray(stream: Stream, scorer: RowScorer, model: Model) -> Iterator[p
         DataUnsuitable: a file cannot be read to its end.
         RayUnavailable: Ray was lost.
     """
-    task = _InTask(scorer, [ray.put(model)], carry(added_families()))
+    record = read_manifest(bundle).model
+    keys = [MANIFEST_FILE, *(record.files if record is not None else ())]
+    task = _InTask(scorer, [ray.put({key: bundle.get(key) for key in keys})], carry(added_families()))
     with ray_errors_translated("predicting the table"), _in_order():
         for rows in _scan_of(stream)(task, scorer.wanted):
             if rows.num_columns:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
-from raysweep.bundle.load import Model, features_of
+from raysweep.bundle.deviations import ColumnDeviation
+from raysweep.bundle.inputs import features_of
+from raysweep.bundle.load import Model
 from raysweep.config import TaskKind
 from raysweep.documents import shorten, suggest
 from raysweep.errors import RequestInvalid
@@ -19,7 +22,7 @@ from raysweep.stages.source.text_types import parse_text
 from raysweep.training.metrics import predicted_codes
 
 PREDICTION: Final = "prediction"
-_TALLY: Final = "__raysweep_unseen_"
+TALLY: Final = "__raysweep_deviations"
 _TEXT_TYPES: Final = {
     ColumnKind.NUMBER: ("double",),
     ColumnKind.BOOLEAN: ("bool",),
@@ -56,7 +59,7 @@ class RowScorer:
         return pa.schema([*((one.name, self._kept_type(one)) for one in self.kept), *self._predicted_fields()])
 
     def score(self, block: pa.Table, model: Model) -> Iterator[pa.Table]:
-        """The rows of a block in pieces: the columns of `schema`, then, in the first row, how often a text was unseen.
+        """The rows of a block in pieces: the columns of `schema`, then, in the first row, what deviates in them.
 
         Raises:
             RequestInvalid: a value is not of the kind that the model takes; names the column, the value and the place.
@@ -65,31 +68,28 @@ class RowScorer:
         for start in range(0, block.num_rows, step):
             yield self._scored(block.slice(start, step), model)
 
-    def tallied(self, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
-        """What is to be written, and the counts beside it by their columns."""
-        counts = {
-            name: count
-            for number, name in enumerate(self._tallied_names())
-            if (count := sum(rows.column(f"{_TALLY}{number}").to_pylist()))
-        }
+    def tallied(self, rows: pa.Table) -> tuple[pa.Table, dict[str, ColumnDeviation]]:
+        """What is to be written, and what deviates in these rows, by column."""
+        counts: dict[str, ColumnDeviation] = {}
+        for text in rows.column(TALLY).drop_null().to_pylist():  # one for each piece: Ray may have put some together
+            for name, (unseen, out_of_range) in json.loads(text).items():
+                counts[name] = added(counts.get(name), ColumnDeviation(unseen, out_of_range))
         return rows.select(range(len(self.schema))).cast(self.schema), counts
 
     def _scored(self, block: pa.Table, model: Model) -> pa.Table:
         inputs = self._parsed(block)
         features = features_of(inputs, self.signature)
         raw = model.raw_predictions(features)
-        unseen = model.unseen_categories(features)
+        found = model.count_deviations(features).columns
         arrays = [self._kept(one, block, inputs) for one in self.kept]
         if self.signature.task is TaskKind.REGRESSION:
             arrays.append(pa.array(raw))
         else:
             arrays.append(pa.array(self.signature.classes).take(pa.array(predicted_codes(raw))))
             arrays += [pa.array(raw[:, position]) for position in range(raw.shape[1])]
-        schema = self.schema
-        for number, name in enumerate(self._tallied_names()):
-            arrays.append(pa.array([unseen.get(name, 0)] + [0] * (block.num_rows - 1), pa.int64()))
-            schema = schema.append(pa.field(f"{_TALLY}{number}", pa.int64()))
-        return pa.Table.from_arrays(arrays, schema=schema)
+        said = json.dumps({name: [one.unseen, one.out_of_range] for name, one in found.items()})
+        arrays.append(pa.array([said, *[None] * (block.num_rows - 1)], pa.string()))
+        return pa.Table.from_arrays(arrays, schema=self.schema.append(pa.field(TALLY, pa.string())))
 
     def _parsed(self, block: pa.Table) -> pa.Table:
         """The model's inputs, texts read as what the signature says."""
@@ -107,7 +107,12 @@ class RowScorer:
 
     def _misread(self, block: pa.Table, one: InputColumn) -> str:
         texts = block.column(one.name)
-        row = next(row for row in range(len(texts)) if _read(texts.slice(row, 1), one) is None)
+        row = next((row for row in range(len(texts)) if _read(texts.slice(row, 1), one) is None), None)
+        if row is None:
+            return (
+                f"the column {shorten(one.name)!r} of {self.files[block.column(FILE_OF_ROW)[0].as_py()]} holds dates "
+                "with a time zone and without: write them in one form"
+            )
         file, number = (block.column(name)[row].as_py() for name in (FILE_OF_ROW, NUMBER_OF_ROW))
         return (
             f"the column {shorten(one.name)!r} holds {shorten(texts[row].as_py())!r} ({self.files[file]}, row "
@@ -137,8 +142,12 @@ class RowScorer:
         for label in self.signature.classes:
             yield probability_name(label), pa.float64()
 
-    def _tallied_names(self) -> list[str]:
-        return [one.name for one in self.signature.inputs if one.kind is ColumnKind.STRING]
+
+def added(one: ColumnDeviation | None, other: ColumnDeviation) -> ColumnDeviation:
+    """The counts of both."""
+    if one is None:
+        return other
+    return ColumnDeviation(one.unseen + other.unseen, one.out_of_range + other.out_of_range)
 
 
 def plan_rows(
@@ -166,7 +175,7 @@ def plan_rows(
             )
     kept = tuple(known[name] for name in dict.fromkeys(known if keep is None else keep))
     ours = {PREDICTION, *(probability_name(label) for label in signature.classes)}
-    clashing = [column.name for column in kept if column.name in ours or column.name.startswith(_TALLY)]
+    clashing = [column.name for column in kept if column.name in ours or column.name == TALLY]
     if clashing:
         raise RequestInvalid(
             f"{place} has a column {clashing[0]!r}, and a prediction is written under that name: leave the column out "

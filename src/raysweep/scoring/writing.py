@@ -13,21 +13,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
 from raysweep.documents import readable_json
 from raysweep.errors import StorageFailed
-from raysweep.scoring.formats import Counted, RowWriter, ending_of, rows_written
+from raysweep.scoring.formats import ending_of
+from raysweep.scoring.one_file import OneFile
 from raysweep.scoring.place import PART_PREFIX, SUCCESS_FILE, Out, names_in
 from raysweep.scoring.predictions import PredictedFile
 from raysweep.storage.local import settle_folder, write_whole
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import TEMPORARY_PREFIX, Store
-
-PART_BYTES: Final = 128 * 1024 * 1024
-PART_ROWS: Final = 1_000_000
 
 
 class Sink(Protocol):
@@ -62,61 +60,12 @@ def sink_for(out: Out, schema: pa.Schema, *, overwrite: bool) -> Iterator[Sink]:
             yield stack.enter_context(_local_folder(out, schema))
 
 
-class _Abandoned(Exception):
-    """The block ended before the rows did."""
-
-
-class _OneFile:
-    """All rows in one file."""
-
-    def __init__(self, path: Path, address: str, file_format: str, schema: pa.Schema) -> None:
-        self._stack = ExitStack()
-        self._address = address
-        self._count = 0
-        self._is_done = False
-        self._file = Counted(self._stack.enter_context(write_whole(path)))
-        with self._undone_by_errors():
-            self._rows: RowWriter = self._stack.enter_context(rows_written(self._file, address, file_format, schema))
-
-    @property
-    def is_full(self) -> bool:
-        return self._count >= PART_ROWS or self._file.size_bytes >= PART_BYTES
-
-    def write(self, rows: pa.Table) -> None:
-        with self._undone_by_errors():
-            self._rows.write(rows)
-        self._count += rows.num_rows
-
-    def finish(self, about: dict[str, object] | None = None) -> tuple[PredictedFile, ...]:
-        del about
-        self._is_done = True
-        self._stack.close()
-        return (PredictedFile(self._address, self._count, self._file.size_bytes, self._file.sha256),)
-
-    @contextmanager
-    def _undone_by_errors(self) -> Iterator[None]:
-        """An error goes to what has opened the file, which deletes it and says what it means."""
-        try:
-            yield
-        except BaseException as error:
-            self._is_done = True
-            self._stack.__exit__(type(error), error, error.__traceback__)
-            raise
-
-    def abandon(self) -> None:
-        """Undo it, unless it is finished."""
-        if not self._is_done:
-            self._is_done = True
-            with suppress(_Abandoned, OSError, pa.ArrowException):
-                self._stack.__exit__(_Abandoned, _Abandoned(), None)
-
-
 class _Parts:
     """Rows in parts of a size, each handed on when it is full."""
 
     def __init__(self, folder: Path, out: Out, schema: pa.Schema, store: Store | None = None) -> None:
         self._folder, self._out, self._schema, self._store = folder, out, schema, store
-        self._part: _OneFile | None = None
+        self._part: OneFile | None = None
         self.files: list[PredictedFile] = []
 
     def write(self, rows: pa.Table) -> None:
@@ -152,9 +101,9 @@ class _Parts:
         if self._part is not None:
             self._part.abandon()
 
-    def _next(self) -> _OneFile:
+    def _next(self) -> OneFile:
         name = f"{PART_PREFIX}{len(self.files):05d}{ending_of(self._out.format)}"
-        return _OneFile(self._folder / name, f"{self._out.address}/{name}", self._out.format, self._schema)
+        return OneFile(self._folder / name, f"{self._out.address}/{name}", self._out.format, self._schema)
 
     def _close(self) -> None:
         if self._part is None:
@@ -170,7 +119,7 @@ class _Parts:
 
 @contextmanager
 def _local_file(out: Out, schema: pa.Schema) -> Iterator[Sink]:
-    file = _OneFile(Path(out.address), out.address, out.format, schema)
+    file = OneFile(Path(out.address), out.address, out.format, schema)
     try:
         yield file
     finally:
@@ -190,7 +139,7 @@ def _remote_file(out: Out, schema: pa.Schema) -> Iterator[Sink]:
             file.abandon()
 
 
-class _RemoteFile(_OneFile):
+class _RemoteFile(OneFile):
     def __init__(self, path: Path, out: Out, schema: pa.Schema, store: Store) -> None:
         super().__init__(path, out.address, out.format, schema)
         self._path, self._store = path, store

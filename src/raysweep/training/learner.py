@@ -72,6 +72,11 @@ class Learner(Protocol):
     look_every: int
     finished: bool
 
+    @property
+    def fitted(self) -> Any:
+        """The library's own model with the rounds that are used, as `save` writes it."""
+        ...
+
     def __init__(self, params: Mapping[str, ParamValue], setting: FitSetting) -> None: ...
 
     def grow(self, training: Matrix, share: float, watched: Matrix | None = None) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from raysweep.documents import shorten
 from raysweep.errors import BundleRefused
 from raysweep.records.trial import FittedModel
 from raysweep.training.families import families
@@ -38,14 +39,22 @@ class Pipeline:
         Raises:
             DataUnsuitable: a value cannot be prepared as the rules say.
         """
+        return self.predict_counting(features)[0]
+
+    def predict_counting(self, features: pa.Table) -> tuple[Floats, dict[str, int]]:
+        """What `predict` gives, and what `unseen` gives, for little more than the one."""
         if not features.num_rows:  # which many libraries refuse: shape and type are those of a row of nulls
-            return self.predict(pa.table([pa.nulls(1, one.type) for one in features.schema], features.schema))[:0]
-        return self.learner.predict(self.matrix(features))
+            empty = pa.table([pa.nulls(1, one.type) for one in features.schema], features.schema)
+            return self.predict_counting(empty)[0][:0], {}
+        values, unseen = self.preprocessor.transform_counting(self.preparation.apply(features))
+        return self.learner.predict(self._as_matrix(values, features.num_rows)), unseen
 
     def matrix(self, features: pa.Table) -> Matrix:
         """The rows as the learner takes them."""
-        values = self.preprocessor.transform(self.preparation.apply(features))
-        return Matrix(values, np.zeros(features.num_rows), None, self.preprocessor.categorical, {})
+        return self._as_matrix(self.preprocessor.transform(self.preparation.apply(features)), features.num_rows)
+
+    def _as_matrix(self, values: Any, rows: int) -> Matrix:
+        return Matrix(values, np.zeros(rows), None, self.preprocessor.categorical, {})
 
     def unseen(self, features: pa.Table) -> dict[str, int]:
         """For each text column with values that training did not have, after preparation: how many rows."""
@@ -75,5 +84,10 @@ def load_pipeline(folder: Path, family: str, setting: FitSetting) -> Pipeline:
     preprocessor = load_trusted(folder / PREPROCESS_FILE)
     if not isinstance(preprocessor, Preprocessor):
         raise BundleRefused(f"{PREPROCESS_FILE} holds a {type(preprocessor).__name__}, not the preprocessing")
-    learner = families()[family].load_learner().load(folder, setting)
+    try:
+        learner = families()[family].load_learner().load(folder, setting)
+    except BundleRefused:
+        raise
+    except Exception as error:  # what a broken file makes a library raise is of many types
+        raise BundleRefused(f"the model cannot be read: {type(error).__name__}: {shorten(str(error), 300)}") from error
     return Pipeline(family, FittedPreparation.load(folder), preprocessor, learner)

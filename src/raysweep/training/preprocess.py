@@ -79,12 +79,19 @@ class Preprocessor:
 
     def transform(self, table: pa.Table) -> Any:
         """The matrix of other rows."""
+        return self.transform_counting(table)[0]
+
+    def transform_counting(self, table: pa.Table) -> tuple[Any, dict[str, int]]:
+        """The matrix of other rows, and what `unseen` says of them."""
         codes = self._codes(table)
-        return self._assemble(table, codes if self.encoder is None else self.encoder.transform(codes), fit=False)
+        encoded = codes if self.encoder is None else self.encoder.transform(codes)
+        return self._assemble(table, encoded, fit=False), self._unseen(codes)
 
     def unseen(self, table: pa.Table) -> dict[str, int]:
         """For each text column with values that training did not have: how many rows."""
-        codes = self._codes(table)
+        return self._unseen(self._codes(table))
+
+    def _unseen(self, codes: npt.NDArray[np.int64]) -> dict[str, int]:
         counts = (codes == UNSEEN).sum(axis=0)
         return {name: int(count) for name, count in zip(self.texts, counts, strict=True) if count}
 

@@ -90,7 +90,7 @@ class SklearnLearner:
 
     def save(self, folder: Path) -> list[str]:
         """Write the estimator in skops format: no pickle, exact."""
-        write_skops(self._model, folder / MODEL_FILE)
+        write_skops(self.fitted, folder / MODEL_FILE)
         return [MODEL_FILE]
 
     @classmethod
@@ -99,9 +99,15 @@ class SklearnLearner:
         learner = cls({}, setting)
         learner._model = load_trusted(folder / MODEL_FILE, cls.trusted)
         if hasattr(learner._model, "n_jobs"):
-            learner._model.n_jobs = setting.threads
+            # Threads of a forest add their trees up as they come, so that the last bit would change from call to call.
+            learner._model.n_jobs = 1 if hasattr(learner._model, "estimators_") else setting.threads
         learner.finished = True
         return learner
+
+    @property
+    def fitted(self) -> Any:
+        """The estimator, as `save` writes it."""
+        return self._model
 
     @property
     def kind(self) -> type[Any]:
@@ -176,14 +182,10 @@ class HistGradientBoostingLearner(SklearnLearner):
 
     def predict(self, matrix: Matrix) -> Floats:
         """Predictions of `rounds` rounds."""
-        return self._predict_with(self._used(), matrix)
+        return self._predict_with(self.fitted, matrix)
 
-    def save(self, folder: Path) -> list[str]:
-        """Write the estimator with the rounds that are used."""
-        write_skops(self._used(), folder / MODEL_FILE)
-        return [MODEL_FILE]
-
-    def _used(self) -> Any:
+    @property
+    def fitted(self) -> Any:
         """The estimator without the rounds that testing rows have found to be too many."""
         rounds = self.rounds or 0
         if rounds >= self._grown:

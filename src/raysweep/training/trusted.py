@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from raysweep.documents import shorten
 from raysweep.errors import BundleRefused
 
 # Beyond what skops itself trusts (scikit-learn's public estimators, numpy's arrays). Every one holds plain data; a test
@@ -22,10 +25,20 @@ TRUSTED_TYPES: Final = (
     "sklearn.tree._tree.Tree",
 )
 
+_SCHEMA: Final = "schema.json"
+_LARGEST_SCHEMA: Final = 256 * 1024 * 1024
+_MOST_ENTRIES: Final = 200_000
+_PLAIN_NAME: Final = re.compile(r"[\w.-]+")
+
+
+def import_skops() -> None:
+    """Load it, which takes as long as loading scikit-learn: no trial needs it."""
+    import skops.io  # noqa: F401 - for later
+
 
 def write_skops(value: Any, path: Path) -> None:
     """Write an object of types that `load_trusted` takes."""
-    import skops.io  # takes as long to load as scikit-learn, and no trial needs it
+    import skops.io
 
     skops.io.dump(value, path)
 
@@ -43,6 +56,7 @@ def load_trusted(path: Path, declared: Iterable[str] = ()) -> Any:
     import skops.io
 
     try:
+        _check_archive(path)
         _refuse(undeclared_types(path, declared), path)
         return skops.io.load(path, trusted=[*TRUSTED_TYPES, *declared])
     except BundleRefused:
@@ -56,6 +70,29 @@ def undeclared_types(path: Path, declared: Iterable[str] = ()) -> tuple[str, ...
     import skops.io
 
     return tuple(sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED_TYPES) - set(declared)))
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that would grow when read, or that names files outside of itself, before anything is read.
+
+    skops files that raysweep writes are not compressed, so that their parts are never larger than the file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    whole, sizes = path.stat().st_size, sum(entry.file_size for entry in entries)
+    names = [entry.filename for entry in entries]
+    if len(entries) > _MOST_ENTRIES:
+        raise BundleRefused(f"{path.name} has {len(entries):,} parts; raysweep reads up to {_MOST_ENTRIES:,}")
+    if sizes > whole:
+        raise BundleRefused(f"{path.name} would grow from {whole:,} to {sizes:,} bytes when it is read: a zip bomb")
+    if any(entry.file_size > _LARGEST_SCHEMA for entry in entries if entry.filename == _SCHEMA):
+        raise BundleRefused(f"the {_SCHEMA} in {path.name} is larger than {_LARGEST_SCHEMA:,} bytes")
+    strange = [name for name in names if not _PLAIN_NAME.fullmatch(name) or name in {".", ".."}]
+    if strange or len(set(names)) < len(names):
+        example = strange[0] if strange else max(names, key=names.count)
+        raise BundleRefused(
+            f"{path.name} holds a part called {shorten(example)!r}, or holds it twice: no skops file does"
+        )
 
 
 def _refuse(types: tuple[str, ...], path: Path) -> None:

@@ -13,6 +13,7 @@ from raysweep.config import TaskKind
 from raysweep.space import ParamValue
 from raysweep.training.learner import FitSetting, Floats, Matrix
 from raysweep.training.rounds import best_rounds, has_stalled, look_every
+from raysweep.training.ubjson import check_ubjson
 
 MODEL_FILE: Final = "model.ubj"
 
@@ -99,15 +100,24 @@ class XGBoostLearner:
 
     def save(self, folder: Path) -> list[str]:
         """Write the rounds that are used as UBJSON, which loads back exactly."""
+        self.fitted.save_model(folder / MODEL_FILE)
+        return [MODEL_FILE]
+
+    @property
+    def fitted(self) -> xgb.Booster:
+        """The booster with the rounds that are used."""
         if self._booster is None:
             raise ValueError("nothing has been fitted yet")
-        kept = self._booster[: self.rounds] if (self.rounds or 0) < self._grown else self._booster
-        kept.save_model(folder / MODEL_FILE)
-        return [MODEL_FILE]
+        return self._booster[: self.rounds] if (self.rounds or 0) < self._grown else self._booster
 
     @classmethod
     def load(cls, folder: Path, setting: FitSetting) -> XGBoostLearner:
-        """Read a model that `save` wrote."""
+        """Read a model that `save` wrote.
+
+        Raises:
+            BundleRefused: the file is no whole model.
+        """
+        check_ubjson(folder / MODEL_FILE)
         learner = cls({}, setting)
         booster = xgb.Booster({"nthread": setting.threads, "device": setting.device})
         booster.load_model(folder / MODEL_FILE)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from raysweep.bundle.load import features_of, open_model
+from raysweep.bundle.inputs import features_of
+from raysweep.bundle.load import open_model
 from raysweep.bundle.locate import open_run, read_manifest
 from raysweep.config import SweepConfig
 from raysweep.errors import RequestInvalid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +19,14 @@ from raysweep.report.model_card import model_card
 from raysweep.report.view import ReportInput
 from raysweep.stages.export.code_state import CodeState
 from raysweep.stages.export.environment import environment, lock
-from raysweep.stages.export.golden import write_golden
+from raysweep.stages.export.models import ask_gate, save_pipeline, served_document, write_shipped
+from raysweep.stages.export.parity import NATIVE, Gate
+from raysweep.stages.export.serving import SERVING_FILE, requirement_lines, serving_lines
+from raysweep.stages.export.signature import make_signature
 from raysweep.stages.export.split_document import split_document
 from raysweep.stages.export.trials_table import write_trials
 from raysweep.training.own_export import why_no_model
-from raysweep.training.pipeline import Pipeline, pipeline_of
+from raysweep.training.pipeline import pipeline_of
 from raysweep.training.trial_data import RowBlock
 
 TRIALS_FILE: Final = "trials.parquet"
@@ -61,8 +64,19 @@ class BundleContents:
     signer: Signer | None = None
 
 
-def write_contents(contents: BundleContents, folder: Path) -> None:
-    """Write every file of the bundle but the sums and the manifest."""
+def write_contents(contents: BundleContents, folder: Path, gate: Gate | None = None) -> BundleContents:
+    """Write every file of the bundle but the sums and the manifest.
+
+    Args:
+        contents: what there is.
+        folder: an empty one.
+        gate: the process that checks the forms of the model; None where no model is published.
+
+    Returns:
+        The contents, with what the gate has said, as the pages show it.
+    """
+    if gate is not None:
+        _write_shipped(contents, folder, gate)
     _write_config(contents, folder)
     for path, document in contents.data_documents.items():
         _write(folder / path, readable_json(document))
@@ -80,11 +94,13 @@ def write_contents(contents: BundleContents, folder: Path) -> None:
         )
     if view.final_check is not None:
         _write(folder / "final_check.json", readable_json(final_check_document(view.final_check)))
-    _write_models(contents, folder)
+    _write_best(contents, folder)
     _write(folder / DATA_PAGE, data_page(view.data).encode())
-    _write(folder / "report.html", html_report(view).encode())
-    _write(folder / "MODEL_CARD.md", model_card(view).encode())
     _write_code(contents.code, folder)
+    contents = contents if gate is None else _judged(contents, folder, gate)
+    _write(folder / "report.html", html_report(contents.view).encode())
+    _write(folder / "MODEL_CARD.md", model_card(contents.view).encode())
+    return contents
 
 
 def trial_document(trial: Trial, metric: str, part: str) -> dict[str, Any]:
@@ -127,19 +143,51 @@ def standing_alone(config: SweepConfig) -> SweepConfig:
     return config
 
 
-def _write_models(contents: BundleContents, folder: Path) -> None:
-    if contents.shipped is None or contents.training is None:
+def _write_shipped(contents: BundleContents, folder: Path, gate: Gate) -> None:
+    """The model, its golden rows, and what serves it; the gate begins to look at them."""
+    view, shipped = contents.view, contents.shipped
+    if shipped is None or contents.training is None or view.task is None:
+        raise ValueError("a gate without a model")
+    rows = None if contents.config.export.rows == "none" else contents.training.features
+    write_shipped(folder, shipped, view.task, rows)
+    said: dict[str, Any] = {}
+    serving = serving_lines(shipped, view.task.rules)
+    if "mlflow" in gate.formats:
+        check = view.final_check
+        facts = {
+            "raysweep": contents.packages["raysweep"],
+            "run_id": view.run_id,
+            "bundle": view.bundle_address,
+            "verdict": check.verdict.value if check is not None else "not checked",
+            "metric": view.task.metric.name,
+        }
+        signature = make_signature(view.task, contents.seen)
+        said["served"] = served_document(folder, shipped, signature, facts)
+        said["requirements"] = requirement_lines(serving, contents.packages["raysweep"])
+    ask_gate(gate, folder, shipped, view.task, said)
+    _write(folder / "config" / SERVING_FILE, serving.encode())
+
+
+def _judged(contents: BundleContents, folder: Path, gate: Gate) -> BundleContents:
+    """The contents with what the gate has said; a model that is not published leaves nothing behind."""
+    formats = gate.answers(folder)
+    native = next(one for one in formats if one.name == NATIVE)
+    if not native.published:
+        (folder / GOLDEN_FILE).unlink()
+        (folder / "config" / SERVING_FILE).unlink()
+    why = "" if native.published else f"the parity gate refused it: {native.reason}"
+    return replace(contents, view=replace(contents.view, formats=formats, without_model=why))
+
+
+def _write_best(contents: BundleContents, folder: Path) -> None:
+    if contents.shipped is None:
         return
-    if not contents.view.without_model:
-        pipeline = pipeline_of(contents.shipped)
-        _save(pipeline, folder / MODEL_FOLDER)
-        write_golden(folder / GOLDEN_FILE, pipeline, contents.training)
     metric, part = _scale(contents)
     for rank, model in enumerate(contents.best, start=1):
         own = folder / f"best/{rank:02d}"
         without_model = why_no_model(pipeline_of(model))
         if not without_model:
-            _save(pipeline_of(model), own / MODEL_FOLDER)
+            save_pipeline(pipeline_of(model), own / MODEL_FOLDER)
         document = {
             **trial_document(model.trial, metric, part),
             "fitted_on": model.fitted_on,
@@ -154,11 +202,6 @@ def _scale(contents: BundleContents) -> tuple[str, str]:
     if view.task is None or view.search is None:
         raise ValueError("a model without a task and a search")
     return view.task.metric.name, view.search.part
-
-
-def _save(pipeline: Pipeline, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    pipeline.save(folder)
 
 
 def _write_code(code: CodeState, folder: Path) -> None:

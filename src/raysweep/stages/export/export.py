@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raysweep.documents import digest, plain_record, readable_json
@@ -17,35 +17,54 @@ from raysweep.records.manifest import (
     DataRecord,
     FileRecord,
     FinalCheckRecord,
+    FormatRecord,
     GateRecord,
     Manifest,
-    ModelRecord,
     SearchRecord,
     UsageRecord,
     WaivedFinding,
 )
 from raysweep.records.table import Severity
-from raysweep.records.trial import FittedModel, SearchOutcome
+from raysweep.records.trial import SearchOutcome
 from raysweep.stages.export.attestations import FOLDER, data_attestation, final_attestation
 from raysweep.stages.export.contents import TRIALS_FILE, BundleContents, write_contents
 from raysweep.stages.export.environment import environment
+from raysweep.stages.export.model_record import model_record
+from raysweep.stages.export.parity import NATIVE, Gate
 from raysweep.stages.export.publish import Claim, list_artifacts, publish, seal
 from raysweep.stages.export.signature import make_signature
 from raysweep.stages.export.split_document import split_record
 from raysweep.storage.store import Store
-from raysweep.training.own_export import declared_types, estimator_source, why_no_model
+from raysweep.training.own_export import why_no_model
 from raysweep.training.pipeline import pipeline_of
-from raysweep.training.trusted import TRUSTED_TYPES
 
 
-def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: Claim | None = None) -> str:
-    """Publish what the sweep has; returns the bundle's address.
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was published.
+
+    Attributes:
+        url: the bundle's address.
+        without_model: why it holds no model though one was checked finally; empty where it holds one.
+        formats: the forms of the model that were asked for, and what the parity gate said of each.
+    """
+
+    url: str
+    without_model: str = ""
+    formats: tuple[FormatRecord, ...] = ()
+
+
+def export_bundle(
+    contents: BundleContents, folder: Path, store: Store, claim: Claim | None = None, gate: Gate | None = None
+) -> Exported:
+    """Publish what the sweep has.
 
     Args:
         contents: what there is.
         folder: an empty folder of the driver's.
         store: the run's own place.
         claim: as in `publish`.
+        gate: the process that checks the forms of the model; None where there is no model.
 
     Raises:
         RunTakenOver: another driver goes on with the run, or has published it.
@@ -54,12 +73,12 @@ def export_bundle(contents: BundleContents, folder: Path, store: Store, claim: C
     if contents.shipped is not None:
         reason = why_no_model(pipeline_of(contents.shipped))
         contents = replace(contents, view=replace(contents.view, without_model=reason))
-    write_contents(contents, folder)
+    contents = write_contents(contents, folder, None if contents.view.without_model else gate)
     artifacts = list_artifacts(folder)
     _write_attestations(contents, artifacts, folder)
     seal(make_manifest(contents, list_artifacts(folder, artifacts)), folder, contents.signer)
     publish(folder, store, claim)
-    return store.address()
+    return Exported(store.address(), contents.view.without_model, contents.view.formats)
 
 
 def _write_attestations(contents: BundleContents, artifacts: tuple[Artifact, ...], folder: Path) -> None:
@@ -83,9 +102,10 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
         name=view.name,
         created=view.created,
         outcome=view.outcome,
-        artifacts=artifacts,
+        artifacts=_formatted(artifacts, view.formats),
+        formats=view.formats,
         signature=None if contents.shipped is None or view.task is None else make_signature(view.task, contents.seen),
-        model=None if shipped is None else _model(shipped, artifacts),
+        model=None if shipped is None else model_record(shipped, _native(artifacts, view.formats)),
         without_model=view.without_model,
         data=_data(contents),
         split=None if view.split is None else split_record(view.split, view.task or view.aim),
@@ -100,24 +120,23 @@ def make_manifest(contents: BundleContents, artifacts: tuple[Artifact, ...]) -> 
     )
 
 
-def _model(shipped: FittedModel, artifacts: tuple[Artifact, ...]) -> ModelRecord:
-    candidate, pipeline = shipped.trial.candidate, pipeline_of(shipped)
-    source = estimator_source(pipeline)
-    return ModelRecord(
-        family=candidate.family,
-        params=dict(candidate.params),
-        params_digest=candidate.digest,
-        prepare_sha256=pipeline.preparation.digest,
-        seed=candidate.seed,
-        fitted_on=shipped.fitted_on,
-        fitted_rows=shipped.rows,
-        rounds=pipeline.learner.rounds,
-        trial=candidate.number,
-        files=tuple(one.path for one in artifacts if one.path.startswith(f"{MODEL_FOLDER}/")),
-        trusted_types=(*TRUSTED_TYPES, *declared_types(candidate.family)),
-        estimator=None if source is None else source.type,
-        package=(source.package or None) if source is not None else None,
+def _formatted(artifacts: tuple[Artifact, ...], formats: tuple[FormatRecord, ...]) -> tuple[Artifact, ...]:
+    """The artifacts, those of the model's forms with what the parity gate measured."""
+    form = {path: one for one in formats for path in one.files}
+    return tuple(
+        artifact.model_copy(
+            update={"format": form[artifact.path].name, "parity_difference": form[artifact.path].difference}
+        )
+        if artifact.path in form
+        else artifact
+        for artifact in artifacts
     )
+
+
+def _native(artifacts: tuple[Artifact, ...], formats: tuple[FormatRecord, ...]) -> tuple[str, ...]:
+    """The files of the native form."""
+    others = {path for one in formats if one.name != NATIVE for path in one.files}
+    return tuple(one.path for one in artifacts if one.path.startswith(f"{MODEL_FOLDER}/") and one.path not in others)
 
 
 def _data(contents: BundleContents) -> DataRecord:

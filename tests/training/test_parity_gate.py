@@ -1,0 +1,209 @@
+"""The parity gate: forms that predict otherwise in another process are not published, and the record says why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+
+import raysweep
+from fitted_models import every_input, fitted_pipeline, source_frame, task_and_rows
+from gate_estimators import Endless, Fragile
+from raysweep.config import TaskKind
+from raysweep.errors import BundleRefused
+from raysweep.records.manifest import ModelRecord
+from raysweep.records.served_model import SERVED_FILE, ServedModel
+from raysweep.stages.export.golden import write_golden
+from raysweep.stages.export.parity import Gate, ParityRequest
+from raysweep.stages.export.publish import list_artifacts
+from raysweep.stages.export.signature import make_signature
+from raysweep.training import families as registry
+from raysweep.training.families import families, is_shipped
+from raysweep.training.learner import FitSetting
+from raysweep.training.trusted import TRUSTED_TYPES
+
+KINDS = {"xgboost": TaskKind.MULTICLASS, "ridge": TaskKind.REGRESSION}
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def write_bundle(folder: Path, name: str, kind: TaskKind) -> None:
+    """The files that the gate looks at."""
+    pipeline = fitted_pipeline(name, kind)
+    task, block = task_and_rows(kind)
+    (folder / "model").mkdir(parents=True)
+    pipeline.save(folder / "model")
+    write_golden(folder / "golden.parquet", pipeline, task.inputs, block.features)
+
+
+def request_for(folder: Path, name: str, kind: TaskKind, formats, **more) -> ParityRequest:
+    task = task_and_rows(kind)[0]
+    added = () if is_shipped(name) else (families()[name],)
+    setting = FitSetting(kind, len(task.classes), 1, 1, 30, task.metric.name)
+    return ParityRequest(str(folder), formats, name, added, setting, task.inputs, task.classes, **more)
+
+
+def judged(folder, name, kind, formats=("native",), *, timeout=120.0, **more):
+    with Gate(formats, name, timeout_seconds=timeout) as gate:
+        gate.ask(request_for(folder, name, kind, formats, **more))
+        return {one.name: one for one in gate.answers(folder)}
+
+
+def served(folder: Path, name: str, kind: TaskKind) -> str:
+    task, block = task_and_rows(kind)
+    files = list_artifacts(folder / "model")
+    record = ModelRecord(
+        family=name, params={}, seed=1, fitted_on="training", fitted_rows=240, rounds=30, trial=0,
+        files=tuple(one.path for one in files), trusted_types=TRUSTED_TYPES,
+    )  # fmt: skip
+    document = ServedModel(
+        schema_version=1, raysweep="0", run_id="r", bundle="runs/r", verdict="adequate", metric="rmse",
+        signature=make_signature(task, block.features), model=record, files=files,
+    )  # fmt: skip
+    return document.model_dump_json()
+
+
+@pytest.mark.parametrize("name", ["xgboost", "ridge"])
+def test_every_form_is_published_where_it_predicts_the_same(name, tmp_path):
+    kind = KINDS.get(name, TaskKind.BINARY)
+    write_bundle(tmp_path, name, kind)
+    more = {"served": served(tmp_path, name, kind), "requirements": ("raysweep==0.1.0",)}
+    found = judged(tmp_path, name, kind, ("native", "onnx", "mlflow"), **more)
+    assert found["native"].published
+    assert found["mlflow"].published, found["mlflow"].reason
+    assert (found["native"].difference, found["mlflow"].difference) == (0.0, 0.0)
+    assert all((tmp_path / path).is_file() for one in found.values() for path in one.files)
+    assert "mlflow/MLmodel" in found["mlflow"].files
+    assert not any("pickle" in path or "pkl" in path for path in found["mlflow"].files)
+    assert found["onnx"].published, found["onnx"].reason
+    assert found["onnx"].difference <= 1e-6
+
+
+def test_a_scaler_before_trees_is_caught(tmp_path):
+    """The known wrong case: a real conversion, off by far on rows beside a split."""
+    raysweep.register_family(
+        "scaled_boosting",
+        classifier=GradientBoostingClassifier,
+        defaults={"n_estimators": 50, "max_depth": 5},
+        encodings=["ordinal"],
+    )
+    assert families()["scaled_boosting"].scaled
+    write_bundle(tmp_path, "scaled_boosting", TaskKind.BINARY)
+    found = judged(tmp_path, "scaled_boosting", TaskKind.BINARY, ("native", "onnx"))
+    assert found["native"].published
+    assert not found["onnx"].published
+    assert found["onnx"].difference > 0.01
+    assert "predicts otherwise than the model in memory" in found["onnx"].reason
+    assert "beside a split of" in found["onnx"].reason
+    assert not (tmp_path / "model/model.onnx").exists()
+    assert (tmp_path / "model/estimator.skops").exists()
+
+
+def test_a_native_form_that_differs_takes_everything_with_it(tmp_path):
+    write_bundle(tmp_path, "logistic_regression", TaskKind.BINARY)
+    path = tmp_path / "golden.parquet"
+    table = pq.read_table(path)
+    numbers = table.column("prediction").to_pylist()
+    numbers[7][0] = float(np.nextafter(numbers[7][0], 2.0))
+    place = table.schema.get_field_index("prediction")
+    pq.write_table(table.set_column(place, table.schema.field(place), pa.array(numbers)), path)
+    found = judged(tmp_path, "logistic_regression", TaskKind.BINARY, ("native", "onnx"))
+    assert not found["native"].published
+    assert 0 < found["native"].difference < 1e-15
+    assert "worst on one that is 'training row'; no difference is allowed" in found["native"].reason
+    assert found["onnx"].reason == "its native form is not published"
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_process_that_dies_is_told_after_a_second_try(tmp_path):
+    raysweep.register_family("fragile", classifier=Fragile, defaults={})
+    write_bundle(tmp_path, "fragile", TaskKind.BINARY)
+    found = judged(tmp_path, "fragile", TaskKind.BINARY, ("native", "onnx"))
+    assert not found["native"].published
+    assert "the process that checks it ended with code 41: gone" in found["native"].reason
+
+
+def test_a_process_that_never_answers_is_ended(tmp_path):
+    raysweep.register_family("endless", classifier=Endless, defaults={})
+    write_bundle(tmp_path, "endless", TaskKind.BINARY)
+    found = judged(tmp_path, "endless", TaskKind.BINARY, form_seconds=0.5)
+    assert "TimeoutError: it was not ready after 0 s" in found["native"].reason
+
+
+def test_a_class_that_only_this_process_has_is_told(tmp_path):
+    write_bundle(tmp_path, "logistic_regression", TaskKind.BINARY)
+    family = replace(families()["logistic_regression"], name="here_only", defaults={"f": lambda: None})
+    asked = request_for(tmp_path, "logistic_regression", TaskKind.BINARY, ("native",))
+    with Gate(("native",), "here_only") as gate:
+        gate.ask(replace(asked, family="here_only", added=(family,)))
+        (found,) = gate.answers(tmp_path)
+    assert "the family 'here_only' cannot be handed to another process" in found.reason
+
+
+def test_a_gate_that_is_never_asked_leaves_no_process():
+    with Gate(("native",), "xgboost") as gate:
+        process = gate._process
+    assert process.returncode is not None
+
+
+@pytest.fixture(scope="module")
+def mlflow_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    write_bundle(folder, "hist_gradient_boosting", TaskKind.MULTICLASS)
+    more = {
+        "served": served(folder, "hist_gradient_boosting", TaskKind.MULTICLASS),
+        "requirements": ("raysweep==0.1.0",),
+    }
+    found = judged(folder, "hist_gradient_boosting", TaskKind.MULTICLASS, ("native", "mlflow"), **more)
+    assert found["mlflow"].published, found["mlflow"].reason
+    return folder / "mlflow"
+
+
+def test_mlflow_loads_the_folder_wherever_it_lies(mlflow_folder, tmp_path):
+    import mlflow.pyfunc
+
+    elsewhere = shutil.copytree(mlflow_folder, tmp_path / "copied")
+    model = mlflow.pyfunc.load_model(str(elsewhere))
+    frame = source_frame(TaskKind.MULTICLASS)
+    found = model.predict(frame[frame.columns[::-1]])
+    pipeline = fitted_pipeline("hist_gradient_boosting", TaskKind.MULTICLASS)
+    wanted = pipeline.predict(every_input(TaskKind.MULTICLASS))
+    columns = ["probability_high", "probability_low", "probability_middle"]
+    np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
+    labels = np.array(["high", "low", "middle"])[wanted.argmax(axis=1)]
+    assert found["prediction"].tolist() == labels.tolist()
+    assert model.metadata.signature.inputs.input_names()[:2] == ["amount", "age"]
+
+
+def test_mlflow_refuses_a_file_that_was_changed(mlflow_folder, tmp_path):
+    from raysweep.bundle.mlflow_flavor import _load_pyfunc
+
+    elsewhere = shutil.copytree(mlflow_folder, tmp_path / "copied")
+    data = elsewhere / "data/model"
+    content = bytearray((data / "estimator.skops").read_bytes())
+    content[200] ^= 1
+    (data / "estimator.skops").write_bytes(content)
+    with pytest.raises(BundleRefused, match=r"estimator\.skops was changed"):
+        _load_pyfunc(str(data))
+    (data / "estimator.skops").unlink()
+    with pytest.raises(BundleRefused, match=r"estimator\.skops is missing"):
+        _load_pyfunc(str(data))
+    document = json.loads((data / SERVED_FILE).read_text())
+    document["files"][0]["path"] = "../outside"
+    (data / SERVED_FILE).write_text(json.dumps(document))
+    with pytest.raises(BundleRefused, match="is no file of the model's own folder"):
+        _load_pyfunc(str(data))
