@@ -46,7 +46,7 @@ PLACES: dict[str, Place] = {
     ),
     "optuna": below("stages/search", "report"),
     **dict.fromkeys(
-        ["boto3", "botocore", "mypy_boto3_s3"],
+        ["boto3", "botocore", "urllib3", "mypy_boto3_s3"],
         below(*(f"storage/{name}.py" for name in ("s3", "s3_connection", "s3_upload"))),
     ),
     **dict.fromkeys(["typer", "click", "rich"], below("cli")),
