@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from raysweep.bundle.bounded import MAX_GOLDEN_ROWS, read_table
 from raysweep.bundle.locate import MAX_MANIFEST_BYTES, read_manifest
 from raysweep.bundle.signing import SIGNATURE_BYTES, is_signed_by
 from raysweep.bundle.versions import other_versions
@@ -218,7 +218,7 @@ def _check_golden(store: Store) -> VerifiedFile:
 
     try:
         model = open_model(store)
-        table = pq.read_table(pa.BufferReader(store.get(GOLDEN_FILE)))
+        table = read_table(store, GOLDEN_FILE, MAX_GOLDEN_ROWS)
         features = pa.Table.from_struct_array(table.column("features").combine_chunks())
         wanted = np.asarray(table.column("prediction").to_pylist(), dtype=np.float64)
         found = model.raw_predictions(features).reshape(wanted.shape)

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from raysweep.bundle.bounded import MAX_TRIAL_ROWS, read_document, read_table
 from raysweep.bundle.locate import read_manifest
 from raysweep.bundle.unfinished import Progress, read_unfinished
 from raysweep.errors import NotFound, RequestInvalid
@@ -85,8 +83,8 @@ def view_run(store: Store) -> RunView:
         return _unfinished(store, present)
     read_manifest(store)
     manifest = json.loads(store.get(MANIFEST_FILE))
-    final = json.loads(store.get("final_check.json")) if "final_check.json" in present else None
-    findings = json.loads(store.get("data/findings.json")) if "data/findings.json" in present else {}
+    final = read_document(store, "final_check.json") if "final_check.json" in present else None
+    findings = read_document(store, "data/findings.json") if "data/findings.json" in present else {}
     trials = _trials(store) if "trials.parquet" in present else []
     aims = _aims(manifest["search"] or {})
     return RunView(
@@ -103,7 +101,7 @@ def view_run(store: Store) -> RunView:
 
 
 def _trials(store: Store) -> list[dict[str, Any]]:
-    rows = pq.read_table(pa.BufferReader(store.get("trials.parquet"))).to_pylist()
+    rows = read_table(store, "trials.parquet", MAX_TRIAL_ROWS).to_pylist()
     rungs: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         rungs.setdefault(row["trial"], []).append(row)

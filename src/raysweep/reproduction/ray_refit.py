@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 
+from raysweep.bundle.bounded import MAX_GOLDEN_ROWS, read_table
 from raysweep.bundle.load import open_model
 from raysweep.config import SweepConfig
 from raysweep.records.manifest import GOLDEN_FILE, Manifest
@@ -142,7 +142,7 @@ def gap_between(then: Floats, now: Floats) -> float:
 
 def _beside_published(request: RefitRequest, model: FittedModel, fitted_on: RowBlock) -> BesidePublished:
     pipeline = pipeline_of(model)
-    golden = pq.read_table(pa.BufferReader(request.store.get(GOLDEN_FILE)))
+    golden = read_table(request.store, GOLDEN_FILE, MAX_GOLDEN_ROWS)
     features = pa.Table.from_struct_array(golden.column("features").combine_chunks())
     wanted = np.asarray(golden.column("prediction").to_pylist(), dtype=np.float64)
     found = _predictions(pipeline, features)

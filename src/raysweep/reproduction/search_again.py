@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from raysweep.bundle.bounded import MAX_TRIAL_ROWS, read_table
 from raysweep.documents import shorten
 from raysweep.errors import RequestInvalid
 from raysweep.events import Listener
@@ -50,7 +48,7 @@ def search_again(recorded: Recorded, task: LearningTask, split: Split, tell: Lis
     space, _ = fitting_space(load_space(config.space, base=Path()), task.kind)
     asked = SearchRequest(task, split, space, tell, record=lambda _: None, interrupted=lambda: False)
     now = {trial.candidate.number: _of_trial(trial) for trial in run_search(asked, config).trials}
-    table = pq.read_table(pa.BufferReader(recorded.store.get("trials.parquet")))
+    table = read_table(recorded.store, "trials.parquet", MAX_TRIAL_ROWS)
     return StageCompared(StageName.SEARCH, compare_trials(_of_table(table.to_pylist()), now))
 
 
