@@ -299,9 +299,9 @@ class CodeRecord(Document):
 
     Attributes:
         repository: its address, without credentials.
-        dirty: whether anything was changed or added since the commit.
+        dirty: whether anything was changed or added since the commit; None where git did not say.
         diff_bytes, diff_sha256: of code/diff.patch, which holds the changes of files that git knows.
-        diff_is_whole: whether it holds all of them, and was not cut off at 1 MiB.
+        diff_is_whole: whether it holds all of them: git has answered, and nothing was cut off at 1 MiB.
     """
 
     repository: str | None = None
