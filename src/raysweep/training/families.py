@@ -219,7 +219,7 @@ def space_without_rows(space: SearchSpace) -> tuple[SearchSpace, tuple[str, ...]
     if not kept:
         raise RequestInvalid(
             f"export.rows is none, but a model of {' or '.join(left_out)} holds rows that it was fitted on: search "
-            "other families, or publish rows. An estimator of your own that holds none is registered with keeps_rows=False"
+            "other families, or publish rows. An estimator of yours that holds none is registered with keeps_rows=False"
         )
     return space.model_copy(update={"families": kept}), left_out
 
