@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
 import raysweep
 from fitted_models import every_input, fitted_pipeline, source_frame, task_and_rows
@@ -28,6 +28,8 @@ from raysweep.stages.export.signature import make_signature
 from raysweep.training import families as registry
 from raysweep.training.families import families, is_shipped
 from raysweep.training.learner import FitSetting
+from raysweep.training.pipeline import Pipeline
+from raysweep.training.trial_data import encode
 from raysweep.training.trusted import TRUSTED_TYPES
 
 KINDS = {"xgboost": TaskKind.MULTICLASS, "ridge": TaskKind.REGRESSION}
@@ -41,9 +43,19 @@ def quiet(monkeypatch):
         yield
 
 
-def write_bundle(folder: Path, name: str, kind: TaskKind) -> None:
+def pipeline_of_target(name: str, y: np.ndarray) -> Pipeline:
+    """A family with its defaults, fitted on other numbers."""
+    task, block = task_and_rows(TaskKind.REGRESSION)
+    family = families()[name]
+    encoded = encode(task, replace(block, y=y), None, "ordinal", scaled=family.scaled, seed=0)
+    learner = family.load_learner()(dict(family.defaults), FitSetting(task.kind, 0, 1, 1, 30, task.metric.name))
+    learner.grow(encoded.fit, 1.0)
+    return Pipeline(name, encoded.preparation, encoded.preprocessor, learner)
+
+
+def write_bundle(folder: Path, name: str, kind: TaskKind, pipeline: Pipeline | None = None) -> None:
     """The files that the gate looks at."""
-    pipeline = fitted_pipeline(name, kind)
+    pipeline = pipeline or fitted_pipeline(name, kind)
     task, block = task_and_rows(kind)
     (folder / "model").mkdir(parents=True)
     pipeline.save(folder / "model")
@@ -111,6 +123,35 @@ def test_a_scaler_before_trees_is_caught(tmp_path):
     assert "beside a split of" in found["onnx"].reason
     assert not (tmp_path / "model/model.onnx").exists()
     assert (tmp_path / "model/estimator.skops").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "offset"),
+    [
+        (TaskKind.MULTICLASS, 1.0, 0.0),
+        (TaskKind.REGRESSION, 1.0, 0.0),
+        (TaskKind.REGRESSION, 1e-7, 0.0),
+        (TaskKind.REGRESSION, 1.0, 1e7),
+    ],
+)
+def test_a_wrong_conversion_is_caught_whatever_the_targets_unit(kind, size, offset, tmp_path):
+    raysweep.register_family(
+        "scaled_boosting",
+        classifier=GradientBoostingClassifier,
+        regressor=GradientBoostingRegressor,
+        defaults={"n_estimators": 20, "max_depth": 5},
+        encodings=["ordinal"],
+    )
+    pipeline = None
+    if kind is TaskKind.REGRESSION:
+        y = task_and_rows(kind)[1].y
+        pipeline = pipeline_of_target("scaled_boosting", (y - y.mean()) / y.std() * size + offset)
+    write_bundle(tmp_path, "scaled_boosting", kind, pipeline)
+    found = judged(tmp_path, "scaled_boosting", kind, ("native", "onnx"))
+    assert found["native"].published
+    assert not found["onnx"].published
+    assert found["onnx"].difference > 0.01
+    assert not (tmp_path / "model/model.onnx").exists()
 
 
 def test_a_native_form_that_differs_takes_everything_with_it(tmp_path):

@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from raysweep.config import TaskKind
 from raysweep.documents import shorten
 from raysweep.records.manifest import GOLDEN_FILE, MODEL_FOLDER
 from raysweep.stages.export.parity import MLFLOW_FOLDER, ONNX_FILE, ParityRequest
+from raysweep.training.agreement import gap, ordinary_rows
 from raysweep.training.families import families, is_shipped, take_up
 from raysweep.training.learner import Floats
 from raysweep.training.pipeline import load_pipeline
@@ -95,15 +95,13 @@ def _judged(name: str, request: ParityRequest, golden: pa.Table) -> dict[str, An
     found = found.reshape(len(wanted), -1)
     if found.shape != wanted.shape:
         return _answer(files, None, f"it gives {found.shape[1]} numbers a row, not {wanted.shape[1]}")
-    gap = np.abs(found - wanted)
-    if name == "onnx" and request.task is TaskKind.REGRESSION:
-        gap /= np.maximum(1.0, np.abs(wanted))
-    gap = np.where(np.isnan(gap), np.inf, gap).max(axis=1)
-    worst = int(gap.argmax())
-    difference = float(gap[worst])
+    said = golden.column("row").to_pylist()
+    apart = gap(found, wanted, ordinary_rows(said))
+    worst = int(apart.argmax())
+    difference = float(apart[worst])
     if not math.isfinite(difference):
-        return _answer(files, None, f"it has no number for a row that is {golden.column('row')[worst].as_py()!r}")
-    return _answer(files, difference, "", golden.column("row")[worst].as_py())
+        return _answer(files, None, f"it has no number for a row that is {said[worst]!r}")
+    return _answer(files, difference, "", said[worst])
 
 
 def _answer(files: tuple[str, ...], difference: float | None, reason: str, row: str = "") -> dict[str, Any]:
