@@ -74,6 +74,18 @@ def test_every_family_gives_the_same_numbers(name, kind, encoding, tmp_path):
     assert gap(found, wanted).max() <= 1e-6
 
 
+@pytest.mark.parametrize("kind", [TaskKind.REGRESSION, TaskKind.MULTICLASS])
+def test_more_threads_add_the_trees_in_the_same_order(kind, tmp_path):
+    """Many rows in one go, which a runtime shares out; float32 sums of another order are others."""
+    pipeline, task = fitted_pipeline("xgboost", kind, rounds=100), task_and_rows(kind)[0]
+    rows = pa.concat_tables([every_input(kind)] * 5)
+    (tmp_path / "model.onnx").write_bytes(to_onnx(pipeline, task.inputs, kind, task.classes))
+    one, *more = (OnnxModel(tmp_path / "model.onnx", threads).predict(rows) for threads in (1, 2, 4))
+    for found in more:
+        np.testing.assert_array_equal(found, one)
+    assert gap(one, pipeline.predict(rows)).max() <= (0 if kind is TaskKind.REGRESSION else 1e-6)
+
+
 def test_the_file_says_how_it_is_fed(tmp_path):
     task = task_and_rows(TaskKind.MULTICLASS)[0]
     content = to_onnx(fitted_pipeline("xgboost", TaskKind.MULTICLASS), task.inputs, task.kind, task.classes)

@@ -21,8 +21,9 @@ from raysweep.config import TaskKind
 from raysweep.errors import BundleRefused
 from raysweep.records.manifest import ModelRecord
 from raysweep.records.served_model import SERVED_FILE, ServedModel
+from raysweep.stages.export import parity_process
 from raysweep.stages.export.golden import write_golden
-from raysweep.stages.export.parity import Gate, ParityRequest
+from raysweep.stages.export.parity import TOLERANCE, Gate, ParityRequest
 from raysweep.stages.export.publish import list_artifacts
 from raysweep.stages.export.signature import make_signature
 from raysweep.training import families as registry
@@ -152,6 +153,51 @@ def test_a_wrong_conversion_is_caught_whatever_the_targets_unit(kind, size, offs
     assert not found["onnx"].published
     assert found["onnx"].difference > 0.01
     assert not (tmp_path / "model/model.onnx").exists()
+
+
+def _off(by):
+    def form(wanted):
+        found = wanted.copy()
+        found[17, 0] += by * (wanted[:100].std() if wanted.shape[1] == 1 else 1)
+        return found
+
+    return form
+
+
+def _one_column_more(wanted):
+    return np.column_stack([wanted, wanted[:, :1]])
+
+
+@pytest.mark.parametrize("kind", list(TaskKind))
+@pytest.mark.parametrize("name", list(TOLERANCE))
+@pytest.mark.parametrize(
+    "case",
+    [
+        (_off(0.0), ("native", "onnx", "mlflow"), ""),
+        (_off(5e-7), ("onnx",), "predicts otherwise than the model in memory"),
+        (_off(2e-6), (), "predicts otherwise than the model in memory"),
+        (_off(np.nan), (), "it has no number for a row that is 'training row'"),
+        (_one_column_more, (), "numbers, not "),
+        (lambda wanted: wanted[1:], (), "numbers, not "),
+    ],
+    ids=["same", "5e-7", "2e-6", "nan", "column more", "row less"],
+)
+def test_each_form_is_held_to_its_own_tolerance(case, name, kind, tmp_path, monkeypatch):
+    form, passes, said = case
+    classes = len(task_and_rows(kind)[0].classes) or 1
+    wanted = np.random.default_rng(5).random((110, classes)) * (1 if classes > 1 else 1e-5)
+    golden = pa.table(
+        {
+            "features": pa.array([{"a": 1.0}] * 110),
+            "prediction": pa.array(wanted.tolist()),
+            "row": ["training row"] * 100 + ["all missing"] * 10,
+        }
+    )
+    monkeypatch.setitem(parity_process._FORMS, name, lambda *_: (("model/model.file",), [wanted, form(wanted)]))
+    answer = parity_process._judged(name, request_for(tmp_path, "ridge", kind, (name,)), golden)
+    record = Gate((name,), "ridge")._record(name, answer, tmp_path)
+    assert record.published == (name in passes)
+    assert (said in record.reason) if not record.published else record.reason == ""
 
 
 def test_a_native_form_that_differs_takes_everything_with_it(tmp_path):
