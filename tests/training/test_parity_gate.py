@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import warnings
@@ -9,16 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow.exceptions import MlflowException
 from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
 import raysweep
 from fitted_models import every_input, fitted_pipeline, source_frame, task_and_rows
 from gate_estimators import Endless, Fragile
 from raysweep.config import TaskKind
-from raysweep.errors import BundleRefused
+from raysweep.errors import BundleRefused, RequestInvalid
 from raysweep.records.manifest import ModelRecord
 from raysweep.records.served_model import SERVED_FILE, ServedModel
 from raysweep.stages.export import parity_process
@@ -33,6 +36,7 @@ from raysweep.training.pipeline import Pipeline
 from raysweep.training.trial_data import encode
 from raysweep.training.trusted import TRUSTED_TYPES
 
+PROBABILITIES = ["probability_high", "probability_low", "probability_middle"]
 KINDS = {"xgboost": TaskKind.MULTICLASS, "ridge": TaskKind.REGRESSION}
 
 
@@ -260,6 +264,13 @@ def mlflow_folder(tmp_path_factory):
     return folder / "mlflow"
 
 
+@pytest.fixture(scope="module")
+def mlflow_model(mlflow_folder):
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(str(mlflow_folder))
+
+
 def test_mlflow_loads_the_folder_wherever_it_lies(mlflow_folder, tmp_path):
     import mlflow.pyfunc
 
@@ -269,11 +280,53 @@ def test_mlflow_loads_the_folder_wherever_it_lies(mlflow_folder, tmp_path):
     found = model.predict(frame[frame.columns[::-1]])
     pipeline = fitted_pipeline("hist_gradient_boosting", TaskKind.MULTICLASS)
     wanted = pipeline.predict(every_input(TaskKind.MULTICLASS))
-    columns = ["probability_high", "probability_low", "probability_middle"]
-    np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
+    np.testing.assert_array_equal(found[PROBABILITIES].to_numpy(), wanted)
     labels = np.array(["high", "low", "middle"])[wanted.argmax(axis=1)]
     assert found["prediction"].tolist() == labels.tolist()
     assert model.metadata.signature.inputs.input_names()[:2] == ["amount", "age"]
+
+
+def as_categories(frame):
+    return frame.astype({"city": "category", "plan": "category"})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda frame: frame,
+        lambda frame: pd.read_csv(io.StringIO(frame.to_csv(index=False))),
+        lambda frame: pd.read_csv(io.StringIO(frame.to_csv(index=False)), parse_dates=["joined"]),
+        lambda frame: pd.read_parquet(io.BytesIO(frame.to_parquet())),
+        lambda frame: pd.read_parquet(io.BytesIO(frame.to_parquet()), dtype_backend="numpy_nullable"),
+        lambda frame: pd.read_parquet(io.BytesIO(frame.to_parquet()), dtype_backend="pyarrow"),
+        lambda frame: frame.assign(joined=frame["joined"].dt.tz_localize("UTC")),
+        lambda frame: frame.assign(member=frame["member"].astype("boolean"), visits=frame["visits"].astype("Int64")),
+        as_categories,
+    ],
+    ids=["as it is", "CSV", "CSV, dates", "parquet", "nullable", "Arrow", "zone", "boolean", "categories"],
+)
+def test_mlflow_takes_the_frames_that_pandas_reads(form, mlflow_model):
+    frame = source_frame(TaskKind.MULTICLASS).drop(columns="target")
+    wanted = fitted_pipeline("hist_gradient_boosting", TaskKind.MULTICLASS).predict(every_input(TaskKind.MULTICLASS))
+    for rows in (len(frame), 40, 3, 1):
+        found = mlflow_model.predict(form(frame.iloc[:rows]))
+        np.testing.assert_allclose(found[PROBABILITIES].to_numpy(), wanted[:rows], rtol=0, atol=1e-12)
+
+
+def test_mlflow_takes_whole_numbers_for_a_column_of_others(mlflow_model):
+    frame = source_frame(TaskKind.MULTICLASS)
+    whole = frame.assign(amount=frame["amount"].round().astype("int64"))
+    assert mlflow_model.predict(whole).equals(mlflow_model.predict(whole.astype({"amount": float})))
+
+
+def test_mlflow_leaves_what_is_wrong_to_raysweep(mlflow_model):
+    frame = source_frame(TaskKind.MULTICLASS)
+    with pytest.raises(RequestInvalid, match="'joined' must hold values of kind datetime"):
+        mlflow_model.predict(frame.assign(joined=20200101))
+    with pytest.raises(MlflowException, match="city"):
+        mlflow_model.predict(frame.drop(columns="city"))
+    kinds = mlflow_model.metadata.metadata["raysweep.kinds"]
+    assert (kinds["joined"], kinds["member"], kinds["amount"]) == ("datetime", "boolean", "number")
 
 
 def test_mlflow_refuses_a_file_that_was_changed(mlflow_folder, tmp_path):
