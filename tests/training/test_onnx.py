@@ -99,6 +99,31 @@ def test_the_file_says_how_it_is_fed(tmp_path):
     assert facts["raysweep.classes"] == '["high", "low", "middle"]'
 
 
+def test_the_file_says_to_a_stranger_what_goes_in_and_what_comes_out(tmp_path):
+    import onnxruntime
+
+    task = task_and_rows(TaskKind.MULTICLASS)[0]
+    facts = {"raysweep.target": "level", "raysweep.run_id": "run-7", "raysweep.verdict": "adequate"}
+    content = to_onnx(fitted_pipeline("xgboost", TaskKind.MULTICLASS), task.inputs, task.kind, task.classes, facts)
+    model = onnx.load_from_string(content)
+    said = {one.name: one.doc_string for one in (*model.graph.input, *model.graph.output)}
+    assert set(said) == {one.name for one in task.inputs} | {"prediction"}
+    assert said["amount"] == "number: a number; NaN where it is missing; an infinite one counts as missing"
+    assert "microseconds since 1970-01-01T00:00:00 UTC" in said["joined"]
+    assert str(INT64_MIN) in said["joined"]
+    assert "'' where it is missing" in said["city"]
+    assert "1 for true" in said["member"]
+    assert "of the classes {0: 'high', 1: 'low', 2: 'middle'}" in said["prediction"]
+    metadata = {one.key: one.value for one in model.metadata_props}
+    assert facts.items() <= metadata.items()
+    assert metadata["raysweep.missing_date"] == str(INT64_MIN)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    shown = session.get_modelmeta().description
+    assert "run_id run-7, verdict adequate" in shown
+    assert all(f"- {name}: {words}" in shown for name, words in said.items() if name != "prediction")
+    assert said["prediction"] in shown
+
+
 @pytest.mark.parametrize(
     "part",
     ["days", "year", "quarter", "month", "week", "day", "weekday", "day_of_year", "hour", "minute", "second"],

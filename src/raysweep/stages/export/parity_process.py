@@ -135,7 +135,7 @@ def _onnx(request: ParityRequest, features: pa.Table) -> _Loaded:
 
     pipeline = load_pipeline(Path(request.folder) / MODEL_FOLDER, request.family, request.setting)
     path = Path(request.folder) / ONNX_FILE
-    path.write_bytes(to_onnx(pipeline, request.inputs, request.task, request.classes))
+    path.write_bytes(to_onnx(pipeline, request.inputs, request.task, request.classes, dict(request.facts)))
     times = -(-_MANY_ROWS // features.num_rows)  # so many that a runtime shares trees and rows out among its threads
     many = OnnxModel(path, threads=_THREADS).predict(pa.concat_tables([features] * times))
     return (ONNX_FILE,), [OnnxModel(path, threads=1).predict(features), *np.split(many, times)]
