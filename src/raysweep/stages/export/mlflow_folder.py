@@ -15,7 +15,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
 
-from raysweep.bundle.mlflow_flavor import probability_name
+from raysweep.bundle.prediction_names import probability_name
 from raysweep.config import TaskKind
 from raysweep.records.manifest import Signature
 from raysweep.records.served_model import SERVED_FILE, ServedModel
