@@ -14,7 +14,7 @@ import yaml
 import raysweep
 from builders import clean_table
 from own_estimators import Shrunk
-from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
+from raysweep.errors import BundleRefused, DataUnsuitable, NoTrialFinished, RequestInvalid
 from raysweep.reproduction.outcome import Outcome
 from raysweep.training import families as registry
 from sweep_builders import (
@@ -175,6 +175,12 @@ def test_rows_that_make_no_model_are_named(good: Path, table: Path):
     assert "unsuitable" in found.stages[-1].not_reached
 
 
+RULES = [
+    {"rule": "date_parts", "columns": ["joined"], "parts": ["year", "days"]},
+    {"rule": "drop", "columns": ["visits"]},
+]
+
+
 @pytest.fixture
 def shrunk() -> Iterator[None]:
     raysweep.register_family("shrunk", regressor=Shrunk, defaults={"shrinkage": 0.1})
@@ -186,7 +192,7 @@ def test_an_own_family_cross_validated_in_memory(ray_session: None, tmp_path: Pa
     frame = clean_table(400, 8, "regression")
     keys = sweep_keys(
         tmp_path,
-        data={"prepare": [{"rule": "clip", "columns": ["amount"], "low_quantile": 0.02}]},
+        data={"prepare": [*RULES, {"rule": "clip", "columns": ["amount"], "low_quantile": 0.02}]},
         search={**RANDOM_ONE_SLOT, "trials": 2, "space": {"version": 1, "families": {"shrunk": {}}}},
         confirm={"refit": "training"},
     )
@@ -201,6 +207,20 @@ def test_an_own_family_cross_validated_in_memory(ray_session: None, tmp_path: Pa
     registry._registered.clear()
     with pytest.raises(BundleRefused, match="register_family"):
         raysweep.reproduce(bundle, frame)
+
+
+def test_a_sweep_without_a_finished_trial_fails_again(ray_session: None, tmp_path: Path, shrunk: None):
+    frame = clean_table(300, 8, "regression")
+    space = {"version": 1, "families": {"shrunk": {"fixed": {"shrinkage": "no number"}}}}
+    keys = sweep_keys(tmp_path, data={"prepare": RULES}, search={**RANDOM_ONE_SLOT, "trials": 1, "space": space})
+    with pytest.raises(NoTrialFinished) as error:
+        run_quietly(keys, frame)
+    found = raysweep.reproduce(error.value.bundle_url, frame)
+    assert (found.outcome, found.first_difference, found.exit_code) == (Outcome.IDENTICAL, None, 0)
+    assert found.stages[-1].stage == "preparation"
+    found = raysweep.reproduce(error.value.bundle_url, frame.drop(columns="visits").assign(visits=frame["city"]))
+    assert (found.outcome, found.first_difference, found.exit_code) == (Outcome.DIFFERENT, "data", 8)
+    assert "names and types of columns" in differing(found), "also of those that a rule drops"
 
 
 def test_unsuitable_data_are_unsuitable_again(ray_session: None, tmp_path: Path):
