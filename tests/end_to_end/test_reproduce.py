@@ -86,6 +86,13 @@ def test_one_changed_value_is_the_data(good: Path, table: Path):
     assert "differ in target" in found.sentence
 
 
+def test_a_column_that_the_published_model_needs_is_named(good: Path, table: Path):
+    found = raysweep.reproduce(good, pd.read_parquet(table).drop(columns="city"))
+    assert found.first_difference == "data"
+    (said,) = [one.now for stage in found.stages for one in stage.differing if "that it was fitted on" in one.what]
+    assert said == "without 'city', which the published model needs"
+
+
 @pytest.mark.parametrize(
     ("asked", "stage", "what"),
     [
