@@ -165,12 +165,15 @@ def test_the_command_line(good: Path, command):
     assert (json.loads(ran.out)["outcome"], ran.code) == ("identical", 0)
     ran = command("reproduce", good, "--data", "nowhere.parquet")
     assert ran.code == 2
+    assert "--data: there is no" in ran.err
     assert "nowhere.parquet" in ran.err
 
 
 def test_an_unknown_key_and_a_fit_that_no_machine_can_carry(good: Path):
-    with pytest.raises(RequestInvalid, match="did you mean"):
+    with pytest.raises(RequestInvalid, match=r"^--set search\.sed: search\.sed: .*did you mean 'seed'"):
         raysweep.reproduce(good, overrides=["search.sed=1"])
+    with pytest.raises(RequestInvalid, match=r"^--set search\.trials: write it as"):
+        raysweep.reproduce(good, overrides=["search.trials"])
     with pytest.raises(raysweep.RayUnavailable, match="999 cores"):
         raysweep.reproduce(good, overrides=["search.trial.cpus=999"])
 
