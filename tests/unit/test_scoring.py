@@ -101,6 +101,83 @@ def test_dates_of_several_forms_are_named():
         list(scorer_of([]).score(texts(**mixed), Known()))
 
 
+def with_categories(*categories: str) -> RowScorer:
+    inputs = [
+        one.model_copy(update={"categories": categories or None}) if one.name == "city" else one
+        for one in SIGNATURE.inputs
+    ]
+    kept = (Column("city", ColumnKind.STRING, "string"),)
+    signature = SIGNATURE.model_copy(update={"inputs": tuple(inputs)})
+    return RowScorer(signature, kept, is_text=True, keep_text=True, files=("new.csv",))
+
+
+@pytest.mark.parametrize(
+    ("categories", "seen"),
+    [
+        ((), [None, None, None, None, "Bonn"]),  # of a manifest that does not have them
+        (("Bonn",), [None, None, None, None, "Bonn"]),
+        (("Bonn", "N/A"), [None, "N/A", None, None, "Bonn"]),
+        (("", "null"), ["", None, "null", "", "Bonn"]),
+    ],
+)
+def test_what_stands_for_a_missing_value_is_one_unless_the_model_has_learned_it(categories, seen, monkeypatch):
+    given: list[str | None] = []
+
+    def keep(self: Known, features: pa.Table) -> np.ndarray:
+        given.extend(features.column("city").to_pylist())
+        assert features.column("amount").null_count == features.num_rows
+        return np.full((features.num_rows, 2), 0.5)
+
+    monkeypatch.setattr(Known, "raw_predictions", keep)
+    city = ["", "N/A", "null", None, "Bonn"]
+    scorer = with_categories(*categories)
+    block = texts(city=city, amount=["NA", "", "NaN", None, "null"], day=["None", None, "", "nan", "NULL"])
+    (scored,) = scorer.score(block, Known())
+    assert given == seen
+    assert scorer.tallied(scored)[0].column("city").to_pylist() == city, "what is kept is as it was"
+
+
+class Refusing(Known):
+    """Takes no amounts above 50."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def raw_predictions(self, features: pa.Table) -> np.ndarray:
+        if any(amount is not None and amount > 50 for amount in features.column("amount").to_pylist()):
+            raise self.error
+        return super().raw_predictions(features)
+
+
+TYPED = {"amount": [10.0, 20.0, 90.5, 99.0], "city": ["Bonn"] * 4, "day": [None] * 4}
+
+
+def typed(**columns: list[object]) -> pa.Table:
+    return placed(pa.table({**TYPED, **columns}), 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "said"),
+    [
+        (Known(), {"amount": ["1", "2", "many", "3"]}, r"'amount' must hold .*many.* \(a.parquet, row 13\)$"),
+        (Known(), {"day": [None, True, False, None]}, r"'day' must hold values of kind datetime.*row 12\)$"),
+        (Refusing(RequestInvalid("too much")), {}, r"^too much \(a.parquet, row 13\)$"),
+        (Refusing(ZeroDivisionError("by 0")), {}, r"cannot take a row \(a.parquet, row 13\): ZeroDivisionError: by 0"),
+    ],
+)
+def test_a_value_that_the_model_does_not_take_is_named_with_its_row(model: Known, columns, said: str):
+    scorer = RowScorer(SIGNATURE, (), is_text=False, keep_text=False, files=("a.parquet",))
+    with pytest.raises(RequestInvalid, match=said):
+        list(scorer.score(typed(**columns), model))
+
+
+def test_a_csv_file_passes_through_as_it_stands_there(here: Path):
+    (here / "a.csv").write_text('id,n\nN/A,\n"",NULL\n007,"1"\n')
+    stream = open_stream([str(here / "a.csv")], S3Config())
+    rows = [row for block in stream.blocks(["id", "n"]) for row in block.select(["id", "n"]).to_pylist()]
+    assert rows == [{"id": "N/A", "n": None}, {"id": "", "n": "NULL"}, {"id": "007", "n": "1"}]
+
+
 def columns_of(*names: str) -> list[Column]:
     return [Column(name, ColumnKind.STRING, "string") for name in names]
 
