@@ -156,9 +156,10 @@ def _converted(source: _Source, name: str, kind: ColumnKind, wanted: pa.DataType
             with suppress(pa.ArrowException, TypeError, ValueError, OverflowError):  # it is stricter with single values
                 return pa.array(few, wanted, from_pandas=True)
         values = source.arrow(name)
-        if pa.types.is_null(values.type):
+        if values.null_count == len(values):  # of whatever type a file says that nothing is
             return pa.nulls(len(values), wanted)
-        return canonical_array(values, wanted)
+        found = canonical_array(values, wanted)
+        return found if found.type == wanted else found.cast(wanted)
     except (pa.ArrowException, TypeError, OverflowError) as error:
         raise RequestInvalid(
             f"the column {shorten(name)!r} must hold values of kind {kind.value}: {shorten(str(error), 160)}"
