@@ -203,7 +203,7 @@ def test_an_own_family_cross_validated_in_memory(ray_session: None, tmp_path: Pa
     keys = sweep_keys(
         tmp_path,
         data={"prepare": [*RULES, {"rule": "clip", "columns": ["amount"], "low_quantile": 0.02}]},
-        search={**RANDOM_ONE_SLOT, "trials": 2, "space": {"version": 1, "families": {"shrunk": {}}}},
+        search={**RANDOM_ONE_SLOT, "trials": 1, "space": {"version": 1, "families": {"shrunk": {}}}},
         confirm={"refit": "training"},
     )
     bundle = run_quietly(keys, frame).bundle_url
