@@ -17,7 +17,7 @@ from raysweep.config import S3Config
 from raysweep.errors import NotFound, StorageFailed
 from raysweep.storage import s3_traits
 from raysweep.storage.s3 import S3Store
-from raysweep.storage.s3_answers import ConditionNotMet, NotOffered, explain_answer, without_credentials
+from raysweep.storage.s3_answers import ConditionNotMet, NotOffered, explain_answer
 from raysweep.storage.store import TransientStorageFailure
 
 SECRET = "hush-hush-hush-hush"  # noqa: S105 - opens nothing
@@ -221,11 +221,6 @@ def test_wrong_keys_are_refused_and_not_repeated(
     with pytest.raises(StorageFailed, match="does not accept the credentials") as caught:
         S3Store(s3_bucket, "", s3_config).check_writable()
     assert SECRET not in "".join(traceback.format_exception(caught.value))
-
-
-def test_credentials_are_taken_out_of_addresses() -> None:
-    assert without_credentials("at http://a:b@c@host:1/x") == "at http://host:1/x"
-    assert without_credentials("at http://host/x@y") == "at http://host/x@y"
 
 
 def test_a_folder_does_not_load_boto3(tmp_path: Path) -> None:

@@ -154,35 +154,22 @@ def test_ctrl_c_before_the_search_stops_at_once(tmp_path: Path):
         assert files_below(run.home) == []
 
 
-def test_a_killed_driver_leaves_its_journal_and_nothing_that_looks_whole(
+def test_a_killed_driver_leaves_its_journal_and_is_gone_on_with(
     tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch
 ):
     with long_sweep(tmp_path) as run:
         run.wait_for_trials()
         run.process.kill()
         assert run.end() == -signal.SIGKILL
-    assert files_below(run.bundle) == [JOURNAL_FILE, OWNER_FILE]
-    check_journal_is_shown(run, command)
-    assert command("verify", run.bundle).code == 2
-    working = run.home / "runs" / RUN
-    assert stat.S_IMODE(working.stat().st_mode) == 0o700
-    monkeypatch.setenv("RAYSWEEP_HOME", str(run.home))
     monkeypatch.chdir(tmp_path)
+    check_nothing_looks_whole(run, command)
+    monkeypatch.setenv("RAYSWEEP_HOME", str(run.home))
     again = command("run", "sweep.yaml", "--run", RUN, "--set", "search.trials=3")
     assert again.code == 2
     assert f"`raysweep resume {run.bundle}`" in again.err
-
-
-def test_a_killed_driver_is_gone_on_with(tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch):
-    with long_sweep(tmp_path) as run:
-        run.wait_for_trials()
-        run.process.kill()
-        run.end()
     before = read_journal(run.bundle / JOURNAL_FILE)
     proposed = sum(one["event"] == "proposed" for one in before)
     ended = {one["candidate"] for one in before if one["event"] == "ended"}
-    monkeypatch.setenv("RAYSWEEP_HOME", str(run.home))
-    monkeypatch.chdir(tmp_path)
     ran = command("resume", RUN, "--set", f"search.trials={proposed + 1}", "--json")
     assert ran.code in {0, 7}, ran.err
     document = json.loads(ran.out)
@@ -195,6 +182,13 @@ def test_a_killed_driver_is_gone_on_with(tmp_path: Path, command, monkeypatch: p
     assert raysweep.verify(run.bundle).ok
     assert files_below(run.home) == []
     assert command("run", "sweep.yaml", "--run", RUN).code == 2
+
+
+def check_nothing_looks_whole(run: Running, command) -> None:
+    assert files_below(run.bundle) == [JOURNAL_FILE, OWNER_FILE]
+    check_journal_is_shown(run, command)
+    assert command("verify", run.bundle).code == 2
+    assert stat.S_IMODE((run.home / "runs" / RUN).stat().st_mode) == 0o700
 
 
 def test_the_older_of_two_drivers_is_fenced_off_and_says_so(tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch):

@@ -17,6 +17,7 @@ from raysweep.storage.secret_values import (
     process_secrets,
     secret_in,
     secret_in_file,
+    without_user_info,
 )
 from raysweep.training import families as registry
 from raysweep.training.family import Family
@@ -46,6 +47,30 @@ def test_passwords_in_addresses_are_secrets_as_they_are_written_and_as_they_are_
     assert set(found.values()) == {"pass%40word%2B1", "pass@word+1"}
     assert all(name.startswith("the password in HTTPS_PROXY") for name in found)
     assert described("the password in HTTPS_PROXY") == "the password in HTTPS_PROXY"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("at http://a:b@c@host:1/x", "at http://host:1/x"),
+        ("at http://host/x@y and http://host:1/x", "at http://host/x@y and http://host:1/x"),
+        ("postgres://u:Plant/abc@123@db/x", "postgres://db/x"),
+        ("redis://:Plant/abc@db", "redis://db"),
+        ("https://ghp_abc@git.example/x.git", "https://git.example/x.git"),
+        ('"s3://u:p@h/a" me@home', '"s3://h/a" me@home'),
+        ("http://u:pw1@a,https://v:pw2@b; http://w:pw3@c", "http://a,https://b; http://c"),
+    ],
+)
+def test_users_and_passwords_are_taken_out_of_addresses(text, plain):
+    assert without_user_info(text) == plain
+    assert without_user_info(text.encode()) == plain.encode()
+
+
+def test_every_address_of_a_value_is_looked_at():
+    found = known_secrets({"A": "a http://u:pw345678@h http://u:second999@h,db://u:Plant/ab@123@x"})
+    assert set(found.values()) == {"pw345678", "second999", "Plant/ab@123"}
+    user = "ghp_0123456789abcdef0123"
+    assert set(known_secrets({"A": f"https://{user}@h", "B": "ssh://git@h me@home"}).values()) == {user}
 
 
 def test_keys_of_every_profile_of_aws_are_secrets(tmp_path, monkeypatch):

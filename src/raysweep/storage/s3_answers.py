@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from raysweep.documents import shorten
 from raysweep.errors import NotFound, RaysweepError, StorageFailed
+from raysweep.storage.secret_values import without_user_info
 from raysweep.storage.store import TransientStorageFailure
 
 HOW_TO_SIGN_IN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
@@ -65,7 +64,7 @@ def explain_answer(place: str, action: str, code: str, status: int, words: str) 
         return ConditionNotMet(f"{place}: there is another object by now")
     if code in MEANINGS:
         return StorageFailed(f"{place}: {MEANINGS[code]} ({code})")
-    return _explain_refusal(place, action, code, status, without_credentials(shorten(words, 200)))
+    return _explain_refusal(place, action, code, status, shorten(without_user_info(words), 200))
 
 
 def _explain_refusal(place: str, action: str, code: str, status: int, words: str) -> StorageFailed:
@@ -84,8 +83,3 @@ def _explain_refusal(place: str, action: str, code: str, status: int, words: str
     if code in NOT_IMPLEMENTED_CODES or status == NOT_IMPLEMENTED_STATUS:
         return NotOffered(f"{said}; this server does not offer what was asked of it")
     return StorageFailed(f"{said}; check the address, export.s3.region and export.s3.addressing_style")
-
-
-def without_credentials(text: str) -> str:
-    """`text` with the user names and passwords taken out of the addresses in it."""
-    return re.sub(r"://[^/\s]*@", "://", text)

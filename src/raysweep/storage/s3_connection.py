@@ -20,8 +20,8 @@ from urllib3.exceptions import HTTPError
 from raysweep.config import S3Config
 from raysweep.documents import shorten
 from raysweep.errors import StorageFailed
-from raysweep.storage.s3_answers import HOW_TO_SIGN_IN, explain_answer, without_credentials
-from raysweep.storage.secret_values import add_source
+from raysweep.storage.s3_answers import HOW_TO_SIGN_IN, explain_answer
+from raysweep.storage.secret_values import add_source, without_user_info
 from raysweep.storage.store import TransientStorageFailure
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Connection:
     def endpoint(self) -> str:
         """The server for messages, without credentials that may stand in its address."""
         url = self._client.meta.endpoint_url if self._client else self.settings.endpoint_url
-        return without_credentials(url or os.environ.get("AWS_ENDPOINT_URL") or "AWS S3")
+        return without_user_info(url or os.environ.get("AWS_ENDPOINT_URL") or "AWS S3")
 
     def place(self, address: str) -> str:
         """An address and the server that it is on, for messages."""
@@ -118,7 +118,7 @@ def _explain_failure(error: Exception, place: str) -> StorageFailed:
 
 
 def _words_of(error: Exception) -> str:
-    return without_credentials(shorten(f"{type(error).__name__}: {error}", 300))
+    return shorten(without_user_info(f"{type(error).__name__}: {error}"), 300)
 
 
 def _code_of(error: botocore_errors.ClientError) -> tuple[str, int]:

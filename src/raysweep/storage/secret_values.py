@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
-from urllib.parse import unquote, urlsplit
+from typing import Final, TypeVar
+from urllib.parse import unquote
 
 from raysweep.errors import NotFound, StorageFailed
 
 _SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
 _MIN_SECRET_LENGTH: Final = 12
 _MIN_PASSWORD_LENGTH: Final = 8  # of an address: there is no doubt that it is one
+_MIN_TOKEN_LENGTH: Final = 20  # in the place of a user: names are shorter
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 _FILES: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
@@ -23,7 +25,16 @@ _FILES: Final = {
 }
 _KEYS_IN_FILES: Final = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 
+# `user:password@`, or a token or a user alone. A password may hold / and @, as people write them and some libraries
+# take them: it ends at the last @ before a space, a quote or the next address.
+_NEXT_ADDRESS: Final = r"[,;|&][a-zA-Z][a-zA-Z0-9+.-]{0,20}://"
+_USER_INFO: Final = re.compile(
+    rf"""(?<=://)(?:[^/:\s'"`]{{0,512}}:(?:(?!{_NEXT_ADDRESS})[^\s'"`]){{0,2048}}|[^/\s'"`]{{0,2048}})@"""
+)
+_USER_INFO_BYTES: Final = re.compile(_USER_INFO.pattern.encode())
+
 Source = Callable[[], Mapping[str, str | None]]
+TextT = TypeVar("TextT", str, bytes)
 _sources: deque[Source] = deque(maxlen=32)  # a process that opens stores for long keeps the newest
 
 
@@ -104,6 +115,13 @@ def secret_in(chunks: Iterable[bytes], secrets: Mapping[str, str]) -> str | None
     return None
 
 
+def without_user_info(text: TextT) -> TextT:
+    """The text with the user names and passwords taken out of the addresses in it."""
+    if isinstance(text, bytes):
+        return _USER_INFO_BYTES.sub(b"", text)
+    return _USER_INFO.sub("", text)
+
+
 def masked(text: str, secrets: Mapping[str, str]) -> str:
     """The text with the name of its variable in the place of each secret."""
     for name, secret in sorted(secrets.items(), key=lambda one: -len(one[1])):  # one may be a part of another
@@ -112,13 +130,14 @@ def masked(text: str, secrets: Mapping[str, str]) -> str:
 
 
 def _passwords(value: str) -> set[str]:
-    """The password of an address, as it is written and as it is meant."""
-    if "://" not in value or "@" not in value:
-        return set()
-    with suppress(ValueError):
-        password = urlsplit(value).password or ""
-        return {one for one in (password, unquote(password)) if len(one) >= _MIN_PASSWORD_LENGTH}
-    return set()
+    """The passwords of the addresses in a value, as they are written and as they are meant; a long user is a token."""
+    found: set[str] = set()
+    for match in _USER_INFO.finditer(value):
+        user, _, password = match.group().removesuffix("@").partition(":")
+        found |= {one for one in (password, unquote(password)) if len(one) >= _MIN_PASSWORD_LENGTH}
+        if len(user) >= _MIN_TOKEN_LENGTH and "@" not in unquote(user):
+            found |= {user, unquote(user)}
+    return found
 
 
 def _secrets_in_files(environment: Mapping[str, str]) -> dict[str, str]:
