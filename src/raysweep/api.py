@@ -438,9 +438,10 @@ def reproduce(
     the same params, seed, rounds and threads; its predictions on the golden rows and its scores are compared. Nothing
     is published, and it is no new use of the validation rows.
 
-    The outcome is about what the model gives: `identical` (bit for bit), `equivalent` (predictions within 1e-6),
-    `statistically the same` (the score lies in the published interval), or `different`. The first stage that differs is
-    told beside it, in the order environment, data, split, checks, preparation, search, model, predictions, final check.
+    The outcome is about what the model gives: `identical` (bit for bit), `equivalent` (predictions within 1e-6,
+    of numbers within 1e-6 of their spread), `statistically the same` (the score lies in the published interval), or
+    `different`. The first stage that differs is told beside it, in the order environment, data, split, checks,
+    preparation, search, model, predictions, final check.
     So another version of a package that changed nothing is `identical`, with `environment` as the first difference.
 
     Args:

@@ -14,7 +14,7 @@ import yaml
 import raysweep
 from builders import clean_table
 from own_estimators import Shrunk
-from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
+from raysweep.errors import BundleRefused, DataUnsuitable, NoTrialFinished, RequestInvalid
 from raysweep.reproduction.outcome import Outcome
 from raysweep.training import families as registry
 from sweep_builders import (
@@ -84,6 +84,13 @@ def test_one_changed_value_is_the_data(good: Path, table: Path):
     found = raysweep.reproduce(good, flipped)
     assert found.first_difference == "data"
     assert "differ in target" in found.sentence
+
+
+def test_a_column_that_the_published_model_needs_is_named(good: Path, table: Path):
+    found = raysweep.reproduce(good, pd.read_parquet(table).drop(columns="city"))
+    assert found.first_difference == "data"
+    (said,) = [one.now for stage in found.stages for one in stage.differing if "that it was fitted on" in one.what]
+    assert said == "without 'city', which the published model needs"
 
 
 @pytest.mark.parametrize(
@@ -158,12 +165,15 @@ def test_the_command_line(good: Path, command):
     assert (json.loads(ran.out)["outcome"], ran.code) == ("identical", 0)
     ran = command("reproduce", good, "--data", "nowhere.parquet")
     assert ran.code == 2
+    assert "--data: there is no" in ran.err
     assert "nowhere.parquet" in ran.err
 
 
 def test_an_unknown_key_and_a_fit_that_no_machine_can_carry(good: Path):
-    with pytest.raises(RequestInvalid, match="did you mean"):
+    with pytest.raises(RequestInvalid, match=r"^--set search\.sed: search\.sed: .*did you mean 'seed'"):
         raysweep.reproduce(good, overrides=["search.sed=1"])
+    with pytest.raises(RequestInvalid, match=r"^--set search\.trials: write it as"):
+        raysweep.reproduce(good, overrides=["search.trials"])
     with pytest.raises(raysweep.RayUnavailable, match="999 cores"):
         raysweep.reproduce(good, overrides=["search.trial.cpus=999"])
 
@@ -173,6 +183,12 @@ def test_rows_that_make_no_model_are_named(good: Path, table: Path):
     found = raysweep.reproduce(good, frame)
     assert (found.outcome, found.first_difference, found.exit_code) == (Outcome.DIFFERENT, "data", 8)
     assert "unsuitable" in found.stages[-1].not_reached
+
+
+RULES = [
+    {"rule": "date_parts", "columns": ["joined"], "parts": ["year", "days"]},
+    {"rule": "drop", "columns": ["visits"]},
+]
 
 
 @pytest.fixture
@@ -186,8 +202,8 @@ def test_an_own_family_cross_validated_in_memory(ray_session: None, tmp_path: Pa
     frame = clean_table(400, 8, "regression")
     keys = sweep_keys(
         tmp_path,
-        data={"prepare": [{"rule": "clip", "columns": ["amount"], "low_quantile": 0.02}]},
-        search={**RANDOM_ONE_SLOT, "trials": 2, "space": {"version": 1, "families": {"shrunk": {}}}},
+        data={"prepare": [*RULES, {"rule": "clip", "columns": ["amount"], "low_quantile": 0.02}]},
+        search={**RANDOM_ONE_SLOT, "trials": 1, "space": {"version": 1, "families": {"shrunk": {}}}},
         confirm={"refit": "training"},
     )
     bundle = run_quietly(keys, frame).bundle_url
@@ -201,6 +217,20 @@ def test_an_own_family_cross_validated_in_memory(ray_session: None, tmp_path: Pa
     registry._registered.clear()
     with pytest.raises(BundleRefused, match="register_family"):
         raysweep.reproduce(bundle, frame)
+
+
+def test_a_sweep_without_a_finished_trial_fails_again(ray_session: None, tmp_path: Path, shrunk: None):
+    frame = clean_table(300, 8, "regression")
+    space = {"version": 1, "families": {"shrunk": {"fixed": {"shrinkage": "no number"}}}}
+    keys = sweep_keys(tmp_path, data={"prepare": RULES}, search={**RANDOM_ONE_SLOT, "trials": 1, "space": space})
+    with pytest.raises(NoTrialFinished) as error:
+        run_quietly(keys, frame)
+    found = raysweep.reproduce(error.value.bundle_url, frame)
+    assert (found.outcome, found.first_difference, found.exit_code) == (Outcome.IDENTICAL, None, 0)
+    assert found.stages[-1].stage == "preparation"
+    found = raysweep.reproduce(error.value.bundle_url, frame.drop(columns="visits").assign(visits=frame["city"]))
+    assert (found.outcome, found.first_difference, found.exit_code) == (Outcome.DIFFERENT, "data", 8)
+    assert "names and types of columns" in differing(found), "also of those that a rule drops"
 
 
 def test_unsuitable_data_are_unsuitable_again(ray_session: None, tmp_path: Path):

@@ -6,15 +6,18 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from builders import sweep_config
 from raysweep.records.manifest import PartRecord, SplitRecord
+from raysweep.reproduction.apart import Apart, how_far, predicted
 from raysweep.reproduction.compare import compare_splits
 from raysweep.reproduction.compare_asked import compare_environment, compare_requests
 from raysweep.reproduction.model_state import differing_files
 from raysweep.reproduction.outcome import (
+    TOLERANCE,
     Compared,
     Measured,
     Outcome,
@@ -52,6 +55,41 @@ SAME = Measured(gap=0.0, score=0.8, score_then=0.8, low=0.75, high=0.85, same_ro
 )
 def test_outcome(changes, outcome):
     assert replace(SAME, **changes).judged() is outcome
+
+
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e8])
+def test_a_score_is_near_by_the_width_of_its_interval(size):
+    then = replace(SAME, gap=1e-7, score_then=0.8 * size, low=0.75 * size, high=0.85 * size, same_rows=False)
+    assert replace(then, score=(0.8 + 5e-8) * size).judged() is Outcome.EQUIVALENT
+    assert replace(then, score=0.81 * size).judged() is Outcome.STATISTICALLY_THE_SAME
+    assert replace(then, score=0.9 * size).judged() is Outcome.DIFFERENT
+    without = replace(then, low=0.8 * size, high=0.8 * size)
+    assert replace(without, score=(0.8 + 5e-8) * size).judged() is Outcome.EQUIVALENT
+    assert replace(without, score=0.81 * size).judged() is Outcome.DIFFERENT
+
+
+@pytest.mark.parametrize(("size", "offset"), [(1e-8, 0.0), (1.0, 0.0), (1.0, 1e6), (1e8, -1e12)])
+def test_models_of_small_and_of_offset_targets_are_told_apart(size, offset):
+    rng = np.random.default_rng(2)
+    then, unrelated = (rng.normal(size=200) * size + offset for _ in range(2))
+    assert how_far(then, unrelated, 200).gap > 0.1
+    near = how_far(then, then + 1e-8 * size * (offset == 0), 200).gap
+    assert near < TOLERANCE
+    assert how_far(then, then.copy(), 200) == Apart(200, 0.0)
+
+
+def test_rows_that_one_of_two_models_cannot_take():
+    def refusing(features):
+        raise ValueError(f"{features.num_rows} are too few")
+
+    rows, found = pa.table({"age": [1, 2]}), np.ones(2)
+    lacking = predicted("the published model", refusing, ["city", "age"], rows)
+    assert lacking == "without 'city', which the published model needs"
+    refused = predicted("the model fitted here", refusing, ["age"], rows)
+    assert refused == "the model fitted here cannot take these rows: 2 are too few"
+    assert how_far(lacking, found, 2) == Apart(2, math.inf, lacking)
+    assert how_far(found, refused, 2) == Apart(2, math.inf, refused)
+    assert how_far(found, np.array([1, np.nan]), 2).gap == math.inf
 
 
 def stage(name, *, same=True):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
@@ -99,6 +101,92 @@ def test_dates_of_several_forms_are_named():
     mixed = {**GOOD, "day": ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00"]}
     with pytest.raises(RequestInvalid, match=r"'day' of new.csv holds dates with a time zone and without"):
         list(scorer_of([]).score(texts(**mixed), Known()))
+
+
+def with_categories(*categories: str) -> RowScorer:
+    inputs = [
+        one.model_copy(update={"categories": categories or None}) if one.name == "city" else one
+        for one in SIGNATURE.inputs
+    ]
+    kept = (Column("city", ColumnKind.STRING, "string"),)
+    signature = SIGNATURE.model_copy(update={"inputs": tuple(inputs)})
+    return RowScorer(signature, kept, is_text=True, keep_text=True, files=("new.csv",))
+
+
+@pytest.mark.parametrize(
+    ("categories", "seen"),
+    [
+        ((), [None, None, None, None, "Bonn"]),  # of a manifest that does not have them
+        (("Bonn",), [None, None, None, None, "Bonn"]),
+        (("Bonn", "N/A"), [None, "N/A", None, None, "Bonn"]),
+        (("", "null"), ["", None, "null", "", "Bonn"]),
+    ],
+)
+def test_what_stands_for_a_missing_value_is_one_unless_the_model_has_learned_it(categories, seen, monkeypatch):
+    given: list[str | None] = []
+
+    def keep(self: Known, features: pa.Table) -> np.ndarray:
+        given.extend(features.column("city").to_pylist())
+        assert features.column("amount").null_count == features.num_rows
+        return np.full((features.num_rows, 2), 0.5)
+
+    monkeypatch.setattr(Known, "raw_predictions", keep)
+    city = ["", "N/A", "null", None, "Bonn"]
+    scorer = with_categories(*categories)
+    block = texts(city=city, amount=["NA", "", "NaN", None, "null"], day=["None", None, "", "nan", "NULL"])
+    (scored,) = scorer.score(block, Known())
+    assert given == seen
+    assert scorer.tallied(scored)[0].column("city").to_pylist() == city, "what is kept is as it was"
+
+
+class Refusing(Known):
+    """Takes no amounts above 50."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def raw_predictions(self, features: pa.Table) -> np.ndarray:
+        if any(amount is not None and amount > 50 for amount in features.column("amount").to_pylist()):
+            raise self.error
+        return super().raw_predictions(features)
+
+
+TYPED = {"amount": [10.0, 20.0, 90.5, 99.0], "city": ["Bonn"] * 4, "day": [None] * 4}
+
+
+def typed(**columns: list[object]) -> pa.Table:
+    return placed(pa.table({**TYPED, **columns}), 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "said"),
+    [
+        (Known(), {"amount": ["1", "2", "many", "3"]}, r"'amount' must hold .*many.* \(a.parquet, row 13\)$"),
+        (Known(), {"day": [None, True, False, None]}, r"'day' must hold values of kind datetime.*row 12\)$"),
+        (Known(), {"amount": [None, date(2026, 1, 1)] * 2}, r"'amount' must hold .*timestamp.*row 12\)$"),
+        (Refusing(RequestInvalid("too much")), {}, r"^too much \(a.parquet, row 13\)$"),
+        (Refusing(ZeroDivisionError("by 0")), {}, r"cannot take a row \(a.parquet, row 13\): ZeroDivisionError: by 0"),
+    ],
+)
+def test_a_value_that_the_model_does_not_take_is_named_with_its_row(model: Known, columns, said: str):
+    scorer = RowScorer(SIGNATURE, (), is_text=False, keep_text=False, files=("a.parquet",))
+    with pytest.raises(RequestInvalid, match=said):
+        list(scorer.score(typed(**columns), model))
+
+
+def test_a_column_without_a_value_is_of_every_kind():
+    scorer = RowScorer(SIGNATURE, (), is_text=False, keep_text=False, files=("a.parquet",))
+    rows = 40  # more than are looked at one by one
+    nothing = {"amount": [1.0] * rows, "city": ["Bonn"] * rows, "day": pa.nulls(rows, pa.float64())}
+    (scored,) = scorer.score(placed(pa.table(nothing), 0, 0), Known())
+    assert scored.num_rows == rows
+
+
+def test_a_csv_file_passes_through_as_it_stands_there(here: Path):
+    (here / "a.csv").write_text('id,n\nN/A,\n"",NULL\n007,"1"\n')
+    stream = open_stream([str(here / "a.csv")], S3Config())
+    rows = [row for block in stream.blocks(["id", "n"]) for row in block.select(["id", "n"]).to_pylist()]
+    assert rows == [{"id": "N/A", "n": None}, {"id": "", "n": "NULL"}, {"id": "007", "n": "1"}]
 
 
 def columns_of(*names: str) -> list[Column]:
@@ -247,6 +335,35 @@ def test_each_form_says_the_same(here: Path, name: str):
     assert list(here.glob(".*")) == []
 
 
+def test_csv_has_quotes_where_a_text_needs_them_alone(here: Path):
+    said = ["plain", "N/A", "007", "", None, "a,b", 'say "hi"', "two\r\nlines", " led", "Zürich"]
+    rows = pa.table(
+        {
+            "text, or": pa.array(said, pa.string()),
+            "number": [1.5, 2e-9, 3e20, float("inf"), None, 0.1 + 0.2, -0.0, 1.0, 12345678.9, 1e22],
+            "whole": pa.array(range(10)).cast(pa.int64()),
+            "flag": [True, None] * 5,
+            "day": pa.array([0, None] * 5, pa.timestamp("us")),
+        }
+    )
+    place = plan_out("quoted.csv", None, "parquet", S3Config())
+    with sink_for(place, rows.schema, overwrite=False) as sink:
+        sink.write(rows)
+        sink.finish({})
+    lines = (here / "quoted.csv").read_text().split("\n")
+    assert lines[:3] == [
+        '"text, or",number,whole,flag,day',
+        "plain,1.5,0,true,1970-01-01 00:00:00.000000",
+        "N/A,2e-9,1,,",
+    ]
+    assert [lines[4][:3], lines[5][:1]] == ['"",', ","], "an empty text is told from a missing one"
+    options = pacsv.ConvertOptions(
+        column_types=rows.schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
+    )
+    parsing = pacsv.ParseOptions(newlines_in_values=True)
+    assert pacsv.read_csv("quoted.csv", parse_options=parsing, convert_options=options).equals(rows)
+
+
 def test_a_folder_has_parts_and_a_summary(here: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(one_file, "PART_ROWS", 4)
     files = write("scored", times=5)
@@ -267,7 +384,7 @@ def test_a_folder_has_parts_and_a_summary(here: Path, monkeypatch: pytest.Monkey
 
 def test_no_rows_are_a_table_all_the_same(here: Path):
     assert write("none.csv", times=0)[0].rows == 0
-    assert (here / "none.csv").read_text() == '"id","prediction"\n'
+    assert (here / "none.csv").read_text() == "id,prediction\n"
     write("none", times=0)
     assert pq.read_table(here / "none/part-00000.parquet").schema.names == ["id", "prediction"]
 

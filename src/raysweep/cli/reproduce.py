@@ -56,7 +56,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     \b
     The outcome is about what the model gives:
       identical               predictions and scores are the same bit for bit
-      equivalent              predictions are within 1e-6
+      equivalent              predictions are within 1e-6 (of numbers: of their spread)
       statistically the same  the score lies in the interval that was published
       different               it does not, or there is no such model (exit code 8)
     The first stage that differs is named beside it, in this order: environment, data, split, checks, preparation,

@@ -8,8 +8,8 @@ from typing import Any, Final
 from raysweep.config import SweepConfig
 from raysweep.documents import plain_record, shorten
 from raysweep.prepare_rules import rule_documents
-from raysweep.records.manifest import Manifest, PartRecord, SearchRecord, SplitRecord
-from raysweep.records.table import LearningTask
+from raysweep.records.manifest import DataRecord, Manifest, PartRecord, SearchRecord, SplitRecord
+from raysweep.records.table import Column, LearningTask
 from raysweep.records.trial import Candidate, Trial
 from raysweep.reproduction.outcome import Compared, StageCompared, StageName
 from raysweep.rows.canonical import type_name
@@ -19,13 +19,16 @@ _SHOWN: Final = 12  # digits of a sha256
 _RULE: Final = ("kind", "seed", "key", "shares", "group", "time", "column", "embargo", "cuts", "folds")
 
 
-def compare_data(manifest: Manifest, then: Mapping[str, Any], now: Mapping[str, Any]) -> StageCompared:
-    """The table: its rows and values, whatever their order, and its columns.
+def compare_data(
+    manifest: Manifest, then: Mapping[str, Any], now: Mapping[str, Any], columns: Sequence[Column]
+) -> StageCompared:
+    """The table: its rows and values, whatever their order, its columns, and what the rules make of them.
 
     Args:
-        manifest: of the bundle.
-        then: profile.json, as published.
+        manifest: of the bundle; it has the columns of the source.
+        then: profile.json, as published; it has the columns after the rules of `data.prepare`.
         now: the same of the table as it is.
+        columns: of the source as it is.
     """
     data = manifest.data
     digest = Compared(
@@ -41,8 +44,8 @@ def compare_data(manifest: Manifest, then: Mapping[str, Any], now: Mapping[str, 
     before, after = then.get("columns", ()), now["columns"]
     compared = [
         Compared.of("rows", data.rows, now["rows"]),
-        Compared.of("columns", data.columns, len(after)),
-        _types(before, after),
+        Compared.of("columns", data.columns, len(columns)),
+        *_types(data, before, after, columns),
         digest,
         _statistics(before, after),
         Compared.told("files", word(files[0]), word(files[1])),
@@ -141,9 +144,18 @@ def compare_params(then: Mapping[str, Any], now: Mapping[str, Any]) -> Compared:
     return Compared("params", word(before), word(after), same=False)
 
 
-def _types(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Compared:
-    described = [[f"{one['name']} ({one['type']})" for one in columns] for columns in (before, after)]
-    return _named("names and types of columns", *described)
+def _types(
+    data: DataRecord, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], columns: Sequence[Column]
+) -> Iterator[Compared]:
+    """Of the source, where the manifest has them, and after the rules, where there are any."""
+    if data.schema_columns:
+        described = [
+            [f"{one.name} ({type_name(one.kind, one.type)})" for one in of] for of in (data.schema_columns, columns)
+        ]
+        yield _named("names and types of columns", *described)
+    if data.prepare or not data.schema_columns:
+        described = [[f"{one['name']} ({one['type']})" for one in of] for of in (before, after)]
+        yield _named("names and types of prepared columns", *described)
 
 
 def _statistics(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Compared:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from raysweep.config import TaskKind
 from raysweep.records.final_check import Gap
 from raysweep.records.manifest import FinalCheckRecord, Manifest
 from raysweep.records.trial import Candidate
+from raysweep.reproduction.apart import Apart
 from raysweep.reproduction.compare import compare_params
 from raysweep.reproduction.outcome import Compared, Measured, StageCompared, StageName
 from raysweep.reproduction.ray_refit import Refitted
@@ -29,9 +30,9 @@ def compare_models(manifest: Manifest, again: Candidate, fitted: Refitted) -> tu
         Compared.of("rounds", then.rounds, pipeline.learner.rounds),
         Compared.of("prepared columns", then.prepare_sha256, pipeline.preparation.digest),
         Compared("state", "as published", ", ".join(beside.other_files) or "as published", not beside.other_files),
-        _gap(f"predictions on {beside.rows:,} rows that it was fitted on", beside.rows_gap),
+        _gap(f"predictions on {beside.fitted.rows:,} rows that it was fitted on", beside.fitted, manifest),
     )
-    golden = _gap(f"{beside.golden_rows:,} golden rows", beside.golden_gap)
+    golden = _gap(f"{beside.golden.rows:,} golden rows", beside.golden, manifest)
     return StageCompared(StageName.MODEL, compared), StageCompared(StageName.PREDICTIONS, (golden,))
 
 
@@ -59,15 +60,20 @@ def compare_final_checks(
     if beside is not None and beside.gain is not None:
         words = f"{beside.gain[0]:+.3g} to {beside.gain[1]:+.3g}"
         compared.append(Compared.told("gain over the published model, paired bootstrap", None, words))
-    further_same = (beside is None or beside.rows_gap == 0) and all(one.same is not False for one in compared)
-    golden_gap = None if beside is None else beside.golden_gap
+    further_same = (beside is None or beside.fitted.gap == 0) and all(one.same is not False for one in compared)
+    golden_gap = None if beside is None else beside.golden.gap
     measured = Measured(golden_gap, fitted.validation, score, low, high, same_rows, further_same)
     return StageCompared(StageName.FINAL_CHECK, tuple(compared)), measured
 
 
-def _gap(what: str, gap: float) -> Compared:
-    now: Any = "the same bit for bit" if gap == 0 else f"differ by up to {gap:.3g}"
-    return Compared(what, "as published", now, same=gap == 0)
+def _gap(what: str, apart: Apart, manifest: Manifest) -> Compared:
+    numbers = manifest.signature is not None and manifest.signature.task is TaskKind.REGRESSION
+    said = f"differ by up to {apart.gap:.3g}{' of their spread' if numbers else ''}"
+    if apart.gap == 0:
+        said = "the same bit for bit"
+    elif math.isinf(apart.gap):
+        said = "no number, or of another shape"
+    return Compared(what, "as published", apart.refused or said, same=apart.gap == 0)
 
 
 def _scores(what: str, then: float, now: float) -> Compared:

@@ -32,7 +32,7 @@ class Outcome(StrEnum):
     """How near what the model gives is to what it gave."""
 
     IDENTICAL = "identical"  # bit for bit
-    EQUIVALENT = "equivalent"  # within 1e-6
+    EQUIVALENT = "equivalent"  # predictions within 1e-6, of numbers on the scale of their spread
     STATISTICALLY_THE_SAME = "statistically the same"  # the score lies in the interval that was published
     DIFFERENT = "different"
 
@@ -90,8 +90,8 @@ class Measured:
     """What the outcome is judged by.
 
     Attributes:
-        gap: the largest difference between predictions then and now on the same rows, over the larger of 1 and the
-            largest prediction then; 0 only where all are equal bit for bit; None where no model is published.
+        gap: the largest difference between predictions then and now on the same rows, as
+            `raysweep.training.agreement.gap`; 0 only where all are equal; None where no model is published.
         score, score_then: of the final check, now and then; NaN where the metric is not defined.
         low, high: of the published interval.
         same_rows: both scores are about the same rows.
@@ -113,13 +113,19 @@ class Measured:
         if score_same and self.further_same and self.gap in {None, 0.0}:
             return Outcome.IDENTICAL
         within = self.gap is not None and self.gap <= TOLERANCE  # NaN is not
-        near = score_same or abs(self.score - self.score_then) <= TOLERANCE * max(1.0, abs(self.score_then))
+        near = score_same or abs(self.score - self.score_then) <= TOLERANCE * self._score_scale
         inside = both_undefined or self.low <= self.score <= self.high
         if within and (near or (self.same_rows and inside)):  # a rank or a class may change with the last digit
             return Outcome.EQUIVALENT
         if inside:
             return Outcome.STATISTICALLY_THE_SAME
         return Outcome.DIFFERENT
+
+    @property
+    def _score_scale(self) -> float:
+        """The width of the published interval, in the unit of the score; the score itself where it has none."""
+        width = self.high - self.low
+        return width if 0 < width < math.inf else abs(self.score_then)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +18,12 @@ from raysweep.config import SweepConfig
 from raysweep.records.manifest import GOLDEN_FILE, Manifest
 from raysweep.records.table import LearningTask, Part, Split
 from raysweep.records.trial import FittedModel, Trial
+from raysweep.reproduction.apart import Apart, Predicted, how_far, predicted
 from raysweep.reproduction.model_state import differing_files
 from raysweep.stages.confirm.fits import BOTH, TRAINING, Fit, fitted_rows, shipped_name, trained_name
 from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.storage.store import Store
+from raysweep.training.agreement import ordinary_rows
 from raysweep.training.intervals import count_units, estimate
 from raysweep.training.learner import Floats
 from raysweep.training.metrics import score
@@ -58,19 +60,15 @@ class BesidePublished:
     """The model that was fitted here beside the published one.
 
     Attributes:
-        golden_gap: the largest difference to the predictions of the golden file, as `Measured.gap`.
-        golden_rows: how many rows these are.
-        rows_gap: the same between the two models, both of here, on the rows that the model was fitted on.
-        rows: how many of these were compared.
+        golden: on the golden rows, held against what the golden file says of them.
+        fitted: on rows that the model was fitted on, predicted here by both.
         other_files: of the model, that hold another state.
         gain: on the same resamples of the validation rows, how much better the score of the one fitted here is: low
             and high; None where both predict the same, or the published one may have been fitted on these rows.
     """
 
-    golden_gap: float
-    golden_rows: int
-    rows_gap: float
-    rows: int
+    golden: Apart
+    fitted: Apart
     other_files: tuple[str, ...]
     gain: tuple[float, float] | None = None
 
@@ -130,48 +128,29 @@ def refit(request: RefitRequest, say: Callable[[str], None]) -> Refitted:
     )
 
 
-def gap_between(then: Floats, now: Floats) -> float:
-    """The largest difference, over the larger of 1 and the largest value then; 0 only where all are the same bits."""
-    if then.shape != now.shape:
-        return float("inf")
-    if np.array_equal(then, now):
-        return 0.0
-    difference = float(np.max(np.abs(then - now), initial=0.0)) / max(1.0, float(np.max(np.abs(then), initial=0.0)))
-    return difference if np.isfinite(difference) and difference > 0 else float("inf")
-
-
 def _beside_published(request: RefitRequest, model: FittedModel, fitted_on: RowBlock) -> BesidePublished:
     pipeline = pipeline_of(model)
     golden = read_table(request.store, GOLDEN_FILE, MAX_GOLDEN_ROWS)
     features = pa.Table.from_struct_array(golden.column("features").combine_chunks())
     wanted = np.asarray(golden.column("prediction").to_pylist(), dtype=np.float64)
-    found = _predictions(pipeline, features)
     some = fitted_on.features.slice(0, MOST_ROWS)
-    theirs = open_model(request.store, threads=1)
+
+    def ours(rows: pa.Table) -> Predicted:
+        with one_thread(pipeline):
+            return predicted("the model fitted here", pipeline.predict, [one.name for one in request.task.inputs], rows)
+
+    ordinary = ordinary_rows(golden.column("row").to_pylist())
     return BesidePublished(
-        golden_gap=gap_between(wanted.reshape(found.shape) if wanted.size == found.size else wanted, found),
-        golden_rows=golden.num_rows,
-        rows_gap=gap_between(_theirs(theirs, some), _predictions(pipeline, some)),
-        rows=some.num_rows,
+        golden=how_far(wanted, ours(features), golden.num_rows, ordinary),
+        fitted=how_far(_theirs(request, some), ours(some), some.num_rows),
         other_files=_other_files(request, pipeline),
     )
 
 
-def _predictions(pipeline: Pipeline, features: pa.Table) -> Floats:
-    """With one thread; NaN for rows that it cannot take, such as those of another table."""
-    try:
-        with one_thread(pipeline):
-            return pipeline.predict(features)
-    except (KeyError, ValueError, pa.ArrowException):
-        return np.full(features.num_rows, np.nan)
-
-
-def _theirs(model: Any, features: pa.Table) -> Floats:
-    try:
-        found: Floats = model.raw_predictions(features)
-    except (KeyError, ValueError, pa.ArrowException):
-        return np.full(features.num_rows, np.nan)
-    return found
+def _theirs(request: RefitRequest, features: pa.Table) -> Predicted:
+    model = open_model(request.store, threads=1)
+    wanted = [one.name for one in model.signature.inputs]
+    return predicted("the published model", model.raw_predictions, wanted, features)
 
 
 def _other_files(request: RefitRequest, pipeline: Pipeline) -> tuple[str, ...]:
@@ -186,15 +165,17 @@ def _other_files(request: RefitRequest, pipeline: Pipeline) -> tuple[str, ...]:
 
 
 def _with_gain(
-    published: BesidePublished, request: RefitRequest, remote: RemoteFits, validation: RowBlock, predicted: Floats
+    published: BesidePublished, request: RefitRequest, remote: RemoteFits, validation: RowBlock, found: Floats
 ) -> BesidePublished:
     """With the paired bootstrap of both models' scores, where they predict otherwise."""
-    theirs = _theirs(open_model(request.store, threads=1), validation.features)
-    if theirs.shape != predicted.shape or not np.isfinite(theirs).all() or np.array_equal(theirs, predicted):
+    theirs = _theirs(request, validation.features)
+    if isinstance(theirs, str) or theirs.shape != found.shape or np.array_equal(theirs, found):
+        return published
+    if not np.isfinite(theirs).all():
         return published
     metric = request.task.metric
-    drawn = remote.draw(validation, [(metric.name, predicted), (metric.name, theirs)], RESAMPLES)
-    own, other = (score(metric.name, validation.y, one, validation.weight) for one in (predicted, theirs))
+    drawn = remote.draw(validation, [(metric.name, found), (metric.name, theirs)], RESAMPLES)
+    own, other = (score(metric.name, validation.y, one, validation.weight) for one in (found, theirs))
     units = count_units(validation.y, validation.group, metric, len(request.task.classes))
-    found = estimate(metric.sign * (own - other), metric.sign * (drawn[0] - drawn[1]), units=units)
-    return replace(published, gain=(found.low, found.high))
+    gain = estimate(metric.sign * (own - other), metric.sign * (drawn[0] - drawn[1]), units=units)
+    return replace(published, gain=(gain.low, gain.high))

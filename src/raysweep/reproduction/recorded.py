@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from raysweep.records.final_check import FinalCheck
 from raysweep.records.manifest import Manifest
 from raysweep.records.published_check import read_final_check_document
 from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
+from raysweep.stages.source.file_schema import said_of
 from raysweep.storage.store import Store
 from raysweep.training.families import families
 
@@ -69,11 +70,13 @@ def read_recorded(
     manifest = read_manifest(store)
     if manifest.model is not None:
         _refuse_unknown(manifest.model.family, store)
-    found = verify_bundle(store)
-    if any(not row.ok and row.path != PREDICTIONS for row in found.rows):  # what it predicts here is what is looked at
+    verified = verify_bundle(store)
+    if any(
+        not row.ok and row.path != PREDICTIONS for row in verified.rows
+    ):  # what it predicts here is what is looked at
         raise BundleRefused(
             f"{store.address()} is not as it was published, so there is nothing to carry out again",
-            problems=found.problems,
+            problems=verified.problems,
         )
     known = {artifact.path for artifact in manifest.artifacts}
     if _SWEEP_FILE not in known:
@@ -83,9 +86,9 @@ def read_recorded(
             store.download(path, Path(folder) / path)
         sweep_file = Path(folder) / _SWEEP_FILE
         config = load_config(sweep_file)
-        asked = _with_data(load_config(sweep_file, overrides=overrides), data, s3)
+        asked = _with_data(_asked(config, overrides), data, s3)
         _check_data(asked, data, store)
-        yield Recorded(
+        found = Recorded(
             store,
             manifest,
             config,
@@ -95,6 +98,18 @@ def read_recorded(
             winner=_winner(store, known),
             final_check=_final_check(store, known),
         )
+        with said_of("--data") if isinstance(data, str | Path) else nullcontext():
+            yield found
+
+
+def _asked(config: SweepConfig, overrides: Sequence[str]) -> SweepConfig:
+    """What is wrong with it now is so by the overrides, whose values may be secret."""
+    try:
+        return load_config(config, overrides=overrides)
+    except RequestInvalid as error:
+        place = ", ".join(f"--set {one.partition('=')[0]}" for one in overrides)
+        said = str(error).removeprefix("the sweep")
+        raise RequestInvalid(place + said if said != str(error) else said, problems=error.problems) from error
 
 
 def _with_data(config: SweepConfig, data: object, s3: S3Config | None) -> SweepConfig:

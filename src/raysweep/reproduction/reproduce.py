@@ -167,7 +167,8 @@ def _carry_out(asked: _Asked, found: _Found) -> None:
     config, manifest = recorded.asked, recorded.manifest
     day = _day_of(manifest.created)
     examined = examine(config, asked.data, asked.tell, read_user_schema(config), today=day)
-    found.stages.append(compare_data(manifest, recorded.profile, profile_document(examined.profile, examined.table)))
+    profile = profile_document(examined.profile, examined.table)
+    found.stages.append(compare_data(manifest, recorded.profile, profile, examined.table.columns))
     task = examined.check.task
     cut = None if task is None else _cut(asked, examined, task)
     further = () if cut is None else cut.findings if isinstance(cut, DataUnsuitable) else cut[0].findings

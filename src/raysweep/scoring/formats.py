@@ -11,9 +11,10 @@ from datetime import date, datetime
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raysweep.rows.canonical import TEXT
 from raysweep.stages.source.addresses import FORMATS
 
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
@@ -91,8 +92,8 @@ def rows_written(file: Counted, address: str, file_format: str, schema: pa.Schem
     stream = pa.PythonFile(file, mode="w")
     with stream if compression is None else pa.CompressedOutputStream(stream, compression) as text:
         if file_format == "csv":
-            with pacsv.CSVWriter(text, schema) as lines:
-                yield _Rows(lines.write_table)
+            text.write(",".join(_quoted(pa.array(schema.names, TEXT)).to_pylist()).encode() + b"\n")
+            yield _Rows(lambda rows: text.write(_csv_lines(rows)))
         else:
             yield _Rows(lambda rows: text.write(_json_lines(rows)))
 
@@ -105,6 +106,34 @@ def ending_of(file_format: str) -> str:
 class _Rows:
     def __init__(self, write: Any) -> None:
         self.write = write
+
+
+def _csv_lines(rows: pa.Table) -> bytes:
+    """Lines of CSV (RFC 4180), with quotes where a text needs them alone; Arrow's writer quotes each of them."""
+    if not rows.num_rows:
+        return b""
+    columns = [_field(column) for column in rows.columns]
+    missing = pc.JoinOptions(null_handling="replace", null_replacement="")
+    joined = pc.binary_join_element_wise(*columns, pa.scalar(",", TEXT), options=missing)
+    lines = joined.combine_chunks()
+    together = pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), pa.scalar("\n", TEXT))
+    return bytes(together[0].as_buffer()) + b"\n"
+
+
+def _field(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    texts = values.cast(TEXT)
+    return _quoted(texts) if is_text else texts
+
+
+def _quoted(texts: Any) -> Any:
+    """The texts, those in quotes that would be read as something else; an empty one would be read as missing."""
+    needs_quotes = pc.match_substring_regex(texts, '[",\\r\\n]|^$|^\\s|\\s$')
+    if not pc.any(needs_quotes).as_py():
+        return texts
+    quote, nothing = pa.scalar('"', TEXT), pa.scalar("", TEXT)
+    in_quotes = pc.binary_join_element_wise(quote, pc.replace_substring(texts, '"', '""'), quote, nothing)
+    return pc.if_else(needs_quotes, in_quotes, texts)
 
 
 def _json_lines(rows: pa.Table) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -16,12 +16,12 @@ from raysweep.bundle.deviations import ColumnDeviation
 from raysweep.bundle.load import Model, open_model
 from raysweep.config import S3Config
 from raysweep.documents import plain_record
-from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.scoring.place import check_out, plan_out
 from raysweep.scoring.predictions import Predictions
 from raysweep.scoring.rows import RowScorer, added, plan_rows
 from raysweep.scoring.writing import sink_for
+from raysweep.stages.source.file_schema import said_of
 from raysweep.stages.source.stream import Stream, open_stream, stream_of
 from raysweep.storage.store import Store
 
@@ -71,7 +71,7 @@ def predict_table(request: PredictRequest) -> Predictions:
     """
     started = time.perf_counter()
     model, digest = open_model(request.store, threads=1), _manifest_digest(request.store)
-    with ExitStack() as running, _about_data():
+    with ExitStack() as running, said_of("DATA"):
         sources, stream = _open(request, running)
         out = plan_out(request.out, request.format, stream.format, request.s3)
         kept = plan_rows(stream.columns, model.signature, request.columns, place=stream.address)
@@ -139,20 +139,6 @@ def _ray(running: ExitStack) -> Any:
     from raysweep.scoring import ray_predict
 
     return ray_predict
-
-
-@contextmanager
-def _about_data() -> Iterator[None]:
-    """What is said of a sweep file's `data.source` is said of the table that was named here."""
-    try:
-        yield
-    except (NotFound, RequestInvalid, DataUnsuitable) as error:
-        message = (
-            str(error).replace("set data.format to parquet, csv or jsonl", "rename it").replace("data.source", "DATA")
-        )
-        if message == str(error):
-            raise
-        raise type(error)(message) from error
 
 
 def _manifest_digest(store: Store) -> str:

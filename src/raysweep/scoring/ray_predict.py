@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,7 +98,8 @@ def _scan_of(stream: Stream) -> FileScan | DatasetScan:
         starts = range(0, max(1, stream.table.num_rows), _BLOCK_ROWS)
         return DatasetScan(ray.data.from_arrow([stream.table.slice(start, _BLOCK_ROWS) for start in starts]))
     tasks = cut_into_tasks(stream.files, stream.format, stream.extents)
-    return FileScan(tasks, stream.columns, stream.reach)
+    verbatim = tuple(tuple(replace(piece, verbatim=True) for piece in task) for task in tasks)
+    return FileScan(verbatim, stream.columns, stream.reach)
 
 
 @contextmanager

@@ -16,20 +16,18 @@ from raysweep.bundle.prediction_names import probability_name
 from raysweep.config import TaskKind
 from raysweep.documents import shorten, suggest
 from raysweep.errors import RequestInvalid
-from raysweep.records.manifest import InputColumn, Signature
-from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Column, ColumnKind
+from raysweep.records.manifest import Signature
+from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import TEXT, arrow_type_of, rows_at_once
-from raysweep.stages.source.text_types import parse_text
+from raysweep.scoring.texts import is_parsed, read_texts
+from raysweep.scoring.whereabouts import first_refused, place_of
+from raysweep.training.learner import Floats
 from raysweep.training.metrics import predicted_codes
 
 PREDICTION: Final = "prediction"
 TALLY: Final = "__raysweep_deviations"
-_TEXT_TYPES: Final = {
-    ColumnKind.NUMBER: ("double",),
-    ColumnKind.BOOLEAN: ("bool",),
-    ColumnKind.DATETIME: ("timestamp[us]", "timestamp[us, tz=UTC]"),
-}
-_WORDS: Final = {ColumnKind.NUMBER: "number", ColumnKind.BOOLEAN: "true or false", ColumnKind.DATETIME: "date or time"}
+# What learners, Arrow and NumPy raise for values that they cannot take.
+_FOREIGN: Final = (pa.ArrowException, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +77,10 @@ class RowScorer:
 
     def _scored(self, block: pa.Table, model: Model) -> pa.Table:
         inputs = self._parsed(block)
-        features = features_of(inputs, self.signature)
-        raw = model.raw_predictions(features)
+        try:
+            features, raw = self._predicted(inputs, model)
+        except _FOREIGN as error:  # RequestInvalid is a ValueError
+            raise RequestInvalid(self._refused(inputs, block, model, error)) from error
         found = model.count_deviations(features).columns
         arrays = [self._kept(one, block, inputs) for one in self.kept]
         if self.signature.task is TaskKind.REGRESSION:
@@ -92,41 +92,42 @@ class RowScorer:
         arrays.append(pa.array([said, *[None] * (block.num_rows - 1)], pa.string()))
         return pa.Table.from_arrays(arrays, schema=self.schema.append(pa.field(TALLY, pa.string())))
 
+    def _predicted(self, inputs: pa.Table, model: Model) -> tuple[pa.Table, Floats]:
+        features = features_of(inputs, self.signature)
+        return features, model.raw_predictions(features)
+
+    def _refused(self, inputs: pa.Table, block: pa.Table, model: Model, error: Exception) -> str:
+        """What is said of rows that the model does not take, with the place of the first of them."""
+        why = str(error) if isinstance(error, RequestInvalid) else f"{type(error).__name__}: {shorten(str(error), 200)}"
+
+        def is_refused(rows: pa.Table) -> bool:
+            nonlocal why
+            try:
+                self._predicted(rows, model)
+            except _FOREIGN as again:
+                why = str(again) if isinstance(again, RequestInvalid) else why
+                return True
+            return False
+
+        row = first_refused(inputs, is_refused)
+        place = "" if row is None else f" ({place_of(block, row, self.files)})"
+        return why + place if isinstance(error, RequestInvalid) else f"the model cannot take a row{place}: {why}"
+
     def _parsed(self, block: pa.Table) -> pa.Table:
         """The model's inputs, texts read as what the signature says."""
         if not self.is_text:
             return block
-        inputs = [self._read_text(block, one) for one in self.signature.inputs]
+        inputs = [read_texts(block, one, self.files) for one in self.signature.inputs]
         return pa.Table.from_arrays(inputs, names=[one.name for one in self.signature.inputs])
-
-    def _read_text(self, block: pa.Table, one: InputColumn) -> pa.ChunkedArray:
-        texts = block.column(one.name)
-        found = texts if one.kind not in _TEXT_TYPES else _read(texts, one)
-        if found is None:
-            raise RequestInvalid(self._misread(block, one))
-        return found
-
-    def _misread(self, block: pa.Table, one: InputColumn) -> str:
-        texts = block.column(one.name)
-        row = next((row for row in range(len(texts)) if _read(texts.slice(row, 1), one) is None), None)
-        if row is None:
-            return (
-                f"the column {shorten(one.name)!r} of {self.files[block.column(FILE_OF_ROW)[0].as_py()]} holds dates "
-                "with a time zone and without: write them in one form"
-            )
-        file, number = (block.column(name)[row].as_py() for name in (FILE_OF_ROW, NUMBER_OF_ROW))
-        return (
-            f"the column {shorten(one.name)!r} holds {shorten(texts[row].as_py())!r} ({self.files[file]}, row "
-            f"{number + 1:,}), which is no {_WORDS[one.kind]}, as the model's was: mend it, or leave it empty"
-        )
 
     def _kept(self, column: Column, block: pa.Table, inputs: pa.Table) -> pa.ChunkedArray:
         source = inputs if self._is_typed(column) else block
         return source.column(column.name).cast(self._kept_type(column))
 
     def _is_typed(self, column: Column) -> bool:
-        """Whether a text is written as what the model reads it as."""
-        return self.is_text and not self.keep_text and any(one.name == column.name for one in self.signature.inputs)
+        """Whether a text is written as the number, date or flag that the model reads it as."""
+        parsed = (one.name for one in self.signature.inputs if is_parsed(one))
+        return self.is_text and not self.keep_text and column.name in parsed
 
     def _kept_type(self, column: Column) -> pa.DataType:
         if not self._is_typed(column):
@@ -183,14 +184,3 @@ def plan_rows(
             "by naming those to keep (--columns a,b), or rename it"
         )
     return kept
-
-
-def _read(texts: pa.ChunkedArray, one: InputColumn) -> pa.ChunkedArray | None:
-    """The texts as what the signature says; None where one of them is not that."""
-    for name in _TEXT_TYPES[one.kind]:
-        try:
-            chunks = [parse_text(chunk, Column(one.name, one.kind, name)) for chunk in texts.chunks]
-        except pa.ArrowInvalid:
-            continue
-        return pa.chunked_array(chunks, arrow_type_of(Column(one.name, one.kind, name)))
-    return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from raysweep.documents import shorten
-from raysweep.errors import DataUnsuitable
+from raysweep.errors import DataUnsuitable, NotFound, RequestInvalid
 from raysweep.records.table import FILE_OF_ROW, NUMBER_OF_ROW, Column, ColumnKind, Finding, Severity
 
 MAX_LISTED = 5
@@ -30,6 +31,17 @@ def refuse(check: str, message: str, advice: str, *, column: str | None = None) 
     """The error for a source that cannot be read as one table, carrying its finding."""
     finding = Finding(check, Severity.ERROR, message, advice, column=column)
     return DataUnsuitable(f"{message}. {advice}", findings=[finding])
+
+
+@contextmanager
+def said_of(name: str) -> Iterator[None]:
+    """Inside the block, what is said of a sweep file's `data.source` is said of what the user has named as `name`."""
+    try:
+        yield
+    except (NotFound, RequestInvalid, DataUnsuitable) as error:
+        message = str(error).replace("set data.format to parquet, csv or jsonl", "rename it")
+        error.args = (message.replace("data.source", name), *error.args[1:])
+        raise
 
 
 def check_names(names: Sequence[str], address: str) -> None:

@@ -55,6 +55,7 @@ class ReadPiece:
         file: the position of the file in the source.
         first_row: the number of the piece's first row in the file.
         found: the file as it was when its columns and rows were looked at; None where that does not matter.
+        verbatim: the texts of a CSV file as they stand there; only where there is nothing, not even quotes, is null.
     """
 
     address: str
@@ -63,6 +64,7 @@ class ReadPiece:
     file: int = 0
     first_row: int = 0
     found: SourceFile | None = None
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,9 @@ def read_placed(piece: ReadPiece, columns: tuple[Column, ...], reach: FileReach)
 def _read(piece: ReadPiece, stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
     if piece.format == "parquet":
         return _read_parquet(stream, piece.row_groups, [column.name for column in columns])
-    return _read_csv(stream, columns) if piece.format == "csv" else iter([_json_table(stream)])
+    if piece.format == "csv":
+        return _read_csv(stream, columns, verbatim=piece.verbatim)
+    return iter([_json_table(stream)])
 
 
 class _naming:  # noqa: N801 - reads as a phrase where it is used
@@ -195,13 +199,18 @@ def _nameless_index(schema: pa.Schema) -> set[str]:
     return {name for name in stored if isinstance(name, str) and name.startswith("__index_level_")}
 
 
-def _csv_blocks(stream: Any) -> Any:
+def _csv_blocks(stream: Any, *, verbatim: bool = False) -> Any:
     """A reader of blocks with every column as text; types are decided over the whole file, not by its first block."""
     return pacsv.open_csv(
         stream,
         read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
-        convert_options=pacsv.ConvertOptions(default_column_type=TEXT, strings_can_be_null=True, null_values=CSV_NULLS),
+        convert_options=pacsv.ConvertOptions(
+            default_column_type=TEXT,
+            strings_can_be_null=True,
+            null_values=[""] if verbatim else CSV_NULLS,
+            quoted_strings_can_be_null=not verbatim,
+        ),
     )
 
 
@@ -228,8 +237,8 @@ def _describe_csv(address: str, stream: Any) -> tuple[FileSchema, tuple[Extent, 
     return FileSchema(address, columns, from_text=True), (Extent(rows, held_bytes),)
 
 
-def _read_csv(stream: Any, columns: tuple[Column, ...]) -> Iterator[pa.Table]:
-    for batch in _csv_blocks(stream):
+def _read_csv(stream: Any, columns: tuple[Column, ...], *, verbatim: bool) -> Iterator[pa.Table]:
+    for batch in _csv_blocks(stream, verbatim=verbatim):
         arrays = [parse_text(batch.column(column.name), column) for column in columns]
         yield pa.Table.from_arrays(arrays, names=[column.name for column in columns])
 

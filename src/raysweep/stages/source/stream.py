@@ -1,7 +1,7 @@
 """A table for one pass from its first row to its last: what there is to read, without reading it. Starts no Ray.
 
-Columns of CSV files are text here, whatever their values look like: who reads them knows better what they are, and what
-he does not know passes through as it stands there.
+Columns of CSV files are text here, whatever their values look like, `NA` and `null` too: who reads them knows better
+what they are, and what he does not know passes through as it stands there.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Stream:
             return
         wanted = tuple(column for column in self.columns if column.name in names)
         for number, file in enumerate(self.files):
-            yield from read_placed(ReadPiece(file.address, self.format, None, number, 0, file), wanted, self.reach)
+            piece = ReadPiece(file.address, self.format, None, number, 0, file, verbatim=True)
+            yield from read_placed(piece, wanted, self.reach)
 
 
 def open_stream(sources: Sequence[str], s3: S3Config) -> Stream:
