@@ -300,8 +300,9 @@ class ExportConfig(Document):
         top: how many of the best trials are fitted and published beside the winner.
         formats: of the model. `native` is what raysweep loads, and never left out; `onnx` and `mlflow` stand beside it,
             and want the extras raysweep[onnx] and raysweep[mlflow].
-        rows: whether values of single rows may be published. With `none` the golden rows are made up, and the examples
-            of what the checks found are left out; statistics, and the categories that the model knows, are published.
+        rows: whether rows of the table may be published. With `none` the golden rows are made up, the examples of what
+            the checks found are left out, and so are families whose models hold rows; extremes, quantiles, frequent
+            values, and the categories that the model knows, are published all the same.
         sign: path of an Ed25519 private key (PEM) to sign the manifest with; wants raysweep[sign]. The key itself is
             published nowhere.
     """

@@ -126,9 +126,13 @@ def parse_document(model: type[DocumentT], values: Mapping[str, Any], *, place: 
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        problems = [_describe(problem, model) for problem in error.errors(include_url=False)]
-        problems = list(dict.fromkeys(problems))
+        problems = problems_in(error, model)
         raise RequestInvalid(_list_problems(place, problems), problems=problems) from error
+
+
+def problems_in(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """What is wrong with a document, one line for each place, in words of our own."""
+    return list(dict.fromkeys(_describe(problem, model) for problem in error.errors(include_url=False)))
 
 
 def set_path(values: Mapping[str, Any], assignment: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from raysweep.space import load_space
 
 MAY_CHANGE: Final = (
     *("search.trials", "search.stop", "search.space", "search.concurrency", "search.trial"),
-    *("cluster", "confirm", "export.top", "export.formats", "export.rows", "export.sign"),
+    *("cluster", "confirm", "export.top", "export.formats", "export.sign"),
 )
 PUBLISHING: Final = "publishing"
 WHERE_IT_LIES: Final = ("export.to", "export.s3")

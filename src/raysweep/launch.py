@@ -51,6 +51,8 @@ def run(request: SweepRequest) -> Sweep:
 def _check(request: SweepRequest) -> Ready:
     started, config = time.perf_counter(), request.config
     asked = check_asked(config)
+    for sentence in asked.said:
+        request.tell(Said(sentence))
     if request.data is None:
         locate(config)
     signer = None if config.export.sign is None else read_signer(config.export.sign)

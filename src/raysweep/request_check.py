@@ -15,7 +15,7 @@ from raysweep.stages.search.grid import check_grid
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import UserSchema, read_user_schema
 from raysweep.storage.secret_values import described, find_secrets, process_secrets
-from raysweep.training.families import check_space, families, possible_spaces
+from raysweep.training.families import check_space, families, possible_spaces, space_without_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,13 @@ class Asked:
     Attributes:
         space: with every family of it known.
         schema: what `checks.schema` says, if anything.
+        said: what is done otherwise than it was asked, a sentence each.
         secrets: that this process knows of, by the names of where they come from.
     """
 
     space: SearchSpace
     schema: UserSchema | None
+    said: tuple[str, ...]
     secrets: Mapping[str, str] = field(repr=False)
 
 
@@ -43,13 +45,20 @@ def check_asked(config: SweepConfig) -> Asked:
     check_aims(config.search)
     space = load_space(config.search.space, base=Path())
     check_space(space)
+    said: tuple[str, ...] = ()
+    if config.export.rows == "none":
+        space, left_out = space_without_rows(space)
+        if left_out:
+            said = (
+                f"left out of the search, since export.rows is none and their models hold rows: {', '.join(left_out)}",
+            )
     secrets = process_secrets()
     _refuse_secrets(config, space, secrets)
     if config.search.algorithm == "grid":
         check_grid(possible_spaces(space, config.data.task))
     resolve_thresholds(config.checks)
     check_formats(config.export.formats)
-    return Asked(space, read_user_schema(config), secrets)
+    return Asked(space, read_user_schema(config), said, secrets)
 
 
 def _refuse_secrets(config: SweepConfig, space: SearchSpace, secrets: Mapping[str, str]) -> None:

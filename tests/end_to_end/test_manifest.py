@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives import serialization as forms
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -80,7 +81,7 @@ def bundle(place: Path) -> Path:
         keys = sweep_keys(
             place / "runs",
             data={"prepare": [{"rule": "clip", "columns": ["age"], "high": 75}]},
-            search={"space": {"version": 1, "families": {"logistic_regression": {}}}, "trials": 1},
+            search={"space": {"version": 1, "families": {"logistic_regression": {}, "k_neighbors": {}}}, "trials": 1},
             export={"rows": "none", "sign": str(place.parent / "key.pem"), "top": 1},
         )
         return Path(run_quietly(keys, customers(), run_id="signed").bundle_url)
@@ -183,6 +184,22 @@ def test_without_rows_no_value_of_a_single_row_is_an_example(bundle):
     findings = read_document(bundle, "data/findings.json")["findings"]
     assert any(one["check"] == "col.variants" for one in findings)
     assert all(one["examples"] == [] for one in findings)
+
+
+def test_without_rows_no_row_of_the_table_is_in_the_golden_file_nor_in_a_model(bundle, manifest):
+    golden = pq.read_table(bundle / "golden.parquet")["features"].to_pylist()
+    assert len(golden) > 50
+    rows = {tuple(map(str, row)) for row in customers().drop(columns="target").itertuples(index=False)}
+    assert not {tuple(str(value) for value in row.values()) for row in golden} & rows
+    assert manifest["search"]["space"]["families"].keys() == {"logistic_regression"}
+
+
+def test_without_rows_a_search_of_neighbours_alone_is_refused():
+    keys = sweep_keys(
+        "runs", export={"rows": "none"}, search={"space": {"version": 1, "families": {"k_neighbors": {}}}}
+    )
+    with pytest.raises(raysweep.RequestInvalid, match="a model of k_neighbors holds rows"):
+        raysweep.run_sweep(keys, data=customers())
 
 
 def test_a_key_that_cannot_sign_is_refused_before_anything_is_computed(place, tmp_path):

@@ -15,7 +15,7 @@ from raysweep.bundle.verify import verify_bundle
 from raysweep.config import S3Config
 from raysweep.documents import shorten, suggest
 from raysweep.errors import AliasMoved, BundleRefused, NotFound, RequestInvalid
-from raysweep.records.alias import ALIAS_NAMES, MAX_MOVES, Alias, AliasName, Move, alias_key
+from raysweep.records.alias import ALIAS_NAMES, MAX_MOVES, MAX_REASON, Alias, AliasName, Move, alias_key
 from raysweep.records.final_check import Verdict
 from raysweep.records.manifest import MANIFEST_FILE, Manifest, SigningRecord
 from raysweep.storage.secret_values import find_secrets, process_secrets
@@ -128,6 +128,8 @@ def _known(alias: str) -> AliasName:
 def _check_reason(reason: str | None, *, force: bool) -> None:
     if force and not (reason or "").strip():
         raise RequestInvalid("--force wants --reason: why may a model be used that the final check does not allow?")
+    if reason is not None and len(reason) > MAX_REASON:
+        raise RequestInvalid(f"--reason is {len(reason):,} characters long; {MAX_REASON:,} are kept: say it shorter")
     for _, name in find_secrets(reason, process_secrets()):
         raise RequestInvalid(f"--reason holds the value of the environment variable {name}, and would be written down")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from raysweep.config import IN_MEMORY, S3Config, SweepConfig
 from raysweep.documents import suggest
 from raysweep.errors import BundleRefused, NotFound, RequestInvalid
-from raysweep.records.alias import ALIAS_NAMES, Alias, AliasName, alias_key
+from raysweep.records.alias import ALIAS_NAMES, Alias, AliasName, alias_key, read_alias_bytes
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest, read_manifest_bytes
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
@@ -50,6 +50,8 @@ def open_run(run: str | Path, s3: S3Config | None = None, *, home: str = "runs")
         siblings = folder.parent if len(folder.parts) > 1 else Path(home)
         known = [entry.name for entry in siblings.iterdir()] if siblings.is_dir() else []
         raise NotFound(f"there is no run {text}{suggest(folder.name, known)}")
+    if any(part in {"..", "."} for part in folder.parts) or not folder.name:  # the run's id is the folder's name
+        folder = folder.resolve()
     return open_store(str(folder), S3Config())
 
 
@@ -57,12 +59,14 @@ def parent_of(store: Store, s3: S3Config | None) -> Store:
     """Where the bundles stand beside one another of which `store` is one.
 
     Raises:
-        RequestInvalid: it stands beside none, at the root of a bucket.
+        RequestInvalid: it stands beside none: at the root of a bucket, or within another bundle.
     """
-    place = store.address().rstrip("/").rpartition("/")[0]
-    if place in {"", "s3:/", "s3:"}:
-        raise RequestInvalid(f"{store.address()} is no folder of a bundle: aliases stand beside the folders of bundles")
-    return open_store(place, s3 or S3Config())
+    address = store.address().rstrip("/")
+    place = address.rpartition("/")[0]
+    beside = None if place in {"", "s3:/", "s3:"} else open_store(place, s3 or S3Config())
+    if beside is None or beside.exists(MANIFEST_FILE):
+        raise RequestInvalid(f"{address} is no folder of a bundle: aliases stand beside the folders of bundles")
+    return beside
 
 
 def read_alias(beside: Store, alias: AliasName) -> FoundAlias:
@@ -78,13 +82,15 @@ def read_alias(beside: Store, alias: AliasName) -> FoundAlias:
         raise NotFound(
             f"nothing in {beside.address()} is {alias} yet: `raysweep promote BUNDLE --alias {alias}` changes that"
         )
+    address, way_out = beside.address(key), "restore it from a copy, or delete it and promote again"
     if sizes[key] > _MAX_ALIAS_BYTES:
-        raise BundleRefused(f"{beside.address(key)} is {sizes[key]:,} bytes large: no alias")
+        raise BundleRefused(f"{address} is {sizes[key]:,} bytes large, and no alias: {way_out}")
+    found = beside.fetch(key)
     try:
-        found = beside.fetch(key)
-        return FoundAlias(Alias.model_validate_json(found.content, strict=True), found.etag)
+        document = read_alias_bytes(found.content, alias)
     except ValueError as error:
-        raise BundleRefused(f"{beside.address(key)} cannot be read: {_shown(error)}") from error
+        raise BundleRefused(f"{address} cannot be read: {error}; {way_out}") from error
+    return FoundAlias(document, found.etag)
 
 
 def _follow(beside: Store, alias: AliasName) -> Store:
@@ -133,9 +139,4 @@ def read_manifest(store: Store) -> Manifest:
     try:
         return read_manifest_bytes(store.get(MANIFEST_FILE))
     except ValueError as error:
-        raise BundleRefused(f"{store.address(MANIFEST_FILE)} cannot be read: {_shown(error)}") from error
-
-
-def _shown(error: ValueError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:3])
+        raise BundleRefused(f"{store.address(MANIFEST_FILE)} cannot be read: {error}") from error

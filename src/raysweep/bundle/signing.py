@@ -85,7 +85,7 @@ def _record(key: Ed25519PublicKey) -> SigningRecord:
 
 
 def _load_private(path: Path) -> Ed25519PrivateKey:
-    content = _read(path)
+    content = _read(path, _HOW_TO_MAKE)
     _require_library()
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -114,7 +114,7 @@ def _unlock(load: Callable[..., Any], content: bytes) -> Any:
 
 
 def _load_public(path: Path) -> Ed25519PublicKey:
-    content = _read(path)
+    content = _read(path, "it is the public key of whoever publishes the bundle: ask them for it")
     _require_library()
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -130,12 +130,12 @@ def _load_public(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, advice: str) -> bytes:
     try:
         with path.open("rb") as stream:
             return stream.read(_MAX_KEY_BYTES)
     except FileNotFoundError as error:
-        raise NotFound(f"there is no key {path}; {_HOW_TO_MAKE}") from error
+        raise NotFound(f"there is no key {path}; {advice}") from error
     except OSError as error:
         raise RequestInvalid(f"the key {path} cannot be read: {error.strerror}") from error
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from raysweep.bundle.bounded import MAX_GOLDEN_ROWS, read_table
+from raysweep.bundle.folder_entries import strange_entries
 from raysweep.bundle.locate import MAX_MANIFEST_BYTES, read_manifest
 from raysweep.bundle.signing import SIGNATURE_BYTES, is_signed_by
 from raysweep.bundle.versions import other_versions
@@ -116,10 +117,12 @@ def verify_bundle(store: Store, key: SigningRecord | None = None) -> Verificatio
     are_files_whole = all(row.ok for row in rows)
     content = store.get(MANIFEST_FILE)
     rows += _check_sums(store, manifest, content, present)
-    rows += _find_strangers(manifest, present)
+    rows += _find_strangers(store, manifest, present)
     signature, notes = _check_signature(store, manifest, content, present, key)
     rows += signature
-    if are_files_whole and manifest.model is not None:
+    if manifest.model is not None and GOLDEN_FILE not in {artifact.path for artifact in manifest.artifacts}:
+        rows.append(_bad(GOLDEN_FILE, "is not in the manifest, though there is a model"))
+    elif are_files_whole and manifest.model is not None:
         rows.append(_check_golden(store))
     return Verification(store.address(), tuple(rows), notes=(*notes, *other_versions(manifest)))
 
@@ -205,11 +208,12 @@ def _check_sums(store: Store, manifest: Manifest, content: bytes, present: dict[
     return [*rows, VerifiedFile(SUMS_FILE, ok=not problem, problem=problem)]
 
 
-def _find_strangers(manifest: Manifest, present: dict[str, int]) -> list[VerifiedFile]:
+def _find_strangers(store: Store, manifest: Manifest, present: dict[str, int]) -> list[VerifiedFile]:
     known = {artifact.path for artifact in manifest.artifacts} | {MANIFEST_FILE, SUMS_FILE}
     known |= set() if manifest.signing is None else {SIGNATURE_FILE}
     strangers = sorted(key for key in present if key not in known and not key.startswith(JOURNAL_FOLDER))
-    return [VerifiedFile(key, ok=False, problem="is not in the manifest: it was added later") for key in strangers]
+    found = dict.fromkeys(strangers, "is not in the manifest: it was added later") | dict(strange_entries(store))
+    return [_bad(key, problem) for key, problem in sorted(found.items())]
 
 
 def _check_golden(store: Store) -> VerifiedFile:
@@ -222,7 +226,9 @@ def _check_golden(store: Store) -> VerifiedFile:
         features = pa.Table.from_struct_array(table.column("features").combine_chunks())
         wanted = np.asarray(table.column("prediction").to_pylist(), dtype=np.float64)
         found = model.raw_predictions(features).reshape(wanted.shape)
-    except (BundleRefused, pa.ArrowException, ValueError, KeyError) as error:
+        if not len(wanted):
+            return _bad(GOLDEN_FILE, "holds no row")
+    except (BundleRefused, NotFound, pa.ArrowException, ValueError, TypeError, LookupError, MemoryError) as error:
         return VerifiedFile(GOLDEN_FILE, ok=False, problem=f"cannot be predicted again: {error}")
     apart = np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted))  # each by itself: some golden rows are extreme
     worst = float(np.max(apart, initial=0.0))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from raysweep.bundle.bounded import MAX_TRIAL_ROWS, read_document, read_table
 from raysweep.bundle.locate import read_manifest
 from raysweep.bundle.unfinished import Progress, read_unfinished
-from raysweep.errors import NotFound, RequestInvalid
+from raysweep.errors import BundleRefused, NotFound, RequestInvalid
 from raysweep.records.aims import Aims, Standing
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.storage.epoch_records import holds_records
@@ -94,10 +94,17 @@ def view_run(store: Store) -> RunView:
         manifest=manifest,
         final_check=final,
         trials=_ordered(trials, aims),
-        findings=findings.get("findings", ()),
-        proposals=findings.get("proposals", ()),
+        findings=_listed(store, findings, "findings"),
+        proposals=_listed(store, findings, "proposals"),
         aims=aims,
     )
+
+
+def _listed(store: Store, findings: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    found = findings.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        raise BundleRefused(f"{store.address('data/findings.json')}: {name} is no list of objects")
+    return found
 
 
 def _trials(store: Store) -> list[dict[str, Any]]:

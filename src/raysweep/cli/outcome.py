@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from raysweep.cli.consoles import printable
 from raysweep.cli.json_values import to_json
 from raysweep.errors import EXIT_OK, BundleRefused, DataUnsuitable, NoTrialFinished, RaysweepError, RequestInvalid
 
@@ -42,14 +43,16 @@ def carry_out(action: Callable[[], Answer], *, as_json: bool, debug: bool) -> in
     try:
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
             answer = action()
+        if as_json:
+            typer.echo(to_json(answer.document))
+        else:
+            answer.show()
     except typer.Exit:
+        raise
+    except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - the boundary to the user: every failure gets a message and a code
         return report_error(error, as_json=as_json, debug=debug)
-    if as_json:
-        typer.echo(to_json(answer.document))
-    else:
-        answer.show()
     return answer.exit_code
 
 
@@ -58,7 +61,7 @@ def report_error(error: Exception, *, as_json: bool, debug: bool) -> int:
     code = error.exit_code if isinstance(error, RaysweepError) else EXIT_UNEXPECTED
     if debug:
         typer.echo("".join(traceback.format_exception(error)), err=True)
-    typer.echo(f"raysweep: {_message(error)}", err=True)
+    typer.echo(f"raysweep: {printable(_message(error))}", err=True)
     if as_json:
         typer.echo(to_json({"error": _document(error, code)}))
     return code

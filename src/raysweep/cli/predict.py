@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from raysweep.cli.consoles import make_console
 from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Bundle, Debug, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
@@ -97,7 +98,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one argument an option
 @contextmanager
 def _showing_rows() -> Iterator[Callable[[int, int | None], None]]:
     """Told how many rows are done, shows it on stderr: as a bar on a terminal, else in a line now and then."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if not console.is_terminal:
         yield _lines(console)
         return

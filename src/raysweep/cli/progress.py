@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-
+from raysweep.cli.consoles import make_console
 from raysweep.cli.json_values import event_line
 from raysweep.cli.live_display import LiveDisplay
 from raysweep.cli.search_state import SearchState
@@ -51,7 +50,7 @@ def showing_progress(*, as_events: bool) -> Iterator[Progress]:
     Args:
         as_events: JSON lines in place of both.
     """
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if as_events:
         yield JsonLines(_write_line)
     elif console.is_terminal and not console.is_dumb_terminal:

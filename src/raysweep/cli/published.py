@@ -20,7 +20,7 @@ def read_final_check(document: Mapping[str, Any]) -> FinalCheck:
     """
     try:
         return read_final_check_document(document)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, KeyError, AttributeError) as error:
         raise _refused("final_check.json", error) from error
 
 
@@ -32,7 +32,7 @@ def read_findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """
     try:
         return [read_record(Finding, one) for one in documents]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, KeyError, AttributeError) as error:
         raise _refused("data/findings.json", error) from error
 
 
@@ -44,7 +44,7 @@ def read_proposals(documents: Sequence[Mapping[str, str]]) -> list[Proposal]:
     """
     try:
         return [read_record(Proposal, one) for one in documents]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, KeyError, AttributeError) as error:
         raise _refused("data/findings.json", error) from error
 
 

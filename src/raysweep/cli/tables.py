@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.cli.consoles import make_console
 from raysweep.documents import shorten
 from raysweep.records.aims import Aims
 from raysweep.records.final_check import FinalCheck, Gate, Outcome, Verdict
@@ -53,7 +54,6 @@ SUITABILITY_STYLES = {
     Suitability.WITH_WARNINGS: "yellow",
     Suitability.UNSUITABLE: "bold red",
 }
-PIPED_WIDTH = 160
 NARROW_WIDTH = 110
 MAX_COLUMNS_SHOWN = 60
 SHOWN_CAUSES = 2
@@ -62,8 +62,7 @@ TYPES_SHOWN = {ColumnKind.NUMBER, ColumnKind.DATETIME, ColumnKind.NESTED}
 
 def output() -> Console:
     """Stdout; wide where it is a file or a pipe, so that nothing is folded there."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    return make_console()
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

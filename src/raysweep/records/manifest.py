@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from raysweep.config import TaskKind
-from raysweep.documents import Document, canonical_json
+from raysweep.documents import Document, canonical_json, problems_in
 from raysweep.records.table import ColumnKind, Label
 from raysweep.split_rules import Moment, PartsConfig
 
@@ -279,7 +279,7 @@ class FinalCheckRecord(Document):
             none was named.
     """
 
-    verdict: str
+    verdict: Literal["adequate", "adequate with warnings", "inconclusive", "not adequate"]
     metric: str
     part: Literal["validation"] = "validation"
     score: float | None
@@ -299,9 +299,9 @@ class CodeRecord(Document):
 
     Attributes:
         repository: its address, without credentials.
-        dirty: whether anything was changed or added since the commit.
+        dirty: whether anything was changed or added since the commit; None where git did not say.
         diff_bytes, diff_sha256: of code/diff.patch, which holds the changes of files that git knows.
-        diff_is_whole: whether it holds all of them, and was not cut off at 1 MiB.
+        diff_is_whole: whether it holds all of them: git has answered, and nothing was cut off at 1 MiB.
     """
 
     repository: str | None = None
@@ -383,15 +383,29 @@ def read_manifest_bytes(content: bytes) -> Manifest:
         ValueError: it is none, or of a newer version, or says what it must not.
     """
     try:
-        document = json.loads(content)
+        document = json.loads(content.decode("utf-8"), object_pairs_hook=_without_doubles)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if type(version) is int and version > SCHEMA_VERSION:
         raise ValueError(
             f"its schema_version is {version}, and this raysweep knows {SCHEMA_VERSION} and before: it was written by "
             f"raysweep {document.get('raysweep')}; install that, or a newer one"
         )
-    if version == 1:  # what came with version 2 has defaults, which say that it was not recorded
+    if (
+        type(version) is int and version == 1
+    ):  # what came with version 2 has defaults, which say that it was not recorded
         content = json.dumps({**document, "schema_version": SCHEMA_VERSION}).encode()
-    return Manifest.model_validate_json(content, strict=True)
+    try:
+        return Manifest.model_validate_json(content, strict=True)
+    except ValidationError as error:
+        problems = problems_in(error, Manifest)
+        more = f"; and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise ValueError(f"{problems[0]}{more}") from error
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found

@@ -116,6 +116,7 @@ _SHIPPED = (
         f"{_SKLEARN}:KNeighborsLearner",
         scaled=True,
         encodings=_NUMERIC,
+        keeps_rows=True,
     ),
 )
 
@@ -202,6 +203,23 @@ def fitting_space(space: SearchSpace, task: TaskKind) -> tuple[SearchSpace, tupl
         able = ", ".join(name for name, family in families().items() if task in family.tasks)
         raise RequestInvalid(
             f"search.space: {', '.join(left_out)} cannot learn a {task.value} task; families that can: {able}"
+        )
+    return space.model_copy(update={"families": kept}), left_out
+
+
+def space_without_rows(space: SearchSpace) -> tuple[SearchSpace, tuple[str, ...]]:
+    """The families of `space` whose fitted models hold no rows of the table, and the names of those left out.
+
+    Raises:
+        RequestInvalid: none is left.
+    """
+    known = families()
+    left_out = tuple(name for name in space.families if known[name].keeps_rows)
+    kept = {name: section for name, section in space.families.items() if name not in left_out}
+    if not kept:
+        raise RequestInvalid(
+            f"export.rows is none, but a model of {' or '.join(left_out)} holds rows that it was fitted on: search "
+            "other families, or publish rows. An estimator of yours that holds none is registered with keeps_rows=False"
         )
     return space.model_copy(update={"families": kept}), left_out
 

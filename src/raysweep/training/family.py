@@ -31,6 +31,7 @@ class Family:
         scaled: whether numbers are standardized and their gaps filled with the median.
         uses_gpu: whether it can run on a GPU.
         encodings: those of `raysweep.training.preprocess` that it can take.
+        keeps_rows: whether a fitted one holds rows that it was fitted on, so that who has the model has them.
         own: the classes of an estimator that is not raysweep's; None where `learner` is enough.
     """
 
@@ -42,6 +43,7 @@ class Family:
     scaled: bool = False
     uses_gpu: bool = False
     encodings: tuple[str, ...] = ENCODINGS
+    keeps_rows: bool = False
     own: Estimators | None = None
 
     def load_learner(self) -> type[Learner]:

@@ -30,6 +30,7 @@ from raysweep.training.onnx_graph import MAIN_OPSET, Graph, NotExpressible
 from raysweep.training.onnx_inputs import MISSING_TEXT
 from raysweep.training.onnx_trees import (
     add_trees,
+    add_trees_in_order,
     base_margin,
     constant_tree,
     forest_trees,
@@ -85,7 +86,7 @@ def _xgboost(graph: Graph, matrix: str, wanted: _Wanted) -> str:
     outputs = wanted.classes if wanted.task is TaskKind.MULTICLASS else 1
     begin = np.diag(np.broadcast_to(base_margin(wanted.fitted), outputs))  # XGBoost adds the trees to it, in float32
     trees = [*(constant_tree(row) for row in begin), *xgboost_trees(wanted.fitted, outputs)]
-    found = add_trees(graph, graph.cast(matrix, TensorProto.FLOAT), trees, outputs)
+    found = add_trees_in_order(graph, graph.cast(matrix, TensorProto.FLOAT), trees, outputs)
     return _linked(graph, graph.cast(found, TensorProto.DOUBLE), wanted.task)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -147,6 +148,26 @@ def add_trees(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) ->
     return _add_new(graph, matrix, trees, outputs)
 
 
+def add_trees_in_order(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) -> str:
+    """As `add_trees`, of leaves that add to one output each; rounded after each tree, whatever runs the model.
+
+    A runtime that shares the trees of `add_trees` out among threads adds them in another order, and float32 then gives
+    another sum. Here each tree has a column of its own, and `CumSum` adds these one after the other.
+    """
+    each: Counter[int] = Counter()
+    apart = []
+    for tree in trees:
+        output = int(np.abs(tree.leaf).sum(axis=0).argmax())
+        apart.append((tree, each[output] * outputs + output))
+        each[output] += 1
+    longest = max(each.values())
+    graph.ml_opset = 5
+    columns = _add_new(graph, matrix, [tree for tree, _ in apart], longest * outputs, [place for _, place in apart])
+    shaped = graph.op("Reshape", columns, graph.constant(np.array([-1, longest, outputs])))
+    sums = graph.op("CumSum", shaped, graph.constant(np.int64(1)))
+    return graph.op("Gather", sums, graph.constant(np.int64(longest - 1)), axis=1)
+
+
 def _add_old(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) -> str:
     """`TreeEnsembleRegressor`; it computes in the trees' type and gives out float32."""
     sizes = [len(tree.mode) for tree in trees]
@@ -175,8 +196,10 @@ def _add_old(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) -> 
     )
 
 
-def _add_new(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) -> str:
-    """`TreeEnsemble`, which counts branches and leaves apart, each over all trees."""
+def _add_new(
+    graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int, targets: Sequence[int] | None = None
+) -> str:
+    """`TreeEnsemble`, which counts branches and leaves apart, each over all trees; `targets`: one a tree."""
     branching = [_branching(tree) for tree in trees]
     offsets = np.cumsum([0, *(len(tree.mode) for tree in branching)])[:-1]
     joined = _joined([_shifted(tree, int(offset)) for tree, offset in zip(branching, offsets, strict=True)])
@@ -187,6 +210,9 @@ def _add_new(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) -> 
     true, false = joined.true[branches], joined.false[branches]
     sets = [value for node in branches.tolist() if node in joined.members for value in (*joined.members[node], np.nan)]
     members = {"membership_values": numpy_helper.from_array(np.asarray(sets, kept), "members")} if sets else {}
+    target = np.abs(joined.leaf).argmax(axis=1)
+    if targets is not None:
+        target = np.repeat(targets, [len(tree.mode) for tree in branching])
     return graph.ml_op(
         "TreeEnsemble",
         matrix,
@@ -202,7 +228,7 @@ def _add_new(graph: Graph, matrix: str, trees: Sequence[Tree], outputs: int) -> 
         nodes_falsenodeids=place[false].tolist(),
         nodes_falseleafs=is_leaf[false].astype(int).tolist(),
         nodes_missing_value_tracks_true=joined.missing_is_true[branches].tolist(),
-        leaf_targetids=np.abs(joined.leaf[is_leaf]).argmax(axis=1).tolist(),
+        leaf_targetids=target[is_leaf].tolist(),
         leaf_weights=numpy_helper.from_array(joined.leaf[is_leaf].sum(axis=1).astype(kept), "leaf_weights"),
         **members,
     )

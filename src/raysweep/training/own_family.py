@@ -89,6 +89,7 @@ def make_family(  # noqa: PLR0913 - each argument is one thing that a user says
     growing: str = "",
     rounds: int | None = None,
     trusted: Sequence[str] = (),
+    keeps_rows: bool = True,
 ) -> Family:
     """A family that is a scikit-learn-compatible estimator, for an entry point of a package in `raysweep.families`.
 
@@ -108,6 +109,8 @@ def make_family(  # noqa: PLR0913 - each argument is one thing that a user says
             it has; without it, less effort is a fit on fewer rows.
         rounds: full effort in such rounds.
         trusted: the dotted names of the types, beside the classes themselves, that a fitted estimator holds.
+        keeps_rows: whether a fitted estimator holds rows that it was fitted on, as nearest neighbours do. A sweep with
+            `export.rows: none` leaves such families out.
 
     Raises:
         RequestInvalid: with every problem.
@@ -124,6 +127,7 @@ def make_family(  # noqa: PLR0913 - each argument is one thing that a user says
         rounds=rounds,
         scaled=not takes_gaps if scaled is None else scaled,
         encodings=asked.encodings,
+        keeps_rows=keeps_rows,
         own=own,
     )
 
@@ -139,6 +143,7 @@ def register_family(  # noqa: PLR0913 - as make_family
     growing: str = "",
     rounds: int | None = None,
     trusted: Sequence[str] = (),
+    keeps_rows: bool = True,
 ) -> Family:
     """Let the sweeps of this program search an estimator of the user's own; see `make_family` for the arguments.
 
@@ -159,6 +164,7 @@ def register_family(  # noqa: PLR0913 - as make_family
         growing=growing,
         rounds=rounds,
         trusted=trusted,
+        keeps_rows=keeps_rows,
     )
     check_types(family)
     register(family)
