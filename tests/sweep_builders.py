@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ import pandas as pd
 import yaml
 
 from raysweep.config import load_config
-from raysweep.documents import canonical_json
 from raysweep.launch import run
 from raysweep.records.manifest import JOURNAL_FOLDER
 from raysweep.request import SweepRequest
@@ -86,19 +84,6 @@ def bundle_files(folder: Path) -> dict[str, bytes]:
 def read_document(folder: Path, name: str) -> dict[str, Any]:
     """A JSON file of a bundle."""
     return json.loads((folder / name).read_text(encoding="utf-8"))
-
-
-def reseal(bundle: Path) -> None:
-    """Make the manifest and the sums agree with the files, as somebody who means harm would."""
-    path = bundle / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    for one in manifest["artifacts"]:
-        content = (bundle / one["path"]).read_bytes()
-        one.update(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    path.write_bytes(canonical_json(manifest))
-    listed = [one["path"] for one in manifest["artifacts"]] + ["manifest.json"]
-    lines = [f"{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in listed]
-    (bundle / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
 
 
 def lasting_check(content: bytes) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,9 +13,9 @@ import pytest
 
 import raysweep
 from raysweep.cli.main import main
-from raysweep.documents import canonical_json
 from raysweep.errors import BundleRefused, RequestInvalid
 from raysweep.records.alias import MAX_MOVES
+from sealing import reseal
 
 OLD = Path(__file__).parents[1] / "compat/v1/bundle"
 
@@ -25,19 +24,6 @@ OLD = Path(__file__).parents[1] / "compat/v1/bundle"
 def bundle(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return shutil.copytree(OLD, tmp_path / "runs/one")
-
-
-def reseal(bundle: Path, **update) -> None:
-    """Make all sums right again, and the manifest say something else."""
-    manifest = json.loads((bundle / "manifest.json").read_bytes()) | update
-    manifest["artifacts"] = [one for one in manifest["artifacts"] if (bundle / one["path"]).is_file()]
-    for one in manifest["artifacts"]:
-        content = (bundle / one["path"]).read_bytes()
-        one.update(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    (bundle / "manifest.json").write_bytes(canonical_json(manifest))
-    named = [*(one["path"] for one in manifest["artifacts"]), "manifest.json"]
-    lines = [f"{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in named]
-    (bundle / "SHA256SUMS").write_text("".join(lines))
 
 
 def named(bundle: Path) -> dict[str, str]:
@@ -170,6 +156,15 @@ def test_a_verdict_that_there_is_not_is_refused(bundle):
     with pytest.raises(BundleRefused) as refused:
         raysweep.promote(bundle, "production")
     assert "final_check.verdict" in str(refused.value.problems)
+
+
+@pytest.mark.parametrize("part", ["classes", "inputs"])
+def test_a_signature_that_is_not_the_models_is_refused(bundle, part):
+    signature = json.loads((bundle / "manifest.json").read_bytes())["signature"]
+    reseal(bundle, signature=signature | {part: signature[part][:1]})
+    with pytest.raises(BundleRefused, match=r"signature (says|has 1 classes)"):
+        raysweep.load_model(bundle)
+    assert named(bundle).keys() == {"golden.parquet"}
 
 
 @pytest.mark.parametrize("where", ["model/..", ".", "model/../"])

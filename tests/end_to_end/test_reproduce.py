@@ -17,12 +17,12 @@ from own_estimators import Shrunk
 from raysweep.errors import BundleRefused, DataUnsuitable, NoTrialFinished, RequestInvalid
 from raysweep.reproduction.outcome import Outcome
 from raysweep.training import families as registry
+from sealing import reseal
 from sweep_builders import (
     RANDOM_ONE_SLOT,
     bundle_files,
     quick_space,
     read_document,
-    reseal,
     roughen,
     run_quietly,
     sweep_keys,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -15,6 +14,7 @@ import pytest
 import raysweep
 from builders import clean_table
 from raysweep.errors import BundleRefused, NotFound
+from sealing import reseal
 from sweep_builders import RANDOM_ONE_SLOT, bundle_files, quick_space, run_quietly, sweep_keys
 
 
@@ -45,18 +45,6 @@ def flip(path: Path, position: int) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 0x20
     path.write_bytes(content)
-
-
-def reseal(bundle: Path) -> None:
-    """Make the manifest and the sums agree with the files, as somebody who means harm would."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    for one in manifest["artifacts"]:
-        content = (bundle / one["path"]).read_bytes()
-        one.update(sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
-    named_files = [one["path"] for one in manifest["artifacts"]] + ["manifest.json"]
-    lines = [f"{hashlib.sha256((bundle / name).read_bytes()).hexdigest()}  {name}\n" for name in named_files]
-    (bundle / "SHA256SUMS").write_text("".join(lines))
 
 
 def test_a_good_bundle_verifies(good: Path):

@@ -18,6 +18,7 @@ from raysweep.bundle.inputs import Data, Inputs
 from raysweep.bundle.locate import read_manifest
 from raysweep.bundle.model_files import fetch_model
 from raysweep.config import TaskKind
+from raysweep.documents import shorten
 from raysweep.errors import BundleRefused, DataUnsuitable, RequestInvalid
 from raysweep.records.manifest import ModelRecord, Signature
 from raysweep.storage.store import Store
@@ -173,7 +174,24 @@ def load_files(
     pipeline = load_pipeline(folder, model.family, setting)
     if pipeline.preparation.digest != model.prepare_sha256:
         raise BundleRefused(f"{PREPARE_FILE} does not hold the preparation that the manifest says")
+    _check_fits(pipeline, signature)
     return pipeline
+
+
+def _check_fits(pipeline: Pipeline, signature: Signature) -> None:
+    """Refuse a signature that is not the model's: it is tried out on a row without any value."""
+    schema = Inputs(signature).schema
+    try:
+        found = pipeline.predict(pa.table([pa.nulls(1, one.type) for one in schema], schema))
+    except Exception as error:  # what learners raise for columns that they do not know
+        why = f"{type(error).__name__}: {error}"
+        raise BundleRefused(f"the model cannot take what the manifest's signature says: {shorten(why, 200)}") from error
+    numbers = found.shape[1] if found.ndim > 1 else 0
+    if numbers != len(signature.classes):
+        raise BundleRefused(
+            f"the model gives {numbers} probabilities a row, and the manifest's signature has "
+            f"{len(signature.classes)} classes"
+        )
 
 
 def _refuse_unknown_family(model: ModelRecord) -> None:
