@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -171,15 +172,99 @@ def test_counts_of_several_threads_add_up(model, frame):
     assert model.deviations == Deviations(200, {"age": ColumnDeviation(out_of_range=200)})
 
 
+TRIES = 8
+
+
 @pytest.mark.parametrize("name", list(families()))
 def test_one_row_takes_at_most_half_as_long_again(name):
-    """A ratio of medians, both measured in turns; a machine that is busy just then gets another chance."""
+    """Ratios of medians, both measured in turns; on a busy machine, in the quietest of some tries."""
     kind = TaskKind.BINARY if TaskKind.BINARY in families()[name].tasks else TaskKind.REGRESSION
+    quietest: dict[str, float] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        worst = min(max(one for one, _ in ratios(name, kind, 60).values()) for _ in range(_tries(name, kind)))
-    assert worst <= LIMIT
+        for _ in range(TRIES):
+            for row, (found, _) in ratios(name, kind, 60).items():
+                quietest[row] = min(found, quietest.get(row, found))
+            if max(quietest.values()) <= LIMIT:
+                break
+    assert max(quietest.values()) <= LIMIT, quietest
 
 
-def _tries(name, kind):
-    return 1 if max(one for one, _ in ratios(name, kind, 60).values()) <= LIMIT else 3
+DAY = datetime(2020, 1, 2)  # noqa: DTZ001
+REFUSED = object()
+COLUMN = {"number": "amount", "boolean": "member", "string": "city", "datetime": "joined"}
+# For each value, what it is taken for where each kind is wanted.
+TAKEN = [
+    (7, {"number": 7.0}),
+    (1, {"number": 1.0, "boolean": True}),
+    (0.0, {"number": 0.0, "boolean": False}),
+    (0.5, {"number": 0.5}),
+    (np.float32(0.5), {"number": 0.5}),
+    (Decimal("2.5"), {"number": 2.5}),
+    (20200101, {"number": 20200101.0}),
+    (float("inf"), {"number": float("inf")}),
+    (True, {"boolean": True}),
+    (np.False_, {"boolean": False}),
+    ("7.5", {"number": 7.5, "string": "7.5"}),
+    ("true", {"boolean": True, "string": "true"}),
+    ("Bonn", {"string": "Bonn"}),
+    ("2020-01-02", {"datetime": DAY, "string": "2020-01-02"}),
+    ("2020-01-02T01:00:00+01:00", {"datetime": DAY, "string": "2020-01-02T01:00:00+01:00"}),
+    (DAY, {"datetime": DAY}),
+    (DAY.date(), {"datetime": DAY}),
+    (pd.Timestamp("2020-01-02T01:00", tz="Europe/Berlin"), {"datetime": DAY}),
+    (np.datetime64("2020-01-02", "s"), {"datetime": DAY}),
+    (None, dict.fromkeys(COLUMN)),
+    (float("nan"), dict.fromkeys(COLUMN)),
+    (pd.NaT, dict.fromkeys(COLUMN)),
+    (pd.NA, dict.fromkeys(COLUMN)),
+    ([1, 2], {}),
+    ({"a": 1}, {}),
+    (b"Bonn", {}),
+    (1 + 2j, {}),
+    (object, {}),
+    ("\ud800", {}),
+]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 50])
+@pytest.mark.parametrize("kind", list(COLUMN))
+@pytest.mark.parametrize(("value", "taken"), TAKEN, ids=[repr(value) for value, _ in TAKEN])
+def test_a_value_of_another_kind_is_refused_and_named(value, taken, kind, rows, model, frame):
+    name = COLUMN[kind]
+    row = as_rows(frame)[0]
+    many = pd.DataFrame(
+        {**{key: [one] * rows for key, one in row.items()}, name: pd.Series([value] * rows, dtype=object)}
+    )
+    for data in (many, [{**row, name: value}] * rows):
+        if kind in taken:
+            assert features_of(data, model.signature).column(name).to_pylist() == [taken[kind]] * rows
+            continue
+        with pytest.raises(RequestInvalid, match=f"the column '{name}' must hold values of kind {kind}") as caught:
+            model.predict(data)
+        assert any(
+            said in str(caught.value) for said in (repr(value)[:20], str(value)[:20], "datetime.datetime(2020, 1, 2")
+        )
+
+
+def test_the_value_that_is_refused_is_named_among_many(model, frame):
+    many = pd.concat([frame] * 4, ignore_index=True)
+    for name, values, said in (
+        ("member", [0, 1] * 500 + [2] + [0] * 199, "it holds 2"),
+        ("amount", ["1.5"] * 777 + ["1,5"] * 423, "it holds '1,5'"),
+        ("joined", ["2020-01-02"] * 1_100 + ["02.01.2020"] * 100, "it holds '02.01.2020'"),
+        ("city", ["Bonn"] * 1_199 + [5], "it holds 5"),
+    ):
+        with pytest.raises(RequestInvalid, match=f"'{name}' must hold") as caught:
+            model.predict(many.assign(**{name: pd.Series(values, dtype=object)}))
+        assert said in str(caught.value)
+
+
+def test_a_row_may_be_a_series_and_rows_a_batch(model, frame):
+    wanted = model.predict_proba(frame.iloc[[5]])
+    np.testing.assert_array_equal(model.predict_proba(frame.iloc[5]), wanted)
+    for count in (1, 50):
+        batch = pa.RecordBatch.from_pandas(frame.iloc[:count], preserve_index=False)
+        np.testing.assert_array_equal(model.predict_proba(batch), model.predict_proba(frame.iloc[:count]))
+    with pytest.raises(RequestInvalid, match=r"of one row: df\.iloc\[\[0\]\]"):
+        model.predict(frame.iloc[5].to_numpy())

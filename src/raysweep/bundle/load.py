@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from raysweep.bundle.deviations import ColumnDeviation, DeviationCounts, Deviations, Ranges
-from raysweep.bundle.inputs import Inputs, Rows
+from raysweep.bundle.inputs import Data, Inputs
 from raysweep.bundle.locate import read_manifest
 from raysweep.bundle.model_files import fetch_model
 from raysweep.config import TaskKind
@@ -26,9 +26,6 @@ from raysweep.training.learner import FitSetting, Floats
 from raysweep.training.metrics import predicted_codes
 from raysweep.training.pipeline import Pipeline, load_pipeline
 from raysweep.training.preparation import PREPARE_FILE
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +51,13 @@ class Model:
         object.__setattr__(self, "_inputs", Inputs(self.signature))
         object.__setattr__(self, "_ranges", Ranges(self.signature))
 
-    def predict(self, data: pd.DataFrame | pa.Table | Rows) -> np.ndarray[Any, Any]:
+    def predict(self, data: Data) -> np.ndarray[Any, Any]:
         """Class labels, or numbers.
 
         Args:
-            data: a pandas DataFrame, an Arrow table, a row as a dict, or a list of such rows, with the columns of the
-                signature as they were in the source, in any order; other columns are ignored.
+            data: a pandas DataFrame, an Arrow table or batch, a row as a dict or a pandas Series, or a list of such
+                dicts, with the columns of the signature as they were in the source, in any order; other columns are
+                ignored.
 
         Returns:
             Array of shape (rows,).
@@ -76,7 +74,7 @@ class Model:
         """The classes that probabilities of shape (rows, classes) stand for."""
         return np.asarray(self.signature.classes)[predicted_codes(probabilities)]
 
-    def predict_proba(self, data: pd.DataFrame | pa.Table | Rows) -> Floats:
+    def predict_proba(self, data: Data) -> Floats:
         """Probabilities of shape (rows, classes), in the order of `signature.classes`.
 
         Raises:
@@ -91,7 +89,7 @@ class Model:
         """What all rows that were predicted so far had and the rows that the model was fitted on had not."""
         return self._counts.total()
 
-    def count_deviations(self, data: pd.DataFrame | pa.Table | Rows) -> Deviations:
+    def count_deviations(self, data: Data) -> Deviations:
         """The same of these rows, without a prediction; `deviations` and warnings stay as they are.
 
         Raises:
@@ -101,7 +99,7 @@ class Model:
         with _said_of_the_request():
             return self._deviations(features, self._pipeline.unseen(features))
 
-    def unseen_categories(self, data: pd.DataFrame | pa.Table | Rows) -> dict[str, int]:
+    def unseen_categories(self, data: Data) -> dict[str, int]:
         """For each text column with values that the model has never seen: how many rows hold one.
 
         Values are looked at as the model gets them: a new one that is grouped with the rare ones is not unseen.
