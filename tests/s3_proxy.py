@@ -46,6 +46,7 @@ class Behaviour:
         conditions: the status for conditional puts, `ignored`, or None for as the server does.
         encrypts: whether answers say that the server encrypts.
         deletes_many: whether it takes DeleteObjects.
+        deletes: whether it lets objects be deleted.
         faults: what happens to requests, each as likely as the others.
         share: of how many requests.
         silent: whether every request waits.
@@ -55,6 +56,7 @@ class Behaviour:
     conditions: int | str | None = None
     encrypts: bool = True
     deletes_many: bool = True
+    deletes: bool = True
     faults: Sequence[Fault] = ()
     share: float = 0.3
     timeout_seconds: float = 0.5
@@ -187,6 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
             return behaviour.conditions, "NotImplemented"
         if not behaviour.deletes_many and self.command == "POST" and urlsplit(self.path).query.startswith("delete"):
             return 400, "MissingContentMD5"
+        if not behaviour.deletes and self.command == "DELETE":
+            return 403, "AccessDenied"
         return None
 
     def _answer(self, proxy: Proxy, body: bytes, fault: Fault | None) -> None:

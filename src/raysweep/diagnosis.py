@@ -40,7 +40,7 @@ class Diagnosis:
         area: request, packages, home, data, store, production or ray.
         what: of it.
         said: what was found, or what is wrong and what to do.
-        permission: what to ask the owner of a bucket for; empty where that is nothing.
+        permission: what to ask the owner of a bucket for; empty where the server denied nothing.
         exit_code: with which a sweep would end because of it; 0 where it would not.
     """
 
@@ -182,11 +182,13 @@ def _store(config: SweepConfig) -> Iterator[Diagnosis]:
         what = one.action.value
         if one.ok:
             yield Diagnosis("store", what, State.OK, config.export.to)
+        elif not one.is_tried:
+            yield Diagnosis("store", what, State.SKIPPED, one.missing)
         elif one.is_needed:
             code = StorageFailed.exit_code
-            yield Diagnosis("store", what, State.FAILED, one.missing, one.permission, code)
+            yield Diagnosis("store", what, State.FAILED, one.missing, one.to_ask_for, code)
         else:
-            yield Diagnosis("store", what, State.LACKING, one.missing, one.permission)
+            yield Diagnosis("store", what, State.LACKING, one.missing, one.to_ask_for)
 
 
 def _production(config: SweepConfig) -> str:

@@ -17,7 +17,7 @@ from raysweep.runtime.run_folder import RunFolder, runs_folder, take_left
 from raysweep.runtime.run_note import NOTE_FILE, RunNote, read_note, write_note
 from raysweep.stages.export.publish import is_whole, publish, refuse_secrets
 from raysweep.storage.epochs import last_epoch, read_owner, this_driver
-from raysweep.storage.open_store import open_store
+from raysweep.storage.open_store import open_beside
 from raysweep.storage.retry import PATIENT
 from raysweep.storage.run_journal import begin_epoch
 from raysweep.storage.secret_values import process_secrets
@@ -50,7 +50,7 @@ def publish_left(run: str | Path, s3: S3Config | None, tell: Listener) -> Store 
                 folder.take_back()
             if note is None or not is_whole(folder.outgoing):
                 continue
-            store = open_store(note.address, _settings(note, s3), policy=PATIENT)
+            store = open_beside(note.address, _settings(note, s3), policy=PATIENT)
             with _kept(folder, note):
                 if _publish(folder, note, store, tell):
                     folder.remove()

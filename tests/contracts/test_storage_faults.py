@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
+import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from raysweep.config import S3Config
 from raysweep.errors import NotFound, StorageFailed
-from raysweep.storage import s3_connection, s3_traits
-from raysweep.storage.abilities import probe_abilities
-from raysweep.storage.open_store import open_store
-from raysweep.storage.retry import PATIENT, RetryPolicy
+from raysweep.storage import retry, s3_traits
+from raysweep.storage.abilities import Action, probe_abilities
+from raysweep.storage.open_store import open_beside, open_store
+from raysweep.storage.retry import HASTY, PATIENT, RetryPolicy
 from raysweep.storage.store import Store
 from s3_proxy import Behaviour, Fault, Proxy, run_proxy
 from s3_server import S3Server
@@ -97,13 +100,90 @@ def test_moving_one_alias_through_faults(proxy: Proxy, store: Store):
     assert int(store.get("count")) >= 20  # one whose answer was lost, and that was replaced at once, counts again
 
 
-def test_a_server_that_is_away_or_silent_is_given_up_in_time(
-    proxy: Proxy, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(s3_connection, "_READ_SECONDS", 0.5)
+def test_a_server_that_is_away_or_silent_is_given_up_in_time(proxy: Proxy, s3_bucket: str):
+    short = RetryPolicy(3.0, answer_seconds=0.5)
     config = S3Config(endpoint_url=proxy.url)
     proxy.behaviour.silent = True
     with pytest.raises(StorageFailed, match=r"does not answer.*tried [2-9] times in \d+ s"):
-        open_store(f"s3://{s3_bucket}", config, policy=RetryPolicy(3.0)).get("key")
+        open_store(f"s3://{s3_bucket}", config, policy=short).get("key")
     proxy.behaviour.silent = False
-    open_store(f"s3://{s3_bucket}", config, policy=RetryPolicy(3.0)).put("key", b"1")
+    open_store(f"s3://{s3_bucket}", config, policy=short).put("key", b"1")
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, list[bytes]]]:
+    """A server that takes every connection and reads on, without a word; and the first bytes that came with each."""
+    requests: list[bytes] = []
+    kept: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def take() -> None:
+            while True:
+                try:
+                    kept.append(listener.accept()[0])
+                    requests.append(kept[-1].recv(4096))
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for one in kept:
+        one.close()
+
+
+def test_a_silent_server_is_given_up_after_a_few_requests_and_somebody_who_waits_is_told(
+    silent: tuple[str, list[bytes]], s3_bucket: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    url, requests = silent
+    config = S3Config(endpoint_url=url, encryption={"kind": "AES256"})
+    quick = replace(HASTY, give_up_seconds=1.0, answer_seconds=1.0)
+    monkeypatch.setattr(retry, "_WORTH_SAYING_SECONDS", 0.5)
+    first, *others = probe_abilities(open_store(f"s3://{s3_bucket}/runs", config, policy=quick))
+    assert "does not answer (ReadTimeoutError)" in first.missing
+    assert first.to_ask_for == "", "nobody has denied anything"
+    assert not any(one.is_tried for one in others)
+    words = [one.split(b" ")[0] for one in requests]
+    assert 2 <= len(words) <= 4, "each try of ours, and of boto3, is one request"
+    assert b"DELETE" not in words, "where nothing was put, nothing is deleted"
+    assert len([one for one in caplog.records if "waiting for s3://" in one.message]) == 1, "once a call"
+
+
+def test_who_waits_for_an_answer_has_it_within_half_a_minute():
+    longest = HASTY.least_attempts * (HASTY.answer_seconds + HASTY.longest_wait_seconds)
+    assert max(longest, HASTY.give_up_seconds + HASTY.answer_seconds) <= 30
+
+
+def test_a_silent_server_keeps_nobody_from_another_one(silent: tuple[str, list[bytes]], s3_bucket: str, store: Store):
+    url, requests = silent
+    blocked = open_store(f"s3://{s3_bucket}/runs", S3Config(endpoint_url=url), policy=replace(HASTY, answer_seconds=20))
+    done = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(StorageFailed):
+            blocked.put("key", b"")
+        done.set()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    while not requests:
+        threading.Event().wait(0.01)
+    store.put("key", b"1")
+    assert not done.is_set(), "the other one still waits"
+
+
+def test_where_nothing_may_be_deleted_no_probe_stays_below_a_run(proxy: Proxy, s3_bucket: str):
+    proxy.behaviour.deletes = False
+    config = S3Config(endpoint_url=proxy.url)
+    lacking = [one for one in probe_abilities(open_store(f"s3://{s3_bucket}/runs", config)) if not one.ok]
+    assert [(one.action, one.to_ask_for) for one in lacking] == [
+        (Action.DELETE, f"s3:DeleteObject on arn:aws:s3:::{s3_bucket}/runs/*")
+    ]
+    place = f"s3://{s3_bucket}/runs"
+    for run in (open_beside(f"{place}/one", config), open_store(place, config).child("two")):
+        s3_traits.forget()
+        run.put("report.html", b"")
+        assert [one.key for one in run.list()] == ["report.html"]
+    assert open_beside(f"s3://{s3_bucket}", config).address() == f"s3://{s3_bucket}"

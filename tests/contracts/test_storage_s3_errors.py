@@ -17,7 +17,7 @@ from raysweep.config import S3Config
 from raysweep.errors import NotFound, StorageFailed
 from raysweep.storage import s3_traits
 from raysweep.storage.s3 import S3Store
-from raysweep.storage.s3_answers import ConditionNotMet, NotOffered, explain_answer
+from raysweep.storage.s3_answers import AccessDenied, ConditionNotMet, NotOffered, explain_answer
 from raysweep.storage.store import TransientStorageFailure
 
 SECRET = "hush-hush-hush-hush"  # noqa: S105 - opens nothing
@@ -187,8 +187,8 @@ def test_markers_of_folders_are_not_listed(store: S3Store) -> None:
     ("code", "status", "kind", "words"),
     [
         ("NoSuchKey", 404, NotFound, "there is no object"),
-        ("AccessDenied", 403, StorageFailed, "access denied to PutObject"),
-        ("403", 403, StorageFailed, "access denied to PutObject"),
+        ("AccessDenied", 403, AccessDenied, "access denied to PutObject"),
+        ("403", 403, AccessDenied, "access denied to PutObject"),
         ("InvalidAccessKeyId", 403, StorageFailed, "does not accept the credentials"),
         ("SignatureDoesNotMatch", 403, StorageFailed, "does not accept the credentials"),
         ("ExpiredToken", 400, StorageFailed, "have expired"),

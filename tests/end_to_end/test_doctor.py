@@ -75,10 +75,14 @@ def test_credentials_that_may_only_read_are_told_what_to_ask_for(sweep, s3_bucke
     sweep.write_text(yaml.safe_dump(keys))
     well = command("doctor", sweep)
     assert well.code == 0
+    gone = raysweep.doctor(sweep, overrides=["export.to=s3://no-such-bucket/runs"])
+    assert "does not exist" in failed(gone)["store", "put"]
+    assert {row.permission for row in gone.rows} == {""}, "no permission helps against that"
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_reader.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_reader.secret_key)
     ran = command("doctor", sweep)
     assert ran.code == 6
     assert "access denied to PutObject" in ran.out
     assert f"ask for s3:PutObject and s3:AbortMultipartUpload on arn:aws:s3:::{s3_bucket}/runs/*" in ran.out
+    assert "· store      list: not tried, since nothing can be put" in ran.out
     assert s3_reader.secret_key not in ran.out + ran.err

@@ -76,6 +76,18 @@ def test_rows_lie_to_either_side_of_real_split_points(name, tmp_path):
     assert (np.ptp(predicted, axis=1) > 0).all()
 
 
+def test_the_columns_that_are_split_most_often_are_nudged_first():
+    """A table may have more columns than are nudged: those that decide least are left out."""
+    pipeline = fitted_pipeline("random_forest", TaskKind.BINARY)
+    points = split_points(pipeline, 10**6)
+    features = np.concatenate([one.tree_.feature for one in pipeline.learner.fitted.estimators_[:10]])
+    names = pipeline.preprocessor.numbers
+    splits = {name: int((features == names.index(name)).sum()) for name in points if name in names}
+    ordered = [splits[name] for name in points if name in splits]
+    assert ordered == sorted(ordered, reverse=True)
+    assert list(points) != [name for name in (*names, *pipeline.preprocessor.dates) if name in points]
+
+
 @pytest.mark.parametrize("name", ["xgboost", "logistic_regression", "k_neighbors"])
 def test_made_up_rows_hold_no_value_of_a_real_one(name, tmp_path):
     kind = TaskKind.BINARY

@@ -20,6 +20,7 @@ from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.prepare_values import date_part as arrow_date_part
 from raysweep.stages.export.golden import write_golden
 from raysweep.training import families as registry
+from raysweep.training.agreement import gap
 from raysweep.training.families import families
 from raysweep.training.onnx_dates import date_part
 from raysweep.training.onnx_graph import Graph, NotExpressible
@@ -70,7 +71,19 @@ def test_every_family_gives_the_same_numbers(name, kind, encoding, tmp_path):
     wanted = pipeline.predict(rows)
     found = converted(pipeline, kind, tmp_path).predict(rows)
     assert found.shape == wanted.shape
-    assert (np.abs(found - wanted) / np.maximum(1, np.abs(wanted))).max() <= 1e-6
+    assert gap(found, wanted).max() <= 1e-6
+
+
+@pytest.mark.parametrize("kind", [TaskKind.REGRESSION, TaskKind.MULTICLASS])
+def test_more_threads_add_the_trees_in_the_same_order(kind, tmp_path):
+    """Many rows in one go, which a runtime shares out; float32 sums of another order are others."""
+    pipeline, task = fitted_pipeline("xgboost", kind, rounds=100), task_and_rows(kind)[0]
+    rows = pa.concat_tables([every_input(kind)] * 5)
+    (tmp_path / "model.onnx").write_bytes(to_onnx(pipeline, task.inputs, kind, task.classes))
+    one, *more = (OnnxModel(tmp_path / "model.onnx", threads).predict(rows) for threads in (1, 2, 4))
+    for found in more:
+        np.testing.assert_array_equal(found, one)
+    assert gap(one, pipeline.predict(rows)).max() <= (0 if kind is TaskKind.REGRESSION else 1e-6)
 
 
 def test_the_file_says_how_it_is_fed(tmp_path):
@@ -84,6 +97,31 @@ def test_the_file_says_how_it_is_fed(tmp_path):
     facts = {one.key: one.value for one in model.metadata_props}
     assert facts[MISSING_TEXT] == ""
     assert facts["raysweep.classes"] == '["high", "low", "middle"]'
+
+
+def test_the_file_says_to_a_stranger_what_goes_in_and_what_comes_out(tmp_path):
+    import onnxruntime
+
+    task = task_and_rows(TaskKind.MULTICLASS)[0]
+    facts = {"raysweep.target": "level", "raysweep.run_id": "run-7", "raysweep.verdict": "adequate"}
+    content = to_onnx(fitted_pipeline("xgboost", TaskKind.MULTICLASS), task.inputs, task.kind, task.classes, facts)
+    model = onnx.load_from_string(content)
+    said = {one.name: one.doc_string for one in (*model.graph.input, *model.graph.output)}
+    assert set(said) == {one.name for one in task.inputs} | {"prediction"}
+    assert said["amount"] == "number: a number; NaN where it is missing; an infinite one counts as missing"
+    assert "microseconds since 1970-01-01T00:00:00 UTC" in said["joined"]
+    assert str(INT64_MIN) in said["joined"]
+    assert "'' where it is missing" in said["city"]
+    assert "1 for true" in said["member"]
+    assert "of the classes {0: 'high', 1: 'low', 2: 'middle'}" in said["prediction"]
+    metadata = {one.key: one.value for one in model.metadata_props}
+    assert facts.items() <= metadata.items()
+    assert metadata["raysweep.missing_date"] == str(INT64_MIN)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    shown = session.get_modelmeta().description
+    assert "run_id run-7, verdict adequate" in shown
+    assert all(f"- {name}: {words}" in shown for name, words in said.items() if name != "prediction")
+    assert said["prediction"] in shown
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import warnings
@@ -9,27 +10,33 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier
+from mlflow.exceptions import MlflowException
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
 import raysweep
 from fitted_models import every_input, fitted_pipeline, source_frame, task_and_rows
 from gate_estimators import Endless, Fragile
 from raysweep.config import TaskKind
-from raysweep.errors import BundleRefused
+from raysweep.errors import BundleRefused, RequestInvalid
 from raysweep.records.manifest import ModelRecord
 from raysweep.records.served_model import SERVED_FILE, ServedModel
+from raysweep.stages.export import parity_process
 from raysweep.stages.export.golden import write_golden
-from raysweep.stages.export.parity import Gate, ParityRequest
+from raysweep.stages.export.parity import TOLERANCE, Gate, ParityRequest
 from raysweep.stages.export.publish import list_artifacts
 from raysweep.stages.export.signature import make_signature
 from raysweep.training import families as registry
 from raysweep.training.families import families, is_shipped
 from raysweep.training.learner import FitSetting
+from raysweep.training.pipeline import Pipeline
+from raysweep.training.trial_data import encode
 from raysweep.training.trusted import TRUSTED_TYPES
 
+PROBABILITIES = ["probability_high", "probability_low", "probability_middle"]
 KINDS = {"xgboost": TaskKind.MULTICLASS, "ridge": TaskKind.REGRESSION}
 
 
@@ -41,9 +48,19 @@ def quiet(monkeypatch):
         yield
 
 
-def write_bundle(folder: Path, name: str, kind: TaskKind) -> None:
+def pipeline_of_target(name: str, y: np.ndarray) -> Pipeline:
+    """A family with its defaults, fitted on other numbers."""
+    task, block = task_and_rows(TaskKind.REGRESSION)
+    family = families()[name]
+    encoded = encode(task, replace(block, y=y), None, "ordinal", scaled=family.scaled, seed=0)
+    learner = family.load_learner()(dict(family.defaults), FitSetting(task.kind, 0, 1, 1, 30, task.metric.name))
+    learner.grow(encoded.fit, 1.0)
+    return Pipeline(name, encoded.preparation, encoded.preprocessor, learner)
+
+
+def write_bundle(folder: Path, name: str, kind: TaskKind, pipeline: Pipeline | None = None) -> None:
     """The files that the gate looks at."""
-    pipeline = fitted_pipeline(name, kind)
+    pipeline = pipeline or fitted_pipeline(name, kind)
     task, block = task_and_rows(kind)
     (folder / "model").mkdir(parents=True)
     pipeline.save(folder / "model")
@@ -113,6 +130,80 @@ def test_a_scaler_before_trees_is_caught(tmp_path):
     assert (tmp_path / "model/estimator.skops").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "offset"),
+    [
+        (TaskKind.MULTICLASS, 1.0, 0.0),
+        (TaskKind.REGRESSION, 1.0, 0.0),
+        (TaskKind.REGRESSION, 1e-7, 0.0),
+        (TaskKind.REGRESSION, 1.0, 1e7),
+    ],
+)
+def test_a_wrong_conversion_is_caught_whatever_the_targets_unit(kind, size, offset, tmp_path):
+    raysweep.register_family(
+        "scaled_boosting",
+        classifier=GradientBoostingClassifier,
+        regressor=GradientBoostingRegressor,
+        defaults={"n_estimators": 20, "max_depth": 5},
+        encodings=["ordinal"],
+    )
+    pipeline = None
+    if kind is TaskKind.REGRESSION:
+        y = task_and_rows(kind)[1].y
+        pipeline = pipeline_of_target("scaled_boosting", (y - y.mean()) / y.std() * size + offset)
+    write_bundle(tmp_path, "scaled_boosting", kind, pipeline)
+    found = judged(tmp_path, "scaled_boosting", kind, ("native", "onnx"))
+    assert found["native"].published
+    assert not found["onnx"].published
+    assert found["onnx"].difference > 0.01
+    assert not (tmp_path / "model/model.onnx").exists()
+
+
+def _off(by):
+    def form(wanted):
+        found = wanted.copy()
+        found[17, 0] += by * (wanted[:100].std() if wanted.shape[1] == 1 else 1)
+        return found
+
+    return form
+
+
+def _one_column_more(wanted):
+    return np.column_stack([wanted, wanted[:, :1]])
+
+
+@pytest.mark.parametrize("kind", list(TaskKind))
+@pytest.mark.parametrize("name", list(TOLERANCE))
+@pytest.mark.parametrize(
+    "case",
+    [
+        (_off(0.0), ("native", "onnx", "mlflow"), ""),
+        (_off(5e-7), ("onnx",), "predicts otherwise than the model in memory"),
+        (_off(2e-6), (), "predicts otherwise than the model in memory"),
+        (_off(np.nan), (), "it has no number for a row that is 'training row'"),
+        (_one_column_more, (), "numbers, not "),
+        (lambda wanted: wanted[1:], (), "numbers, not "),
+    ],
+    ids=["same", "5e-7", "2e-6", "nan", "column more", "row less"],
+)
+def test_each_form_is_held_to_its_own_tolerance(case, name, kind, tmp_path, monkeypatch):
+    form, passes, said = case
+    classes = len(task_and_rows(kind)[0].classes) or 1
+    wanted = np.random.default_rng(5).random((110, classes)) * (1 if classes > 1 else 1e-5)
+    golden = pa.table(
+        {
+            "features": pa.array([{"a": 1.0}] * 110),
+            "prediction": pa.array(wanted.tolist()),
+            "row": ["training row"] * 100 + ["all missing"] * 10,
+        }
+    )
+    monkeypatch.setitem(parity_process._FORMS, name, lambda *_: (("model/model.file",), [wanted, form(wanted)]))
+    answer = parity_process._judged(name, request_for(tmp_path, "ridge", kind, (name,)), golden)
+    record = Gate((name,), "ridge")._record(name, answer, tmp_path)
+    assert record.published == (name in passes)
+    assert (said in record.reason) if not record.published else record.reason == ""
+
+
 def test_a_native_form_that_differs_takes_everything_with_it(tmp_path):
     write_bundle(tmp_path, "logistic_regression", TaskKind.BINARY)
     path = tmp_path / "golden.parquet"
@@ -173,6 +264,13 @@ def mlflow_folder(tmp_path_factory):
     return folder / "mlflow"
 
 
+@pytest.fixture(scope="module")
+def mlflow_model(mlflow_folder):
+    import mlflow.pyfunc
+
+    return mlflow.pyfunc.load_model(str(mlflow_folder))
+
+
 def test_mlflow_loads_the_folder_wherever_it_lies(mlflow_folder, tmp_path):
     import mlflow.pyfunc
 
@@ -182,11 +280,53 @@ def test_mlflow_loads_the_folder_wherever_it_lies(mlflow_folder, tmp_path):
     found = model.predict(frame[frame.columns[::-1]])
     pipeline = fitted_pipeline("hist_gradient_boosting", TaskKind.MULTICLASS)
     wanted = pipeline.predict(every_input(TaskKind.MULTICLASS))
-    columns = ["probability_high", "probability_low", "probability_middle"]
-    np.testing.assert_array_equal(found[columns].to_numpy(), wanted)
+    np.testing.assert_array_equal(found[PROBABILITIES].to_numpy(), wanted)
     labels = np.array(["high", "low", "middle"])[wanted.argmax(axis=1)]
     assert found["prediction"].tolist() == labels.tolist()
     assert model.metadata.signature.inputs.input_names()[:2] == ["amount", "age"]
+
+
+def as_categories(frame):
+    return frame.astype({"city": "category", "plan": "category"})
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda frame: frame,
+        lambda frame: pd.read_csv(io.StringIO(frame.to_csv(index=False))),
+        lambda frame: pd.read_csv(io.StringIO(frame.to_csv(index=False)), parse_dates=["joined"]),
+        lambda frame: pd.read_parquet(io.BytesIO(frame.to_parquet())),
+        lambda frame: pd.read_parquet(io.BytesIO(frame.to_parquet()), dtype_backend="numpy_nullable"),
+        lambda frame: pd.read_parquet(io.BytesIO(frame.to_parquet()), dtype_backend="pyarrow"),
+        lambda frame: frame.assign(joined=frame["joined"].dt.tz_localize("UTC")),
+        lambda frame: frame.assign(member=frame["member"].astype("boolean"), visits=frame["visits"].astype("Int64")),
+        as_categories,
+    ],
+    ids=["as it is", "CSV", "CSV, dates", "parquet", "nullable", "Arrow", "zone", "boolean", "categories"],
+)
+def test_mlflow_takes_the_frames_that_pandas_reads(form, mlflow_model):
+    frame = source_frame(TaskKind.MULTICLASS).drop(columns="target")
+    wanted = fitted_pipeline("hist_gradient_boosting", TaskKind.MULTICLASS).predict(every_input(TaskKind.MULTICLASS))
+    for rows in (len(frame), 40, 3, 1):
+        found = mlflow_model.predict(form(frame.iloc[:rows]))
+        np.testing.assert_allclose(found[PROBABILITIES].to_numpy(), wanted[:rows], rtol=0, atol=1e-12)
+
+
+def test_mlflow_takes_whole_numbers_for_a_column_of_others(mlflow_model):
+    frame = source_frame(TaskKind.MULTICLASS)
+    whole = frame.assign(amount=frame["amount"].round().astype("int64"))
+    assert mlflow_model.predict(whole).equals(mlflow_model.predict(whole.astype({"amount": float})))
+
+
+def test_mlflow_leaves_what_is_wrong_to_raysweep(mlflow_model):
+    frame = source_frame(TaskKind.MULTICLASS)
+    with pytest.raises(RequestInvalid, match="'joined' must hold values of kind datetime"):
+        mlflow_model.predict(frame.assign(joined=20200101))
+    with pytest.raises(MlflowException, match="city"):
+        mlflow_model.predict(frame.drop(columns="city"))
+    kinds = mlflow_model.metadata.metadata["raysweep.kinds"]
+    assert (kinds["joined"], kinds["member"], kinds["amount"]) == ("datetime", "boolean", "number")
 
 
 def test_mlflow_refuses_a_file_that_was_changed(mlflow_folder, tmp_path):

@@ -1,12 +1,14 @@
 """A bundle is published whole or not at all, and without secrets."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from raysweep.config import S3Config
 from raysweep.errors import RaysweepError, RunTakenOver, StorageFailed
-from raysweep.stages.export.publish import Claim, is_whole, list_artifacts, publish, refuse_secrets
+from raysweep.records.manifest import read_manifest_bytes
+from raysweep.stages.export.publish import Claim, is_whole, list_artifacts, publish, refuse_secrets, seal
 from raysweep.storage.open_store import open_store
 from raysweep.storage.secret_values import known_secrets
 
@@ -135,6 +137,20 @@ def test_a_secret_is_refused_by_its_name_alone(bundle):
 def test_a_variable_that_names_a_place_is_no_secret(bundle):
     (bundle / "report.html").write_text(str(bundle))
     refused(bundle, {"MY_TOKEN_FOLDER": str(bundle)})
+
+
+def test_a_secret_of_the_manifest_alone_leaves_none(tmp_path, monkeypatch):
+    """As an address of a repository, or a name, may hold one: the manifest is sealed after all files were looked at."""
+    content = (Path(__file__).parents[1] / "compat/v1/bundle/manifest.json").read_bytes()
+    manifest = read_manifest_bytes(content).model_copy(update={"name": "hunter2-hunter2"})
+    monkeypatch.setenv("MY_PASSWORD", "hunter2-hunter2")
+    with pytest.raises(RaysweepError, match=r"MY_PASSWORD stands in manifest\.json") as error:
+        seal(manifest, tmp_path)
+    assert "hunter2" not in str(error.value)
+    assert not (tmp_path / "manifest.json").exists()
+    monkeypatch.delenv("MY_PASSWORD")
+    seal(manifest, tmp_path)
+    assert (tmp_path / "manifest.json").read_bytes() == manifest.to_bytes()
 
 
 def test_a_long_token_is_no_place(bundle):

@@ -306,3 +306,18 @@ def test_a_form_that_is_not_published_is_told_with_its_reason():
     assert "Not published as onnx: off by 0.3 &lt;beside&gt; a split." in html_report(view)
     assert "Not published as onnx: off by 0.3" in model_card(view)
     assert "Not published as" not in html_report(replace(view, without_model="it cannot be written"))
+
+
+def test_the_forms_that_are_published_say_how_they_are_loaded():
+    onnx = FormatRecord(name="onnx", published=True, files=("model/model.onnx",), tolerance=1e-6, difference=1e-9)
+    mlflow = FormatRecord(name="mlflow", published=True, files=("mlflow/MLmodel",), difference=0.0)
+    view = replace(make_view(), formats=(FormatRecord(name="native", published=True), onnx, mlflow))
+    address = view.bundle_address
+    for said in (
+        f"session = onnxruntime.InferenceSession('{address}/model/model.onnx')",
+        f"mlflow.pyfunc.load_model('{address}/mlflow').predict(frame)",
+    ):
+        assert f"    {said}\n" in model_card(view)
+        assert said.replace("'", "&#x27;") in html_report(view)
+    only = replace(view, formats=(view.formats[0], onnx.model_copy(update={"published": False}), mlflow))
+    assert "onnxruntime" not in model_card(only) + html_report(only)

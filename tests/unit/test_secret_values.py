@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import zipfile
+from urllib.parse import quote, quote_plus
+
+import markupsafe
 import pytest
 
 import raysweep
@@ -29,6 +36,72 @@ SECRETS = {"SERVICE_PASSWORD": SECRET}
 def test_what_looks_like_a_secret(tmp_path):
     environment = {"SERVICE_PASSWORD": SECRET, "my_api_key": SECRET, "HOME": SECRET, "A_TOKEN": "short"}
     assert known_secrets({**environment, "TOKEN_FOLDER": str(tmp_path)}) == {**SECRETS, "my_api_key": SECRET}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "RAYSWEEP_SIGN_PASSPHRASE",
+        "MYSQL_PASSWD",
+        "DB_PASS",
+        "GH_PAT",
+        "PAT_OF_CI",
+        "DB_PWD",
+        "SSH_PRIVATE_KEY",
+        "CREDENTIALS",
+    ],
+)
+def test_names_that_mean_a_secret(name):
+    assert known_secrets({name: SECRET}) == {name: SECRET}
+
+
+@pytest.mark.parametrize("name", ["PATH", "OLDPWD", "PWD", "COMPASS_HOME", "PASSENGERS", "MY_PATTERN", "KEY_COLUMN"])
+def test_names_that_mean_no_secret(name):
+    assert known_secrets({name: SECRET}) == {}
+
+
+def test_a_path_is_no_secret(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a-key-of-mine.pem").touch()
+    assert known_secrets({"SSH_PRIVATE_KEY": "~/a-key-of-mine.pem", "A_CREDENTIAL": str(tmp_path)}) == {}
+
+
+ODD = "p\"w\\d &<x>'12345/ß\n"
+ESCAPED = {
+    "json": lambda text: json.dumps({"a": text}),
+    "json with letters": lambda text: json.dumps({"a": text}, ensure_ascii=False),
+    "html": html.escape,
+    "html of jinja": lambda text: str(markupsafe.escape(text)),
+    "html without quotes": lambda text: html.escape(text, quote=False),
+    "address": lambda text: quote(text, safe=""),
+    "path": quote,
+    "form": quote_plus,
+    "address in small letters": lambda text: re.sub("%..", lambda one: one.group().lower(), quote(text)),
+}
+
+
+@pytest.mark.parametrize("escape", ESCAPED.values(), ids=ESCAPED.keys())
+def test_a_secret_is_found_as_others_escape_it(escape):
+    text = f"before {escape(ODD)} after"
+    assert secret_in([text.encode()], {"A": ODD}) == "A"
+    assert list(find_secrets({"a": text}, {"A": ODD})) == [("a", "A")]
+    assert "12345" not in masked(text, {"A": ODD})
+
+
+def test_a_secret_in_a_packed_member_is_found(tmp_path, monkeypatch):
+    path = tmp_path / "model.skops"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("first", b"x" * 100)
+        packed.writestr("schema.json", json.dumps({"a": [SECRET] * 20}))
+    assert SECRET.encode() not in path.read_bytes()
+    assert secret_in_file(path, SECRETS) == "SERVICE_PASSWORD"
+    assert secret_in_file(path, {"A": f"{SECRET}!"}) is None
+    monkeypatch.setattr(secret_values, "_MAX_UNPACKED_BYTES", 50)
+    assert secret_in_file(path, SECRETS) is None, "what it unpacks is bounded"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + b"\0" * 20 + whole[80:])
+    monkeypatch.undo()
+    assert secret_in_file(path, {"A": f"{SECRET}!"}) is None, "a damaged archive is no reason to stop"
 
 
 def test_secrets_are_found_by_their_path():

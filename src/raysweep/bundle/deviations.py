@@ -29,7 +29,8 @@ class ColumnDeviation:
 
     Attributes:
         unseen: with a category that the model has not seen.
-        out_of_range: with a number or instant below the smallest or above the largest that it has seen.
+        out_of_range: with a number or instant below the smallest or above the largest that it has seen; an infinite
+            number too, which the model itself takes as missing.
     """
 
     unseen: int = 0

@@ -9,6 +9,7 @@ import pandas as pd
 
 from raysweep.bundle.load import Model, load_files
 from raysweep.bundle.model_files import check_content, check_size
+from raysweep.bundle.prediction_names import probability_name
 from raysweep.config import TaskKind
 from raysweep.documents import shorten
 from raysweep.errors import BundleRefused
@@ -36,11 +37,6 @@ class PyfuncModel:
         labels = self.model.labels(raw)
         named = {probability_name(label): raw[:, place] for place, label in enumerate(self.model.signature.classes)}
         return pd.DataFrame({"prediction": labels, **named})
-
-
-def probability_name(label: object) -> str:
-    """The column with the probability of a class."""
-    return f"probability_{label}"
 
 
 def _load_pyfunc(data_path: str) -> PyfuncModel:

@@ -32,7 +32,8 @@ class Artifact(Document):
         sha256: of its bytes, in hex.
         format: which form of the model it belongs to; None for a file that is none of the model that ships.
         parity_difference: the largest difference of that form's predictions for golden.parquet from those of the model
-            in memory, when it was published.
+            in memory, when it was published: of probabilities as it is, of numbers over the standard deviation of
+            the predictions for its ordinary rows (`raysweep.training.agreement`).
     """
 
     path: str

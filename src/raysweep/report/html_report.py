@@ -158,4 +158,6 @@ def _loading(view: ReportInput) -> Html:
     python = f"import raysweep\nmodel = raysweep.load_model({address!r})\nmodel.predict(frame)"
     shell = f"raysweep verify '{address}'\nraysweep show '{address}'"
     others = (tag("p", sentence) for sentence in view.other_forms)
-    return section("How to use it", tag("pre", tag("code", python)), tag("pre", tag("code", shell)), *others)
+    further = "\n".join(view.other_loading).strip()
+    ways = [tag("pre", tag("code", each)) for each in (python, shell, further) if each]
+    return section("How to use it", *ways, *others)

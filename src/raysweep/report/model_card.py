@@ -167,4 +167,5 @@ def _loading(view: ReportInput) -> list[str]:
         f"    model = raysweep.load_model({address!r})",
         "    model.predict(frame)",
         *(line for sentence in view.other_forms for line in ("", plain(sentence))),
+        *(line and f"    {line}" for line in view.other_loading),
     ]

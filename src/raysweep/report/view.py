@@ -100,6 +100,22 @@ class ReportInput:
         )
 
     @property
+    def other_loading(self) -> tuple[str, ...]:
+        """Lines of Python for each further form that is published: how it is loaded without raysweep's own."""
+        published = {one.name for one in self.formats if one.published} if not self.without_model else set()
+        onnx, mlflow = (f"{self.bundle_address}/{place}" for place in ("model/model.onnx", "mlflow"))
+        lines = {
+            "onnx": (
+                "import onnxruntime",
+                f"session = onnxruntime.InferenceSession({onnx!r})",
+                "print(session.get_modelmeta().description)  # what each input is fed with, and what comes out",
+                'session.run(["prediction"], feeds)',
+            ),
+            "mlflow": ("import mlflow.pyfunc", f"mlflow.pyfunc.load_model({mlflow!r}).predict(frame)"),
+        }
+        return tuple(line for name, each in lines.items() if name in published for line in ("", *each))
+
+    @property
     def part(self) -> str:
         """What the search's scores were measured on."""
         return self.search.part if self.search is not None else "testing"

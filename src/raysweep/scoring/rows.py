@@ -12,11 +12,12 @@ import pyarrow as pa
 from raysweep.bundle.deviations import ColumnDeviation
 from raysweep.bundle.inputs import features_of
 from raysweep.bundle.load import Model
+from raysweep.bundle.prediction_names import probability_name
 from raysweep.config import TaskKind
 from raysweep.documents import shorten, suggest
 from raysweep.errors import RequestInvalid
 from raysweep.records.manifest import Signature
-from raysweep.records.table import Column, ColumnKind, Label
+from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import TEXT, arrow_type_of, rows_at_once
 from raysweep.scoring.texts import is_parsed, read_texts
 from raysweep.scoring.whereabouts import first_refused, place_of
@@ -183,8 +184,3 @@ def plan_rows(
             "by naming those to keep (--columns a,b), or rename it"
         )
     return kept
-
-
-def probability_name(label: Label) -> str:
-    """The column of a class's probability."""
-    return f"probability_{str(label).lower() if isinstance(label, bool) else label}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from raysweep.errors import NotFound, StorageFailed
-from raysweep.storage.store import LEDGER_FOLDER, S3_SCHEME, EncryptionMissing, Store, Traits, probe_key
+from raysweep.storage.store import DENIED, LEDGER_FOLDER, S3_SCHEME, EncryptionMissing, Store, Traits, probe_key
 
 _CONTENT: Final = b"raysweep looks whether it can write here; this may be deleted\n"
 
@@ -51,9 +51,10 @@ class Ability:
 
     Attributes:
         missing: what is missing, and what follows; empty where nothing is.
-        permission: what to ask the owner of the bucket for; empty for a folder.
+        permission: what it takes, in the words of the owner of a bucket; empty for a folder.
         is_needed: whether a sweep cannot do without.
         failure: what was raised.
+        is_tried: whether it was, since it cannot be where nothing can be put.
     """
 
     action: Action
@@ -61,11 +62,17 @@ class Ability:
     permission: str = ""
     is_needed: bool = True
     failure: StorageFailed | None = field(default=None, repr=False, compare=False)
+    is_tried: bool = True
 
     @property
     def ok(self) -> bool:
         """Whether it can be done."""
         return not self.missing
+
+    @property
+    def to_ask_for(self) -> str:
+        """The permission, where the server has denied it: it helps against nothing else."""
+        return self.permission if DENIED in self.missing else ""
 
 
 def probe_abilities(store: Store) -> tuple[Ability, ...]:
@@ -148,7 +155,7 @@ def _check_listed(store: Store, key: str) -> None:
 
 
 def _untried(store: Store, action: Action) -> Ability:
-    return _ability(store, action, "not tried, since nothing can be put")
+    return replace(_ability(store, action, "not tried, since nothing can be put"), is_tried=False)
 
 
 def _ability(

@@ -25,14 +25,34 @@ def open_store(address: str, s3: S3Config, *, policy: RetryPolicy = HASTY) -> St
     """
     if address.startswith(S3_SCHEME):
         from raysweep.storage.s3 import S3Store  # boto3 is not loaded for a folder
+        from raysweep.storage.s3_connection import Connection
 
         bucket, prefix = split_s3_address(address)
-        return RetryingStore(S3Store(bucket, prefix, s3), policy=policy)
+        return RetryingStore(S3Store(bucket, prefix, connection=Connection(s3, policy)), policy=policy)
     if not address.strip():
         raise RequestInvalid("the address of the store is empty: give a folder or s3://bucket/prefix")
     if "://" in address:
         raise RequestInvalid(f"{shorten(address)} is no place to store: give a folder or s3://bucket/prefix")
     return RetryingStore(LocalStore(Path(address).expanduser()), policy=policy)
+
+
+def open_beside(address: str, s3: S3Config, *, policy: RetryPolicy = HASTY) -> Store:
+    """The store of a run that is to be written to: what is tried out there is put beside it, in the place of all runs.
+
+    Where nothing may be deleted, what was put below the run would stay, and be no part of its bundle.
+
+    Args:
+        address: of the run.
+        s3: as in `open_store`.
+        policy: as in `open_store`.
+
+    Raises:
+        RequestInvalid: the address is no place.
+    """
+    place, _, name = address.rstrip("/").rpartition("/")
+    if not address.startswith(S3_SCHEME) or not place.startswith(S3_SCHEME):
+        return open_store(address, s3, policy=policy)
+    return open_store(place, s3, policy=policy).child(name)
 
 
 def split_s3_address(address: str) -> tuple[str, str]:

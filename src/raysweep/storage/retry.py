@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import random as randomness
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from raysweep.storage.abilities import check_abilities
 from raysweep.storage.store import Fetched, Store, StoredObject, Traits, TransientStorageFailure
 
+_LOG: Final = logging.getLogger(__name__)
+_WORTH_SAYING_SECONDS: Final = 3.0
 ResultT = TypeVar("ResultT")
 
 
@@ -24,12 +27,16 @@ class RetryPolicy:
     Attributes:
         give_up_seconds: no further try begins later than this after the first one.
         least_attempts: but so many there are, also where a single one takes that long.
+        answer_seconds: how long one request may stay without an answer.
+        says_so: whether a warning is logged once somebody waits.
     """
 
     give_up_seconds: float = 15.0
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 8.0
     least_attempts: int = 2
+    answer_seconds: float = 30.0
+    says_so: bool = False
 
     def waits(self, random: Callable[[], float]) -> Iterator[float]:
         """The waits between the attempts, in seconds, without end; `random` gives numbers from 0 up to 1."""
@@ -38,7 +45,7 @@ class RetryPolicy:
             yield whole * (1 - random() / 2)
 
 
-HASTY: Final = RetryPolicy()  # somebody waits for the answer
+HASTY: Final = RetryPolicy(answer_seconds=7.0, says_so=True)  # somebody waits for the answer
 PATIENT: Final = RetryPolicy(150.0)  # a server that is away or silent for a minute costs no sweep
 
 
@@ -55,7 +62,7 @@ def try_again(
     Raises:
         TransientStorageFailure: it still failed at the end; every other error comes at once.
     """
-    begun = clock()
+    begun, said = clock(), not policy.says_so
     for number, wait_seconds in enumerate(policy.waits(random), 1):
         try:
             return call()
@@ -63,13 +70,16 @@ def try_again(
             seconds = clock() - begun
             if seconds + wait_seconds > policy.give_up_seconds and number >= policy.least_attempts:
                 raise TransientStorageFailure(f"{error} (tried {number} times in {seconds:.0f} s)") from error
+            if not said and seconds + wait_seconds > _WORTH_SAYING_SECONDS:
+                _LOG.warning("waiting for %s", str(error).partition(";")[0])
+                said = True
         sleep(wait_seconds)
     raise AssertionError("waits never end")
 
 
 def hasty(store: Store) -> Store:
     """The same store, for somebody who waits out failures by other means."""
-    return store.with_policy(HASTY) if isinstance(store, RetryingStore) else store
+    return store.with_policy(replace(HASTY, says_so=False)) if isinstance(store, RetryingStore) else store
 
 
 class RetryingStore:

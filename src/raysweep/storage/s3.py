@@ -36,7 +36,15 @@ if TYPE_CHECKING:
 
 
 class S3Store:
-    """A `Store` below a prefix of a bucket."""
+    """A `Store` below a prefix of a bucket.
+
+    Args:
+        bucket: its name.
+        prefix: without slashes at its ends; empty for the whole bucket.
+        s3: how to reach the server, where there is no `connection` yet.
+        connection: to the server.
+        tried_below: the prefix that what is tried out is put below, its own when None: a child's is its parent's.
+    """
 
     def __init__(
         self,
@@ -45,9 +53,11 @@ class S3Store:
         s3: S3Config | None = None,
         *,
         connection: Connection | None = None,
+        tried_below: str | None = None,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        self._tried_below = self._prefix if tried_below is None else tried_below
         self._connection = connection or Connection(s3 or S3Config())
 
     def put(self, key: str, source: bytes | Path) -> None:
@@ -139,7 +149,8 @@ class S3Store:
 
     def traits(self) -> Traits:
         """See `Store.traits`; found out once for a bucket in each process."""
-        return traits_at(self._target(probe_key()))
+        name = self._tried_below + probe_key()
+        return traits_at(Target(self._connection, self._bucket, name, f"{S3_SCHEME}{self._bucket}/{name}"))
 
     def check_writable(self) -> None:
         """See `Store.check_writable`."""
@@ -147,7 +158,8 @@ class S3Store:
 
     def child(self, prefix: str) -> S3Store:
         """See `Store.child`; it shares the connection."""
-        return S3Store(self._bucket, self._prefix + check_key(prefix), connection=self._connection)
+        below = self._prefix + check_key(prefix)
+        return S3Store(self._bucket, below, connection=self._connection, tried_below=self._tried_below)
 
     @property
     def _client(self) -> S3Client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raysweep.documents import shorten
 from raysweep.errors import NotFound, RaysweepError, StorageFailed
 from raysweep.storage.secret_values import without_user_info
-from raysweep.storage.store import TransientStorageFailure
+from raysweep.storage.store import DENIED, TransientStorageFailure
 
 HOW_TO_SIGN_IN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 NOT_ACCEPTED = f"the server does not accept the credentials; {HOW_TO_SIGN_IN}"
@@ -40,6 +40,14 @@ PRECONDITION_STATUS = 412
 NOT_IMPLEMENTED_STATUS = 501
 
 
+class NoAnswer(TransientStorageFailure):
+    """The server is away, or took the request and stayed silent: whatever is asked next would only wait as long."""
+
+
+class AccessDenied(StorageFailed):
+    """The server knows the credentials, but does not let them do this (403)."""
+
+
 class ConditionNotMet(StorageFailed):
     """A conditional request was refused, since its condition did not hold (412)."""
 
@@ -69,8 +77,8 @@ def explain_answer(place: str, action: str, code: str, status: int, words: str) 
 
 def _explain_refusal(place: str, action: str, code: str, status: int, words: str) -> StorageFailed:
     if status == DENIED_STATUS:
-        return StorageFailed(
-            f"{place}: access denied to {action}; let these credentials list, get, put and delete there, "
+        return AccessDenied(
+            f"{place}: {DENIED} {action}; let these credentials list, get, put and delete there, "
             f"or use others: {HOW_TO_SIGN_IN}"
         )
     if status == FULL_STATUS:

@@ -20,7 +20,8 @@ from urllib3.exceptions import HTTPError
 from raysweep.config import S3Config
 from raysweep.documents import shorten
 from raysweep.errors import StorageFailed
-from raysweep.storage.s3_answers import HOW_TO_SIGN_IN, explain_answer
+from raysweep.storage.retry import PATIENT, RetryPolicy
+from raysweep.storage.s3_answers import HOW_TO_SIGN_IN, NoAnswer, explain_answer
 from raysweep.storage.secret_values import add_source, without_user_info
 from raysweep.storage.store import TransientStorageFailure
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 16
 _DEFAULT_REGION: Final = "us-east-1"
 _CONNECT_SECONDS: Final = 5
-_READ_SECONDS: Final = 30
 
 _NO_CREDENTIALS_ERRORS: Final = (
     botocore_errors.NoCredentialsError,
@@ -42,6 +42,11 @@ _NO_CREDENTIALS_ERRORS: Final = (
 )
 # What botocore lets through where a connection breaks within the body of an error, or of a listing.
 _BROKEN_ERRORS: Final = (ResponseParserError, HTTPError, HTTPException, ConnectionError)
+_SILENT_ERRORS: Final = (
+    botocore_errors.ConnectTimeoutError,
+    botocore_errors.EndpointConnectionError,
+    botocore_errors.ReadTimeoutError,
+)
 _NO_ANSWER_ERRORS: Final[tuple[type[Exception], ...]] = (
     botocore_errors.ConnectionError,
     botocore_errors.HTTPClientError,
@@ -52,15 +57,25 @@ _NO_ANSWER_ERRORS: Final[tuple[type[Exception], ...]] = (
 
 
 class Connection:
-    """One boto3 client, made when first used; it crosses to another process as its settings."""
+    """One boto3 client, made when first used; it crosses to another process as its settings.
 
-    def __init__(self, s3: S3Config) -> None:
+    Args:
+        s3: how to reach the server.
+        policy: how long an answer is waited for.
+    """
+
+    def __init__(self, s3: S3Config, policy: RetryPolicy = PATIENT) -> None:
         self.settings = s3
+        self._policy = policy
         self._lock = threading.Lock()
         self._client: S3Client | None = None
 
-    def __reduce__(self) -> tuple[type[Connection], tuple[S3Config]]:
-        return (Connection, (self.settings,))
+    def __reduce__(self) -> tuple[type[Connection], tuple[S3Config, RetryPolicy]]:
+        return (Connection, (self.settings, self._policy))
+
+    def patient(self) -> Connection:
+        """One to the same server that waits longer, as large objects need it."""
+        return self if self._policy.answer_seconds >= PATIENT.answer_seconds else Connection(self.settings)
 
     @property
     def client(self) -> S3Client:
@@ -71,7 +86,7 @@ class Connection:
         """
         with self._lock:
             if self._client is None:
-                self._client = _make_client(self.settings)
+                self._client = _make_client(self.settings, self._policy)
             return self._client
 
     @property
@@ -110,7 +125,8 @@ def _explain_failure(error: Exception, place: str) -> StorageFailed:
             "export.s3.ca_bundle or AWS_CA_BUNDLE, and check that the endpoint speaks https"
         )
     if isinstance(error, _NO_ANSWER_ERRORS):
-        return TransientStorageFailure(
+        kind = NoAnswer if isinstance(error, _SILENT_ERRORS) else TransientStorageFailure
+        return kind(
             f"{place}: the server does not answer ({type(error).__name__}); check that it runs, the "
             "network, and export.s3.endpoint_url or AWS_ENDPOINT_URL"
         )
@@ -126,7 +142,7 @@ def _code_of(error: botocore_errors.ClientError) -> tuple[str, int]:
     return str(error.response.get("Error", {}).get("Code", "")), int(status)
 
 
-def _make_client(s3: S3Config) -> S3Client:
+def _make_client(s3: S3Config, policy: RetryPolicy) -> S3Client:
     if s3.ca_bundle is not None and not Path(s3.ca_bundle).expanduser().is_file():
         raise StorageFailed(f"export.s3.ca_bundle names no file: {s3.ca_bundle}; give the path of a PEM file")
     try:
@@ -136,7 +152,7 @@ def _make_client(s3: S3Config) -> S3Client:
             region_name=s3.region or session.region_name or os.environ.get("AWS_REGION") or _DEFAULT_REGION,
             endpoint_url=s3.endpoint_url,
             verify=None if s3.ca_bundle is None else str(Path(s3.ca_bundle).expanduser()),
-            config=_client_config(s3),
+            config=_client_config(s3, policy),
         )
         _watch_credentials(session)
     except (botocore_errors.BotoCoreError, ValueError) as error:
@@ -163,17 +179,18 @@ def _watch_credentials(session: boto3.session.Session) -> None:
     add_source(now)
 
 
-def _client_config(s3: S3Config) -> Config:
+def _client_config(s3: S3Config, policy: RetryPolicy) -> Config:
     """Checksums only when required: other servers than AWS refuse boto3's default one with 411 or 501.
 
     It would come as a trailer of an aws-chunked body over https. Our own sha256 goes with every object instead.
     """
+    attempts = 2 if policy.answer_seconds >= PATIENT.answer_seconds else 1
     return Config(
         signature_version="s3v4",
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
+        read_timeout=policy.answer_seconds,
         max_pool_connections=CONNECTIONS,
-        retries={"mode": "standard", "total_max_attempts": 2},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": s3.addressing_style},

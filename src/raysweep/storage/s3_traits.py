@@ -9,7 +9,7 @@ from typing import Final
 
 from raysweep.config import EncryptionConfig
 from raysweep.errors import NotFound, StorageFailed
-from raysweep.storage.s3_answers import ConditionNotMet, NotOffered
+from raysweep.storage.s3_answers import AccessDenied, ConditionNotMet, NoAnswer, NotOffered
 from raysweep.storage.s3_upload import Target, Upload, measured, upload
 from raysweep.storage.store import Traits, TransientStorageFailure
 
@@ -19,6 +19,7 @@ _TURNS: Final = 3
 
 _Place = tuple[str, str, EncryptionConfig | None]
 _known: dict[_Place, Traits] = {}
+_locks: dict[_Place, threading.Lock] = {}  # one a place: a silent server keeps nobody from another one
 _lock = threading.Lock()
 
 
@@ -30,6 +31,8 @@ def traits_at(target: Target) -> Traits:
     """
     place = (target.client.meta.endpoint_url, target.bucket, target.connection.settings.encryption)
     with _lock:
+        at_this_place = _locks.setdefault(place, threading.Lock())
+    with at_this_place:
         if place not in _known:
             _known[place] = _find_out(target)
         return _known[place]
@@ -45,6 +48,12 @@ def _find_out(target: Target) -> Traits:
     asked = target.connection.settings.encryption
     try:
         unencrypted = _put_first(target, asked)
+    except (NoAnswer, AccessDenied):  # nothing was put, or nobody answers who could delete it
+        raise
+    except StorageFailed:
+        _remove(target)
+        raise
+    try:
         used = None if unencrypted else asked
         return Traits(
             if_absent=_holds_to(target, {"IfNoneMatch": "*"}, used),
@@ -53,14 +62,20 @@ def _find_out(target: Target) -> Traits:
             unencrypted=unencrypted,
         )
     finally:
-        with suppress(StorageFailed, NotFound), target.connection.translated(target.address):
-            target.client.delete_object(Bucket=target.bucket, Key=target.name)
+        _remove(target)
+
+
+def _remove(target: Target) -> None:
+    with suppress(StorageFailed, NotFound), target.connection.translated(target.address):
+        target.client.delete_object(Bucket=target.bucket, Key=target.name)
 
 
 def _put_first(target: Target, asked: EncryptionConfig | None) -> str:
     """Put something at all; why the server does not encrypt as it was asked, empty where it does."""
     try:
         return _difference(asked, upload(_tiny(asked), target))
+    except NoAnswer:
+        raise
     except StorageFailed:
         if asked is None:
             raise

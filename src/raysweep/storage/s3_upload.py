@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from raysweep.config import EncryptionConfig
@@ -164,6 +164,7 @@ def _body(content: bytes) -> dict[str, Any]:
 
 
 def _upload_in_parts(what: Upload, target: Target, condition: Mapping[str, str]) -> str:
+    target = replace(target, connection=target.connection.patient())
     with target.connection.translated(target.address):
         begun = target.client.create_multipart_upload(**target.where, **what.kept_with_it)
     upload_id = begun["UploadId"]

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import configparser
+import html
+import json
 import os
 import re
+import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeVar
-from urllib.parse import unquote
+from typing import IO, Final, TypeVar
+from urllib.parse import quote, unquote
 
 from raysweep.errors import NotFound, StorageFailed
 
-_SECRET_NAMES: Final = ("SECRET", "TOKEN", "PASSWORD", "ACCESS_KEY", "API_KEY")
+_SECRET_NAMES: Final = (
+    *("SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CONNECTION_STRING"),
+    *("ACCESS_KEY", "ACCOUNT_KEY", "API_KEY", "APIKEY", "ENCRYPTION_KEY", "PRIVATE_KEY", "SIGNING_KEY"),
+)
+_SECRET_STEPS: Final = frozenset({"PASS", "PAT", "PWD"})  # as in DB_PASS; neither PATH nor COMPASS is meant, nor PWD
 _MIN_SECRET_LENGTH: Final = 12
 _MIN_PASSWORD_LENGTH: Final = 8  # of an address: there is no doubt that it is one
 _MIN_TOKEN_LENGTH: Final = 20  # in the place of a user: names are shorter
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
+_MAX_UNPACKED_BYTES: Final = 1024**3
 _FILES: Final = {
     "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
     "AWS_CONFIG_FILE": "~/.aws/config",
@@ -58,9 +67,7 @@ def known_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     found = {
         name: value
         for name, value in environment.items()
-        if any(mark in name.upper() for mark in _SECRET_NAMES)
-        and len(value) >= _MIN_SECRET_LENGTH
-        and not os.path.exists(value)  # noqa: PTH110 - MY_TOKEN_FOLDER names a place; Path.exists fails on a long token
+        if _is_secret_by_name(name) and len(value) >= _MIN_SECRET_LENGTH and not _is_path(value)
     }
     for name, value in environment.items():
         for number, password in enumerate(sorted(_passwords(value))):
@@ -83,18 +90,21 @@ def find_secrets(value: object, secrets: Mapping[str, str], path: str = "") -> I
         for number, one in enumerate(value):
             yield from find_secrets(one, secrets, f"{path}[{number}]")
     elif isinstance(value, str):
-        yield from ((path, name) for name, secret in secrets.items() if secret in value)
+        yield from ((path, name) for name, secret in secrets.items() if any(one in value for one in _forms(secret)))
 
 
 def secret_in_file(path: Path, secrets: Mapping[str, str]) -> str | None:
     """The name of a secret that stands in the file; None for none. Only a few MiB of it are held at a time.
+
+    The members of a zip file are unpacked for that, up to 1 GiB; no other compression is looked through.
 
     Raises:
         NotFound, StorageFailed: it cannot be read.
     """
     try:
         with path.open("rb") as stream:
-            return secret_in(iter(lambda: stream.read(_CHUNK_BYTES), b""), secrets)
+            found = secret_in(iter(lambda: stream.read(_CHUNK_BYTES), b""), secrets)
+        return found or _secret_in_members(path, secrets)
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}") from error
     except OSError as error:
@@ -102,13 +112,16 @@ def secret_in_file(path: Path, secrets: Mapping[str, str]) -> str | None:
 
 
 def secret_in(chunks: Iterable[bytes], secrets: Mapping[str, str]) -> str | None:
-    """The name of a secret that stands in these bytes, also across their borders; None for none."""
-    encoded = {name: value.encode() for name, value in secrets.items() if value}
-    overlap = max(map(len, encoded.values()), default=1) - 1
+    """The name of a secret that stands in these bytes, also across their borders; None for none.
+
+    It is looked for as it is, and as JSON, HTML and addresses escape it.
+    """
+    encoded = [(name, form.encode(errors="surrogateescape")) for name, one in secrets.items() for form in _forms(one)]
+    overlap = max((len(value) for _, value in encoded), default=1) - 1
     before = b""
     for chunk in chunks:
         window = before + chunk
-        for name, value in encoded.items():
+        for name, value in encoded:
             if value in window:
                 return name
         before = window[len(window) - min(overlap, len(window)) :]
@@ -124,9 +137,66 @@ def without_user_info(text: TextT) -> TextT:
 
 def masked(text: str, secrets: Mapping[str, str]) -> str:
     """The text with the name of its variable in the place of each secret."""
-    for name, secret in sorted(secrets.items(), key=lambda one: -len(one[1])):  # one may be a part of another
-        text = text.replace(secret, f"<{name}>")
+    forms = [(form, name) for name, secret in secrets.items() for form in _forms(secret)]
+    for form, name in sorted(forms, key=lambda one: -len(one[0])):  # one may be a part of another
+        text = text.replace(form, f"<{name}>")
     return text
+
+
+def _is_secret_by_name(name: str) -> bool:
+    steps = name.upper().split("_")
+    return any(mark in name.upper() for mark in _SECRET_NAMES) or (
+        len(steps) > 1 and not _SECRET_STEPS.isdisjoint(steps)
+    )
+
+
+def _is_path(value: str) -> bool:
+    """Whether it names a place, as MY_TOKEN_FOLDER does; Path.exists fails on a long token."""
+    return os.path.exists(os.path.expanduser(value))  # noqa: PTH110, PTH111
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret may be written: as it is, and escaped in JSON, in HTML (two ways) and in addresses."""
+    if not secret:
+        return set()
+    text = html.escape(secret, quote=False)
+    escaped = [quote(secret, safe="", errors="replace"), quote(secret, errors="replace")]
+    escaped.append(escaped[0].replace("%20", "+"))
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        text,
+        html.escape(secret),
+        text.replace('"', "&#34;").replace("'", "&#39;"),
+        *escaped,
+        *(re.sub("%..", lambda found: found.group().lower(), one) for one in escaped),
+    }
+
+
+def _secret_in_members(path: Path, secrets: Mapping[str, str]) -> str | None:
+    """The name of a secret in a packed member of a zip file; those that are not packed are seen without unpacking."""
+    if not zipfile.is_zipfile(path):
+        return None
+    left = _MAX_UNPACKED_BYTES
+    with (
+        suppress(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
+        zipfile.ZipFile(path) as it,
+    ):
+        for member in it.infolist():
+            if member.compress_type != zipfile.ZIP_STORED and left > 0:
+                with it.open(member) as stream:
+                    if (name := secret_in(_pieces(stream, left), secrets)) is not None:
+                        return name
+                    left -= stream.tell()
+    return None
+
+
+def _pieces(stream: IO[bytes], most_bytes: int) -> Iterator[bytes]:
+    """What can be read of it, up to so many bytes: the sizes that a zip file says may be wrong."""
+    while most_bytes > 0 and (piece := stream.read(min(_CHUNK_BYTES, most_bytes))):
+        most_bytes -= len(piece)
+        yield piece
 
 
 def _passwords(value: str) -> set[str]:

@@ -14,6 +14,7 @@ from raysweep.errors import NotFound, RequestInvalid, StorageFailed
 TEMPORARY_PREFIX = ".raysweep-part-"
 S3_SCHEME = "s3://"
 CHUNK_BYTES = 1024 * 1024
+DENIED = "access denied to"  # in the words of every refusal that a permission would lift
 LEDGER_FOLDER = ".raysweep/ledger/"
 
 

@@ -10,6 +10,7 @@ from onnx import TensorProto
 
 from raysweep.training.onnx_graph import Graph
 from raysweep.training.onnx_inputs import MISSING_DATE
+from raysweep.training.preprocess import DATE_PARTS
 
 _MICROS_A_DAY: Final = 86_400_000_000
 _DAYS_TO_YEAR_ONE: Final = 719_162  # from 0001-01-01 to 1970-01-01
@@ -54,7 +55,7 @@ class _Whole:
 
 def date_parts(graph: Graph, date: str) -> list[str]:
     """The parts that the preprocessing makes of a date, each double, NaN where it is missing."""
-    return [date_part(graph, date, part) for part in ("days", "year", "month", "day", "weekday", "hour")]
+    return [date_part(graph, date, part) for part in DATE_PARTS]
 
 
 def date_part(graph: Graph, date: str, part: str) -> str:

@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 
 MAIN_OPSET: Final = 18
+OUTPUT: Final = "prediction"
 _IR_VERSION: Final = 10  # runtimes from 2024 on read it
 _ML_DOMAIN: Final = "ai.onnx.ml"
 ELEMENT_TYPES: Final[Mapping[str, int]] = {
@@ -31,10 +32,12 @@ class Graph:
     Attributes:
         ml_opset: of the operators of classical learners.
         inputs: name -> element type; each has the shape (rows, 1).
+        words: name of an input, `prediction`, or "" for the whole model -> what the file says of it.
     """
 
     ml_opset: int = 3
     inputs: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     _nodes: list[Any] = field(default_factory=list)
     _constants: list[Any] = field(default_factory=list)
     _domains: dict[str, int] = field(default_factory=dict)
@@ -80,15 +83,23 @@ class Graph:
             width: how many columns it has.
             facts: what else the file says, as its metadata.
         """
-        self._nodes.append(helper.make_node("Identity", [output], ["prediction"]))
+        self._nodes.append(helper.make_node("Identity", [output], [OUTPUT]))
         given = [
-            helper.make_tensor_value_info(name, ELEMENT_TYPES[kind], ["rows", 1]) for name, kind in self.inputs.items()
+            helper.make_tensor_value_info(name, ELEMENT_TYPES[kind], ["rows", 1], self.words.get(name, ""))
+            for name, kind in self.inputs.items()
         ]
-        taken = helper.make_tensor_value_info("prediction", TensorProto.DOUBLE, ["rows", width])
+        words = self.words.get(OUTPUT, "") if OUTPUT not in self.inputs else ""
+        taken = helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, ["rows", width], words)
         graph = helper.make_graph(self._nodes, "raysweep", given, [taken], self._constants)
         domains = {"": MAIN_OPSET, _ML_DOMAIN: self.ml_opset, **self._domains}
         opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
-        model = helper.make_model(graph, opset_imports=opsets, producer_name="raysweep", ir_version=_IR_VERSION)
+        model = helper.make_model(
+            graph,
+            opset_imports=opsets,
+            producer_name="raysweep",
+            ir_version=_IR_VERSION,
+            doc_string=self.words.get("", ""),
+        )
         helper.set_model_props(model, dict(facts))
         onnx.checker.check_model(model)
         return bytes(model.SerializeToString())

@@ -26,24 +26,31 @@ from raysweep.config import TaskKind
 from raysweep.documents import shorten
 from raysweep.records.table import Column, Label
 from raysweep.training.onnx_columns import Columns, is_sparse, missing_text
-from raysweep.training.onnx_graph import MAIN_OPSET, Graph, NotExpressible
-from raysweep.training.onnx_inputs import MISSING_TEXT
+from raysweep.training.onnx_ensembles import add_trees, add_trees_in_order
+from raysweep.training.onnx_graph import MAIN_OPSET, OUTPUT, Graph, NotExpressible
+from raysweep.training.onnx_inputs import MISSING_DATE, MISSING_DATE_KEY, MISSING_TEXT
 from raysweep.training.onnx_trees import (
-    add_trees,
-    add_trees_in_order,
     base_margin,
     constant_tree,
     forest_trees,
     histogram_tree,
     xgboost_trees,
 )
+from raysweep.training.onnx_words import input_words, model_words, output_words
 from raysweep.training.pipeline import Pipeline
 
 CLASSES: Final = "raysweep.classes"
+TARGET: Final = "raysweep.target"
 _ML_OPSET: Final = 3
 
 
-def to_onnx(pipeline: Pipeline, inputs: Sequence[Column], task: TaskKind, classes: Sequence[Label]) -> bytes:
+def to_onnx(
+    pipeline: Pipeline,
+    inputs: Sequence[Column],
+    task: TaskKind,
+    classes: Sequence[Label],
+    facts: Mapping[str, str] | None = None,
+) -> bytes:
     """The model as ONNX: each input by its name, of shape (rows, 1); `prediction` as `Pipeline.predict` gives it.
 
     Numbers and booleans are double and NaN where missing, texts are strings and the metadata's `raysweep.missing_text`
@@ -54,6 +61,7 @@ def to_onnx(pipeline: Pipeline, inputs: Sequence[Column], task: TaskKind, classe
         inputs: the task's inputs.
         task: what it learned.
         classes: in the order of the probabilities; empty for regression.
+        facts: what its metadata say beside that, such as `raysweep.target` and `raysweep.run_id`.
 
     Raises:
         NotExpressible: a rule, the family or its estimator cannot be said in ONNX; the message says why.
@@ -69,7 +77,16 @@ def to_onnx(pipeline: Pipeline, inputs: Sequence[Column], task: TaskKind, classe
         matrix = graph.op("Where", graph.op("Equal", matrix, zero), missing_value, matrix)
     wanted = _Wanted(pipeline.learner.fitted, task, len(classes))
     output = _way(pipeline)(graph, matrix, wanted)
-    facts = {MISSING_TEXT: missing, CLASSES: json.dumps(list(classes)), "raysweep.family": pipeline.family}
+    facts = {
+        **(facts or {}),
+        MISSING_TEXT: missing,
+        MISSING_DATE_KEY: str(MISSING_DATE),
+        CLASSES: json.dumps(list(classes)),
+        "raysweep.family": pipeline.family,
+    }
+    said = {one.name: input_words(one, missing) for one in inputs}
+    output_said = output_words(task, classes, facts.get(TARGET, ""))
+    graph.words = {"": model_words(said, output_said, facts), OUTPUT: output_said, **said}
     return graph.finish(output, len(classes) or 1, facts)
 
 

@@ -14,7 +14,7 @@ Families that need it get numbers without gaps (median, and a flag for what was 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -36,7 +36,7 @@ UNSEEN: Final = -2
 MAX_ONEHOT: Final = 64
 TARGET_FOLDS: Final = 5
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
-_DATE_PARTS: Final = ("days", "year", "month", "day", "weekday", "hour")
+DATE_PARTS: Final = ("days", "year", "month", "day", "weekday", "hour")
 _TWO: Final = 2
 
 
@@ -100,7 +100,7 @@ class Preprocessor:
         """Which columns of the matrix are category codes that a learner may treat as categories."""
         if self.encoding != "native":
             return ()
-        numeric = len(self.numbers) + len(self.dates) * len(_DATE_PARTS)
+        numeric = len(self.numbers) + len(self.dates) * len(DATE_PARTS)
         return (False,) * numeric + (True,) * len(self.texts)
 
     def _make_encoder(self, y: Floats, task: TaskKind, seed: int) -> Any:
@@ -179,7 +179,18 @@ def _floats(values: pa.ChunkedArray) -> Floats:
 
 
 def _date_parts(values: pa.ChunkedArray) -> list[Floats]:
-    micros = values.cast(pa.int64())
-    days = pc.floor(pc.divide(micros.cast(pa.float64(), safe=False), 86_400e6))
-    parts = [days, pc.year(values), pc.month(values), pc.day(values), pc.day_of_week(values), pc.hour(values)]
-    return [_floats(part) for part in parts]
+    return [_floats(_PART[part](values)) for part in DATE_PARTS]
+
+
+def _days(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.floor(pc.divide(values.cast(pa.int64()).cast(pa.float64(), safe=False), 86_400e6))
+
+
+_PART: Final[Mapping[str, Callable[[pa.ChunkedArray], pa.ChunkedArray]]] = {
+    "days": _days,
+    "year": pc.year,
+    "month": pc.month,
+    "day": pc.day,
+    "weekday": pc.day_of_week,
+    "hour": pc.hour,
+}

@@ -10,16 +10,16 @@ import numpy as np
 
 from raysweep.training.learner import Floats
 from raysweep.training.pipeline import Pipeline
+from raysweep.training.preprocess import DATE_PARTS
 
 _TREES: Final = 10  # of the first rounds, which decide most
 _MICROS_A_DAY: Final = 86_400e6
-_PARTS_OF_A_DATE: Final = 6
 
 
 def split_points(pipeline: Pipeline, at_most: int) -> dict[str, Floats]:
     """Column of numbers or dates -> up to so many values at which the model splits it; none where it has no trees.
 
-    Those of a date are whole days, in microseconds since 1970.
+    The columns that it splits most often come first. The points of a date are whole days, in microseconds since 1970.
     """
     preprocessor = pipeline.preprocessor
     found = _found(pipeline)
@@ -27,9 +27,10 @@ def split_points(pipeline: Pipeline, at_most: int) -> dict[str, Floats]:
         found = _unscaled(found, preprocessor.scaler.steps[-1][1])
     points = {name: found.get(place, np.zeros(0)) for place, name in enumerate(preprocessor.numbers)}
     for place, name in enumerate(preprocessor.dates):
-        days = found.get(len(preprocessor.numbers) + _PARTS_OF_A_DATE * place, np.zeros(0))
+        days = found.get(len(preprocessor.numbers) + len(DATE_PARTS) * place + DATE_PARTS.index("days"), np.zeros(0))
         points[name] = np.ceil(days) * _MICROS_A_DAY
-    return {name: _spread(np.unique(values), at_most) for name, values in points.items() if len(values)}
+    often = sorted(points, key=lambda name: -len(points[name]))
+    return {name: _spread(np.unique(points[name]), at_most) for name in often if len(points[name])}
 
 
 def _found(pipeline: Pipeline) -> dict[int, Floats]:

@@ -150,17 +150,18 @@ def _write_shipped(contents: BundleContents, folder: Path, gate: Gate) -> None:
         raise ValueError("a gate without a model")
     rows = None if contents.config.export.rows == "none" else contents.training.features
     write_shipped(folder, shipped, view.task, rows)
-    said: dict[str, Any] = {}
+    check = view.final_check
+    facts = {
+        "raysweep": contents.packages["raysweep"],
+        "run_id": view.run_id,
+        "bundle": view.bundle_address,
+        "verdict": check.verdict.value if check is not None else "not checked",
+        "metric": view.task.metric.name,
+    }
+    own = {"target": view.task.target, "run_id": view.run_id, "verdict": facts["verdict"], "version": facts["raysweep"]}
+    said: dict[str, Any] = {"facts": tuple((f"raysweep.{key}", value) for key, value in own.items())}
     serving = serving_lines(shipped, view.task.rules)
     if "mlflow" in gate.formats:
-        check = view.final_check
-        facts = {
-            "raysweep": contents.packages["raysweep"],
-            "run_id": view.run_id,
-            "bundle": view.bundle_address,
-            "verdict": check.verdict.value if check is not None else "not checked",
-            "metric": view.task.metric.name,
-        }
         signature = make_signature(view.task, contents.seen)
         said["served"] = served_document(folder, shipped, signature, facts)
         said["requirements"] = requirement_lines(serving, contents.packages["raysweep"])

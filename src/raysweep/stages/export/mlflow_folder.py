@@ -15,15 +15,12 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 from mlflow.types.schema import AnyType
 
-from raysweep.bundle.mlflow_flavor import probability_name
+from raysweep.bundle.prediction_names import probability_name
 from raysweep.config import TaskKind
-from raysweep.records.manifest import InputColumn, Signature
+from raysweep.records.manifest import Signature
 from raysweep.records.served_model import SERVED_FILE, ServedModel
-from raysweep.records.table import ColumnKind
 from raysweep.training.learner import Floats
 
-_TYPES: Final = {ColumnKind.BOOLEAN: "boolean", ColumnKind.STRING: "string", ColumnKind.DATETIME: "datetime"}
-_FIRST_DAY, _LAST_DAY = "1677-09-22", "2262-04-11"  # as ISO text, in which instants are ordered as in time
 _LABELS: Final = {bool: "boolean", int: "long", float: "double", str: "string"}
 
 
@@ -51,6 +48,7 @@ def write_folder(folder: Path, model: Path, served: str, requirements: Sequence[
             data_path=str(data),
             signature=_signature(document.signature),
             pip_requirements=list(requirements),
+            metadata={"raysweep.kinds": {one.name: one.kind.value for one in document.signature.inputs}},
         )
 
 
@@ -62,21 +60,14 @@ def score_folder(folder: Path, features: pa.Table) -> Floats:
 
 
 def _signature(signature: Signature) -> ModelSignature:
-    inputs = Schema([ColSpec(_type(one), one.name, required=True) for one in signature.inputs])
+    """Inputs of any type: raysweep itself looks at what comes, and takes more than the types of MLflow let through.
+
+    MLflow refuses whole numbers for a float column, categories for a text, dates with a zone or as texts, and makes a
+    boolean of a gap.
+    """
+    inputs = Schema([ColSpec(AnyType(), one.name, required=True) for one in signature.inputs])
     if signature.task is TaskKind.REGRESSION:
         return ModelSignature(inputs, Schema([ColSpec("double", "prediction")]))
     label = _LABELS.get(type(signature.classes[0]), "string")
     probabilities = [ColSpec("double", probability_name(one)) for one in signature.classes]
     return ModelSignature(inputs, Schema([ColSpec(label, "prediction"), *probabilities]))
-
-
-def _type(column: InputColumn) -> object:
-    """MLflow's type for a column; any where its own is too narrow, since raysweep itself looks at what comes.
-
-    A whole number that may be missing is a float in pandas, and MLflow's dates are within the nanoseconds of int64.
-    """
-    if column.kind is ColumnKind.NUMBER:
-        return AnyType() if column.type == "int64" else "double"
-    if column.kind is ColumnKind.DATETIME and not _FIRST_DAY < str(column.low) <= str(column.high) < _LAST_DAY:
-        return AnyType()
-    return _TYPES.get(column.kind, AnyType())

@@ -49,7 +49,7 @@ def ask_gate(gate: Gate, folder: Path, shipped: FittedModel, task: LearningTask,
         folder: of the bundle.
         shipped: the fit.
         task: what it has learned.
-        said: what the MLflow folder says beside the model: see `served_document`; `requirements` are apart.
+        said: what the other forms say beside the model: `served`, `requirements` and `facts` of `ParityRequest`.
     """
     family = families()[pipeline_of(shipped).family]
     candidate = shipped.trial.candidate

@@ -45,6 +45,7 @@ class ParityRequest:
         inputs, classes: the model's.
         served: the document that goes into the MLflow folder, as JSON.
         requirements: what the MLflow folder says that it needs.
+        facts: what the metadata of the ONNX model say beside the model itself.
         form_seconds: for one form; after that it is not published.
     """
 
@@ -57,6 +58,7 @@ class ParityRequest:
     classes: tuple[Label, ...]
     served: str = ""
     requirements: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
     form_seconds: float = FORM_SECONDS
 
     @property

@@ -25,6 +25,9 @@ _MEDIA_TYPES: Final = {
     ".skops": "application/zip",
     ".lock": "text/plain",
     ".patch": "text/x-diff",
+    ".txt": "text/plain",
+    ".onnx": "application/onnx",
+    "MLmodel": "application/yaml",
 }
 _CHUNK_BYTES: Final = 4 * 1024 * 1024
 
@@ -165,7 +168,7 @@ def _artifact(path: Path, name: str) -> Artifact:
         path=name,
         sha256=hashed.hexdigest(),
         size_bytes=path.stat().st_size,
-        media_type=_MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+        media_type=_MEDIA_TYPES.get(path.suffix or path.name, "application/octet-stream"),
     )
 
 
