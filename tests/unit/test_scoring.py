@@ -163,7 +163,7 @@ def typed(**columns: list[object]) -> pa.Table:
     [
         (Known(), {"amount": ["1", "2", "many", "3"]}, r"'amount' must hold .*many.* \(a.parquet, row 13\)$"),
         (Known(), {"day": [None, True, False, None]}, r"'day' must hold values of kind datetime.*row 12\)$"),
-        (Known(), {"amount": [None, date(2026, 1, 1)] * 2}, r"'amount' must hold .*datetime.*row 12\)$"),
+        (Known(), {"amount": [None, date(2026, 1, 1)] * 2}, r"'amount' must hold .*date.*row 12\)$"),
         (Refusing(RequestInvalid("too much")), {}, r"^too much \(a.parquet, row 13\)$"),
         (Refusing(ZeroDivisionError("by 0")), {}, r"cannot take a row \(a.parquet, row 13\): ZeroDivisionError: by 0"),
     ],

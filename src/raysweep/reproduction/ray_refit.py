@@ -139,7 +139,7 @@ def _beside_published(request: RefitRequest, model: FittedModel, fitted_on: RowB
         with one_thread(pipeline):
             return predicted("the model fitted here", pipeline.predict, [one.name for one in request.task.inputs], rows)
 
-    ordinary = ordinary_rows(golden.column("row").to_pylist())
+    ordinary = ordinary_rows(golden.column("row").to_pylist()) if "row" in golden.column_names else None
     return BesidePublished(
         golden=how_far(wanted, ours(features), golden.num_rows, ordinary),
         fitted=how_far(_theirs(request, some), ours(some), some.num_rows),
