@@ -224,7 +224,7 @@ def _check_golden(store: Store) -> VerifiedFile:
         wanted = np.asarray(table.column("prediction").to_pylist(), dtype=np.float64)
         found = model.raw_predictions(features)
         ordinary = ordinary_rows(table.column("row").to_pylist()) if "row" in table.column_names else None
-    except (BundleRefused, pa.ArrowException, ValueError, KeyError) as error:
+    except (BundleRefused, pa.ArrowException, TypeError, ValueError, KeyError) as error:
         return VerifiedFile(GOLDEN_FILE, ok=False, problem=f"cannot be predicted again: {error}")
     worst = float(np.max(gap(found, wanted, ordinary), initial=0.0))
     if not worst <= TOLERANCE:
