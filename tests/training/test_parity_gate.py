@@ -37,6 +37,7 @@ from raysweep.training.trial_data import encode
 from raysweep.training.trusted import TRUSTED_TYPES
 
 PROBABILITIES = ["probability_high", "probability_low", "probability_middle"]
+FORMS = ("native", "onnx")
 KINDS = {"xgboost": TaskKind.MULTICLASS, "ridge": TaskKind.REGRESSION}
 
 
@@ -108,6 +109,7 @@ def test_every_form_is_published_where_it_predicts_the_same(name, tmp_path):
     assert not any("pickle" in path or "pkl" in path for path in found["mlflow"].files)
     assert found["onnx"].published, found["onnx"].reason
     assert found["onnx"].difference <= 1e-6
+    assert all(one.media_type != "application/octet-stream" for one in list_artifacts(tmp_path))
 
 
 def test_a_scaler_before_trees_is_caught(tmp_path):
@@ -152,10 +154,14 @@ def test_a_wrong_conversion_is_caught_whatever_the_targets_unit(kind, size, offs
         y = task_and_rows(kind)[1].y
         pipeline = pipeline_of_target("scaled_boosting", (y - y.mean()) / y.std() * size + offset)
     write_bundle(tmp_path, "scaled_boosting", kind, pipeline)
-    found = judged(tmp_path, "scaled_boosting", kind, ("native", "onnx"))
-    assert found["native"].published
-    assert not found["onnx"].published
-    assert found["onnx"].difference > 0.01
+    asked, golden = request_for(tmp_path, "scaled_boosting", kind, FORMS), pq.read_table(tmp_path / "golden.parquet")
+    native, onnx = (
+        Gate(FORMS, "scaled_boosting")._record(name, parity_process._judged(name, asked, golden), tmp_path)
+        for name in FORMS
+    )
+    assert native.published
+    assert not onnx.published
+    assert onnx.difference > 0.01
     assert not (tmp_path / "model/model.onnx").exists()
 
 

@@ -15,9 +15,9 @@ _FINEST: Final = 2.0**24 * float(np.finfo(np.float64).eps)
 _TWO: Final = 2
 
 
-def ordinary_rows(said: Sequence[str]) -> npt.NDArray[np.bool_]:
+def ordinary_rows(said: Sequence[object]) -> npt.NDArray[np.bool_]:
     """Which golden rows are such as the model was fitted on, by what golden.parquet says that each of them is."""
-    return np.array([one in ORDINARY for one in said], dtype=np.bool_)
+    return np.array([isinstance(one, str) and one in ORDINARY for one in said], dtype=np.bool_)
 
 
 def gap(found: Floats, wanted: Floats, ordinary: npt.NDArray[np.bool_] | None = None) -> Floats:
