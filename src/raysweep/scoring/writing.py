@@ -25,6 +25,7 @@ from raysweep.scoring.place import PART_PREFIX, SUCCESS_FILE, Out, names_in
 from raysweep.scoring.predictions import PredictedFile
 from raysweep.storage.local import settle_folder, write_whole
 from raysweep.storage.open_store import open_store
+from raysweep.storage.retry import PATIENT
 from raysweep.storage.store import TEMPORARY_PREFIX, Store
 
 
@@ -130,7 +131,7 @@ def _local_file(out: Out, schema: pa.Schema) -> Iterator[Sink]:
 def _remote_file(out: Out, schema: pa.Schema) -> Iterator[Sink]:
     """Written here first, since an object is put whole."""
     prefix, _, name = out.address.rpartition("/")
-    store = open_store(prefix, out.s3)
+    store = open_store(prefix, out.s3, policy=PATIENT)
     with tempfile.TemporaryDirectory(prefix="raysweep-predict-") as folder:
         file = _RemoteFile(Path(folder) / name, out, schema, store)
         try:
@@ -183,7 +184,7 @@ class _LocalParts(_Parts):
 
 @contextmanager
 def _remote_folder(out: Out, schema: pa.Schema, *, overwrite: bool) -> Iterator[Sink]:
-    store = open_store(out.address, out.s3)
+    store = open_store(out.address, out.s3, policy=PATIENT)
     if overwrite:  # the summary first: without it what is left is no prediction
         for name in sorted(names_in(out), key=lambda one: one != SUCCESS_FILE):
             store.delete(name)
