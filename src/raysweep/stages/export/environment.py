@@ -7,9 +7,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import Distribution, distributions
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,7 @@ SCORE_PACKAGES: Final = (
 
 def packages() -> dict[str, str]:
     """Name and version of every installed distribution, sorted."""
-    return {name: one.version for name, one in _installed()}
+    return {one.name: one.version for one in _installed()}
 
 
 def lock() -> str:
@@ -32,7 +34,7 @@ def lock() -> str:
 
     What was installed from a folder (the project that is being worked on) is nowhere else, and a comment.
     """
-    lines = [_locked(name, one) for name, one in _installed()]
+    lines = [_locked(one) for one in _installed()]
     return "".join(f"{line}\n" for line in (f"# Python {platform.python_version()}, {platform.platform()}", *lines))
 
 
@@ -51,17 +53,42 @@ def environment(installed: Mapping[str, str]) -> EnvironmentRecord:
     )
 
 
-def _installed() -> Iterator[tuple[str, Distribution]]:
+@dataclass(frozen=True, slots=True)
+class _Package:
+    """An installed distribution; `origin` is its direct_url.json (PEP 610), or empty."""
+
+    name: str
+    version: str
+    origin: str
+
+
+def _installed() -> tuple[_Package, ...]:
     """By name; where one is there twice, the one that is imported."""
-    known = reversed(list(distributions()))  # the first on the path comes last, and stays
-    found = {str(one.metadata["Name"]): one for one in known if one.metadata["Name"]}
-    yield from sorted(found.items(), key=lambda pair: pair[0].lower())
+    return _read_installed(tuple((place, _changed(place)) for place in sys.path))
 
 
-def _locked(name: str, one: Distribution) -> str:
-    pinned = f"{name}=={one.version}"
+def _changed(place: str) -> int:
+    try:
+        return os.stat(place or ".").st_mtime_ns  # noqa: PTH116 - as it stands in sys.path
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=2)  # reading some hundred files takes longer than many a small model; they change with their folders
+def _read_installed(_: tuple[tuple[str, int], ...]) -> tuple[_Package, ...]:
+    found: dict[str, _Package] = {}
+    for one in distributions():
+        said = one.metadata
+        name = said["Name"]
+        if name and name not in found:  # the first on the path is the one that is imported
+            found[name] = _Package(name, said["Version"] or "", one.read_text("direct_url.json") or "")
+    return tuple(sorted(found.values(), key=lambda package: package.name.lower()))
+
+
+def _locked(one: _Package) -> str:
+    name, pinned = one.name, f"{one.name}=={one.version}"
     with suppress(ValueError, TypeError, AttributeError):
-        origin = json.loads(one.read_text("direct_url.json") or "null")
+        origin = json.loads(one.origin or "null")
         if origin is None:
             return pinned
         url, commit = without_credentials(origin["url"]), origin.get("vcs_info", {}).get("commit_id")
