@@ -23,7 +23,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
 from raysweep.training.evaluate import TrialRules, evaluate
 from raysweep.training.families import families
-from raysweep.training.learner import FitSetting
+from raysweep.training.learner import FitSetting, Matrix
 from raysweep.training.metrics import score
 from raysweep.training.pipeline import PREPROCESS_FILE, load_pipeline
 from raysweep.training.refit import fit_pipeline
@@ -286,3 +286,16 @@ def test_predictions_need_no_more_than_the_columns(tmp_path):
     extra = block.features.append_column("more", pa.array(range(block.rows)))
     reordered = extra.select(list(reversed(extra.column_names)))
     assert pipeline.predict(reordered).tobytes() == pipeline.predict(block.features).tobytes()
+
+
+@pytest.mark.parametrize("name", [name for name, family in families().items() if TaskKind.REGRESSION in family.tasks])
+def test_several_threads_predict_the_same_again_and_again(name):
+    """Threads that end in another order must not add up in another order."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2_000, 6)).astype(np.float32)
+    matrix = Matrix(values, values[:, 0] + rng.normal(size=2_000), None, (), {})
+    learner = families()[name].load_learner()(
+        families()[name].defaults, FitSetting(TaskKind.REGRESSION, 0, 1, 2, 60, "rmse")
+    )
+    learner.grow(matrix, 1.0)
+    assert len({learner.predict(matrix).tobytes() for _ in range(20)}) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,20 @@ MIN_ROWS: Final = 500
 CHUNK_ROUNDS: Final = PATIENCE_ROUNDS  # each chunk bins the rows anew, and fewer rounds cannot stall
 CHUNK_GROWTH: Final = 1.6
 SMALLEST: Final = float(np.finfo(np.float64).eps)
+
+
+@contextmanager
+def _adding_in_order(model: Any) -> Iterator[None]:
+    """One thread for a forest: several add its trees up as they come, and the last bit changes from call to call."""
+    threads = getattr(model, "n_jobs", None)
+    if threads in {None, 1} or not hasattr(model, "estimators_"):
+        yield
+        return
+    model.n_jobs = 1
+    try:
+        yield
+    finally:
+        model.n_jobs = threads
 
 
 class SklearnLearner:
@@ -75,9 +90,10 @@ class SklearnLearner:
         return self._predict_with(self._model, matrix)
 
     def _predict_with(self, model: Any, matrix: Matrix) -> Floats:
-        if self._setting.task is TaskKind.REGRESSION:
-            return np.asarray(model.predict(matrix.values), dtype=np.float64)
-        return self._for_all_classes(model.predict_proba(matrix.values))
+        with _adding_in_order(model):
+            if self._setting.task is TaskKind.REGRESSION:
+                return np.asarray(model.predict(matrix.values), dtype=np.float64)
+            return self._for_all_classes(model.predict_proba(matrix.values))
 
     def _for_all_classes(self, known: Any) -> Floats:
         """Probabilities with a column also for classes that the fitted rows lacked."""
@@ -99,7 +115,7 @@ class SklearnLearner:
         learner = cls({}, setting)
         learner._model = load_trusted(folder / MODEL_FILE, cls.trusted)
         if hasattr(learner._model, "n_jobs"):
-            # Threads of a forest add their trees up as they come, so that the last bit would change from call to call.
+            # Of a forest as in `_adding_in_order`, once for all: several threads of a program may predict.
             learner._model.n_jobs = 1 if hasattr(learner._model, "estimators_") else setting.threads
         learner.finished = True
         return learner
