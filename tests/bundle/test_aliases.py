@@ -12,8 +12,9 @@ import pytest
 
 import raysweep
 from raysweep.bundle.locate import open_run, read_manifest
-from raysweep.config import S3Config
+from raysweep.config import S3Config, load_config
 from raysweep.errors import AliasMoved, BundleRefused, NotFound, RequestInvalid
+from raysweep.stages.confirm.production import find_champion
 from raysweep.stages.export.publish import list_artifacts, publish, seal
 from raysweep.storage.open_store import open_store
 
@@ -48,6 +49,17 @@ def test_a_bundle_is_promoted_and_read_by_its_alias(runs):
         assert open_run(address).address() == str(runs / "one")
     assert raysweep.load_model("runs@production").url == str(runs / "one")
     assert raysweep.verify("runs@production").ok
+
+
+def test_a_sweep_is_compared_with_the_bundle_that_an_alias_is(runs):
+    raysweep.promote("two", "production")
+    keys = {
+        "version": 1,
+        "data": {"source": "memory:", "target": "churn"},
+        "confirm": {"production": "runs@production"},
+    }
+    champion = find_champion(load_config(keys))
+    assert champion.store.address() == str(runs / "two")
 
 
 def test_every_move_is_kept_with_its_reason(runs):

@@ -29,6 +29,7 @@ from raysweep.records.manifest import (
     Manifest,
     SigningRecord,
 )
+from raysweep.records.sums import parse_sums
 from raysweep.storage.store import Store
 from raysweep.training.agreement import gap, ordinary_rows
 
@@ -188,11 +189,12 @@ def _check_sums(store: Store, manifest: Manifest, content: bytes, present: dict[
     wanted[MANIFEST_FILE] = hashlib.sha256(content).hexdigest()
     if manifest.signing is not None and SIGNATURE_FILE in present:
         wanted[SIGNATURE_FILE] = sha256_of(store, SIGNATURE_FILE)
+    sums = store.get(SUMS_FILE)
     try:
-        lines = store.get(SUMS_FILE).decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        return [VerifiedFile(SUMS_FILE, ok=False, problem="is not a text file")]
-    listed = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+        lines = parse_sums(sums)
+    except ValueError:
+        return [_bad(SUMS_FILE, "is not a text file")]
+    listed = dict(lines)
     rows = []
     if listed.get(MANIFEST_FILE) != wanted[MANIFEST_FILE]:
         words = f"was changed: {SUMS_FILE} has another sha256 for it"
@@ -204,7 +206,7 @@ def _check_sums(store: Store, manifest: Manifest, content: bytes, present: dict[
     wrong = sorted(path for path in wanted.keys() | listed.keys() if listed.get(path) != wanted.get(path))
     others = [path for path in wrong if path not in {MANIFEST_FILE, SIGNATURE_FILE} or path not in listed]
     problem = f"does not agree with the manifest about {', '.join(others[:5])}" if others else ""
-    if len(lines) != len(listed) or not store.get(SUMS_FILE).endswith(b"\n"):
+    if len(lines) != len(listed) or not sums.endswith(b"\n"):
         problem = problem or "was changed: it has a line twice, or its end is missing"
     return [*rows, VerifiedFile(SUMS_FILE, ok=not problem, problem=problem)]
 

@@ -45,15 +45,13 @@ def doctor(
       raysweep doctor sweep.yaml --address ray://head:10001
     """
     return carry_out(
-        lambda: _doctor(sweep, overrides or [], address, ignore if as_json else _print), as_json=as_json, debug=debug
+        lambda: _doctor(sweep, overrides or [], address, None if as_json else _print), as_json=as_json, debug=debug
     )
 
 
-def ignore(_: Diagnosis) -> None:
-    """Say nothing."""
-
-
-def _doctor(sweep: str | None, overrides: list[str], address: str | None, tell: Callable[[Diagnosis], None]) -> Answer:
+def _doctor(
+    sweep: str | None, overrides: list[str], address: str | None, tell: Callable[[Diagnosis], None] | None
+) -> Answer:
     from raysweep import api
 
     found = api.doctor(sweep, overrides=overrides, address=address, tell=tell)

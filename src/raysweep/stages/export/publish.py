@@ -11,6 +11,7 @@ from typing import Final
 from raysweep.bundle.signing import Signer
 from raysweep.errors import RaysweepError, RunTakenOver, StorageFailed
 from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, SIGNATURE_FILE, SUMS_FILE, Artifact, Manifest
+from raysweep.records.sums import format_sums, parse_sums
 from raysweep.storage.local import write_whole
 from raysweep.storage.secret_values import described, process_secrets, secret_in, secret_in_file
 from raysweep.storage.store import Store
@@ -70,7 +71,7 @@ def seal(manifest: Manifest, folder: Path, signer: Signer | None = None) -> None
         sums.append((SIGNATURE_FILE, hashlib.sha256(signature).hexdigest()))
     sums.append((MANIFEST_FILE, hashlib.sha256(content).hexdigest()))
     with write_whole(folder / SUMS_FILE) as file:
-        file.write("".join(f"{digest}  {path}\n" for path, digest in sums).encode())
+        file.write(format_sums(sums))
     secrets = process_secrets()
     refuse_secrets(folder, secrets)
     if (name := secret_in([content], secrets)) is not None:
@@ -82,10 +83,9 @@ def seal(manifest: Manifest, folder: Path, signer: Signer | None = None) -> None
 def is_whole(folder: Path) -> bool:
     """Whether the folder holds a whole bundle: exactly the files that its sums name, each as it was."""
     try:
-        lines = (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines()
+        sums = dict(parse_sums((folder / SUMS_FILE).read_bytes()))
     except (OSError, ValueError):
         return False
-    sums = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
     there = {artifact.path: artifact.sha256 for artifact in list_artifacts(folder) if artifact.path != SUMS_FILE}
     return MANIFEST_FILE in sums and there == sums
 
