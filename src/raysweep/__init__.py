@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from raysweep.api import (
-        Analysis,
-        SweepResult,
         analyze,
         doctor,
         load_model,
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
         StorageFailed,
     )
     from raysweep.reproduction.outcome import Reproduction
+    from raysweep.results import Analysis, SweepResult
     from raysweep.scoring.predictions import Predictions
     from raysweep.training.family import Family
     from raysweep.training.own_family import make_family, register_family
@@ -56,8 +55,6 @@ __version__ = "0.1.0"
 
 _HOME = {
     "raysweep.api": (
-        "Analysis",
-        "SweepResult",
         "analyze",
         "doctor",
         "load_model",
@@ -90,6 +87,7 @@ _HOME = {
     ),
     "raysweep.reproduction.outcome": ("Reproduction",),
     "raysweep.scoring.predictions": ("Predictions",),
+    "raysweep.results": ("Analysis", "SweepResult"),
     "raysweep.training.family": ("Family",),
     "raysweep.training.own_family": ("make_family", "register_family"),
 }

@@ -11,10 +11,10 @@ import pytest
 from builders import clean_table
 from data_view_builders import view_of
 from raysweep import api
-from raysweep.api import Analysis
 from raysweep.cli.main import main
 from raysweep.records.table import Finding, Proposal, Severity
 from raysweep.report.view import DataView
+from raysweep.results import Analysis
 
 FILES = {"analysis.html", "findings.json", "profile.json"}
 PROPOSED = Proposal("data.features.exclude: [price, 'a b']", "they may be known only with the target")

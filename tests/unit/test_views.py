@@ -12,12 +12,12 @@ import pytest
 from builders import clean_table
 from check_builders import make_full_check
 from data_view_builders import view_of
-from raysweep.api import Analysis
 from raysweep.documents import readable_json
 from raysweep.records.final_check import Verdict
 from raysweep.records.published_check import final_check_document, read_final_check_document
 from raysweep.records.table import Finding
 from raysweep.report.markup import text
+from raysweep.results import Analysis
 from raysweep.views import Findings, VerdictView
 from record_builders import HOSTILE, make_final_check, make_view
 

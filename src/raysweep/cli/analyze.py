@@ -19,7 +19,7 @@ from raysweep.events import DataChecked, Event, Listener, broadcast
 from raysweep.records.table import Suitability
 
 if TYPE_CHECKING:
-    from raysweep.api import Analysis
+    from raysweep.results import Analysis
 
 Source = Annotated[
     str, typer.Argument(metavar="SWEEP_OR_DATA", help="A sweep file, or a data file or folder (parquet, csv, jsonl).")

@@ -17,7 +17,7 @@ from raysweep.cli.run import sweep_answer
 from raysweep.events import broadcast
 
 if TYPE_CHECKING:
-    from raysweep.api import SweepResult
+    from raysweep.results import SweepResult
 
 DEMO_LEDGERS: Final = ".raysweep/demo/"
 

@@ -15,8 +15,8 @@ from raysweep.cli.show import view_answer
 from raysweep.events import broadcast
 
 if TYPE_CHECKING:
-    from raysweep.api import SweepResult
     from raysweep.bundle.view import RunView
+    from raysweep.results import SweepResult
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder, an s3:// address, or the id of a run under runs/.")]
 Changes = Annotated[

@@ -19,7 +19,7 @@ from raysweep.report.leaderboard import leaderboard
 from raysweep.report.wording import usage_line
 
 if TYPE_CHECKING:
-    from raysweep.api import SweepResult
+    from raysweep.results import SweepResult
 
 SHOWN_TRIALS = 10
 
