@@ -139,6 +139,11 @@ def test_it_is_verified_and_loaded_from_the_bucket(exported: Exported):
     assert np.array_equal(there.predict_proba(exported.frame), here.predict_proba(exported.frame))
 
 
+def test_it_is_carried_out_again_from_the_bucket(exported: Exported):
+    found = raysweep.reproduce(exported.url, s3=exported.s3)
+    assert (found.outcome.value, found.first_difference) == ("identical", None)
+
+
 def test_it_is_shown_from_the_bucket(exported: Exported, server: S3Server, command):
     ran = command("show", exported.url, "--s3-endpoint", server.endpoint_url)
     assert ran.code == 0
