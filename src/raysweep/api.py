@@ -438,7 +438,7 @@ def carry_out(request: SweepRequest) -> SweepResult:
     task = done.examined.check.task
     if task is None or done.split is None or done.search is None or done.confirmed is None or done.usage is None:
         raise ValueError("a sweep that ended without a final check")
-    return SweepResult(
+    result = SweepResult(
         run_id=done.run_id,
         bundle_url=done.bundle_url,
         task=task,
@@ -452,6 +452,8 @@ def carry_out(request: SweepRequest) -> SweepResult:
         usage=done.usage,
         without_model=done.without_model,
     )
+    request.tell(result.to_event())
+    return result
 
 
 def _request(

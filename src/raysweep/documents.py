@@ -222,7 +222,8 @@ def read_record(kind: type[RecordT], plain: object) -> RecordT:
     """The record that `plain_record` wrote: absent keys take their defaults, keys that it does not know are left.
 
     Args:
-        kind: a dataclass; its fields may be dataclasses, enums, tuples, mappings, plain values, and unions of them.
+        kind: a dataclass; its fields may be dataclasses, documents, enums, tuples, sets, mappings, plain values, and
+            unions of them.
         plain: what `plain_record` gave, or JSON gave back. None reads as NaN where only a float may stand.
 
     Raises:
@@ -238,6 +239,8 @@ def _read(kind: Any, plain: Any, place: str) -> Any:
         return _read_union(get_args(kind), plain, place)
     if is_dataclass(kind):
         return _read_dataclass(kind, _expect(plain, Mapping, place), place)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind.model_validate(plain)  # pydantic's error is a ValueError
     if get_args(kind):
         return _read_holder(kind, plain, place)
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -250,6 +253,8 @@ def _read(kind: Any, plain: Any, place: str) -> Any:
 def _read_holder(kind: Any, plain: Any, place: str) -> Any:
     if get_origin(kind) is tuple:
         return _read_tuple(get_args(kind), _expect(plain, (list, tuple), place), place)
+    if get_origin(kind) is frozenset:
+        return frozenset(_read_tuple((*get_args(kind), ...), _expect(plain, (list, tuple), place), place))
     keys, values = get_args(kind)
     items = _expect(plain, Mapping, place).items()
     return {_read_key(keys, key, place): _read(values, item, f"{place}[{key!r}]") for key, item in items}

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.cli.search_state import SearchState
+from raysweep.report.search_state import SearchState
 from raysweep.events import DataChecked, Event, Said, SearchPlanned, Stage, StageFinished, StageStarted
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.report.leaderboard import leaderboard
