@@ -239,12 +239,10 @@ def _read(kind: Any, plain: Any, place: str) -> Any:
         return _read_union(get_args(kind), plain, place)
     if is_dataclass(kind):
         return _read_dataclass(kind, _expect(plain, Mapping, place), place)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind.model_validate(plain)  # pydantic's error is a ValueError
     if get_args(kind):
         return _read_holder(kind, plain, place)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return _read_enum(kind, plain, place)
+    if isinstance(kind, type) and issubclass(kind, Enum | BaseModel):
+        return _read_enum(kind, plain, place) if issubclass(kind, Enum) else kind.model_validate(plain)
     if kind is float:
         return math.nan if plain is None else float(_expect(plain, (int, float), place))
     return plain if kind is Any else _expect(plain, kind, place)

@@ -203,7 +203,7 @@ def differences(before: SweepConfig, now: SweepConfig) -> list[str]:
 
     A cluster job has its files in another folder each time. What the rules come to is compared by `check_same_split`.
     """
-    elsewhere = WHERE_IT_LIES
+    elsewhere: tuple[str, ...] = WHERE_IT_LIES
     if before.checks.schema_file is not None and now.checks.schema_file is not None:
         elsewhere = (*elsewhere, "checks.schema")
     paths = _differing(_plain(before), _plain(now), "")

@@ -15,7 +15,6 @@ from raysweep.cli.interrupt import _silence, catching_interrupts
 from raysweep.cli.json_values import to_json
 from raysweep.cli.live_display import LiveDisplay
 from raysweep.cli.progress import JsonLines, PlainLines
-from raysweep.report.search_state import SearchState, clock_text
 from raysweep.errors import Interrupted
 from raysweep.event_lines import event_lines
 from raysweep.events import (
@@ -31,6 +30,7 @@ from raysweep.events import (
 )
 from raysweep.records.table import Proposal, Suitability
 from raysweep.records.trial import Trial, TrialState
+from raysweep.report.search_state import SearchState, clock_text
 from record_builders import HOSTILE, make_plan, make_trial, make_view
 
 

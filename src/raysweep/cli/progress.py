@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from raysweep.cli.consoles import make_console
+from raysweep.cli.consoles import make_console, printable
 from raysweep.cli.live_display import LiveDisplay
-from raysweep.event_lines import event_lines
-from raysweep.report.search_state import SearchState
 from raysweep.errors import RaysweepError
+from raysweep.event_lines import event_lines
 from raysweep.events import (
     DataChecked,
     Event,
@@ -28,6 +27,7 @@ from raysweep.events import (
 )
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.records.trial import TrialState
+from raysweep.report.search_state import SearchState
 
 HEARTBEAT_SECONDS = 10.0
 LOUD = {Severity.ERROR, Severity.WARNING}
@@ -44,6 +44,9 @@ class Progress(Protocol):
 
     def notify(self, message: str) -> None:
         """Show a message; may be called from within a signal handler."""
+
+    def quote(self, line: str) -> None:
+        """Show a line of somebody else's, such as of Ray's, that came among the events of a job."""
 
 
 @contextmanager
@@ -91,6 +94,10 @@ class JsonLines:
         for line in event_lines(Said(message)):
             _write_from_handler(line)
 
+    def quote(self, line: str) -> None:
+        """Write the line as it came."""
+        self._write(line)
+
 
 class PlainLines:
     """Log lines: one a stage, one a new best score, and a sign of life now and then."""
@@ -113,6 +120,10 @@ class PlainLines:
     def notify(self, message: str) -> None:
         """Write the message past Python's buffers, which a signal may have caught in the middle of a line."""
         _write_from_handler(message)
+
+    def quote(self, line: str) -> None:
+        """Write the line, with nothing in it that a terminal would act on."""
+        self._write(printable(line))
 
     def _line_for(self, event: Event) -> str | None:
         line: str | None = None
