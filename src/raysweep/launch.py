@@ -5,6 +5,7 @@ The code of the stages takes as long to load as Ray takes to start, so it is loa
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from raysweep.events import Said
 from raysweep.request import Ready, SweepRequest
 from raysweep.request_check import check_asked
 from raysweep.run_place import reserve
+from raysweep.runtime.cluster_address import wanted_ray
 from raysweep.runtime.ray_session import ray_session
 from raysweep.runtime.run_folder import make_run_folder, new_run_id
 from raysweep.stages.search.earlier import check_goes_on
@@ -50,6 +52,7 @@ def run(request: SweepRequest) -> Sweep:
 
 def _check(request: SweepRequest) -> Ready:
     started, config = time.perf_counter(), request.config
+    wanted_ray(config.cluster.address, os.environ)
     asked = check_asked(config)
     for sentence in asked.said:
         request.tell(Said(sentence))
