@@ -1,6 +1,6 @@
 """Ctrl-C: the first one during the search asks it to finish with what there is, the next one stops at once.
 
-SIGTERM does the same, and so does SIGHUP, which comes when the terminal goes away.
+SIGTERM does the same, and so does SIGHUP, which comes when the terminal goes away. SIGQUIT stops at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from raysweep.events import Event, Stage, StageStarted
 FINISHING = "finishing with what there is; Ctrl-C again stops now"
 STOPPED = "stopped by the user"
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+QUIT: signal.Signals | None = getattr(signal, "SIGQUIT", None)  # nor this
 OUTPUTS = (1, 2)
 
 
@@ -50,7 +51,7 @@ class Interrupts:
             _silence(self._terminals)
             if self._asked:
                 return  # the shell repeats the hangup of the terminal to its jobs: nobody has asked twice
-        if self._asked or not self._has_candidates:
+        if self._asked or not self._has_candidates or number == QUIT:
             # No Exception: between here and the command, nothing that retries or logs may swallow it.
             raise KeyboardInterrupt
         self._asked = True
@@ -59,7 +60,7 @@ class Interrupts:
 
 @contextmanager
 def catching_interrupts(notify: Callable[[str], None]) -> Iterator[Interrupts]:
-    """Catch Ctrl-C, SIGTERM and SIGHUP in the main thread while the block runs.
+    """Catch Ctrl-C, SIGTERM, SIGQUIT and SIGHUP in the main thread while the block runs.
 
     Args:
         notify: tells the user that the first one was understood; called from within a signal handler.
@@ -81,9 +82,9 @@ def catching_interrupts(notify: Callable[[str], None]) -> Iterator[Interrupts]:
 
 def _signals() -> tuple[signal.Signals, ...]:
     """Those to catch: not SIGHUP where nohup had it ignored."""
-    if HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN:
-        return signal.SIGINT, signal.SIGTERM
-    return signal.SIGINT, signal.SIGTERM, HANGUP
+    possible = (signal.SIGINT, signal.SIGTERM, QUIT, HANGUP)
+    ignored = HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN
+    return tuple(one for one in possible if one is not None and not (one == HANGUP and ignored))
 
 
 def _silence(terminals: list[int]) -> None:
