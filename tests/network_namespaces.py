@@ -248,9 +248,7 @@ class Machine:
             self._switch.ip("link", "del", self._port)
 
     def _plug_in(self) -> None:
-        self._switch.ip(
-            "link", "add", self._port, "type", "veth", "peer", "name", "eth0", "netns", str(self._namespaces.pid)
-        )
+        self._switch.ip("link", "add", self._port, "type", "veth", "peer", "name", "eth0", "netns", str(self._namespaces.pid))
         self._switch.ip("link", "set", self._port, "master", "br0", "up")
         for arguments in (
             ("addr", "add", f"{self.address}/24", "dev", "eth0"),

@@ -157,9 +157,7 @@ def _gpus(looked: Sequence[NodeSeen]) -> list[Judged]:
         unused = len(nodes[0].devices) > nodes[0].gpus
         said = f"{named(nodes)}: {words}"
         if lacking:
-            said += (
-                "; what runs there finds fewer GPUs than Ray gives out: check the driver, and the image's GPU support"
-            )
+            said += "; what runs there finds fewer GPUs than Ray gives out: check the driver, and the image's GPU support"
         elif unused:
             said += "; Ray gives out fewer than there are: start it there with --num-gpus"
         found.append(Judged("gpus", said, Grade.DOUBTFUL if lacking or unused else Grade.FINE))
@@ -186,11 +184,7 @@ def _room(looked: Sequence[NodeSeen]) -> list[Judged]:
     for kind, amount in small.items():
         if amount < _LITTLE_BYTES:
             said = f"{words[kind]} {_least(rooms[kind])}: "
-            said += (
-                "objects that do not fit into memory, and Ray's logs, go there"
-                if kind == "disk"
-                else "trials die there"
-            )
+            said += "objects that do not fit into memory, and Ray's logs, go there" if kind == "disk" else "trials die there"
             found.append(Judged("room", said, Grade.DOUBTFUL))
     return found
 
@@ -229,9 +223,7 @@ def _reach(looked: Sequence[NodeSeen], *, is_local: bool) -> list[Judged]:
             if not problem:
                 found.append(Judged(what, f"reached from {named(nodes)}"))
             elif what == "data" and is_local:
-                said = (
-                    f"not reached from {named(nodes)}: {problem}. A small table is read by the driver; put a large one "
-                )
+                said = f"not reached from {named(nodes)}: {problem}. A small table is read by the driver; put a large one "
                 found.append(Judged(what, f"{said}where every node reaches it", Grade.DOUBTFUL))
             else:
                 said = f"not reached from {named(nodes)}, though the driver reaches it: {problem}. {_WAY_OUT}"

@@ -105,10 +105,7 @@ def _is_node(channel: Any) -> bool:
     from ray.core.generated.gcs_pb2 import GcsNodeInfo
     from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 
-    asked, until = (
-        messages.GetAllNodeInfoRequest(state_filter=GcsNodeInfo.GcsNodeState.ALIVE),
-        time.monotonic() + _JOIN_SECONDS,
-    )
+    asked, until = messages.GetAllNodeInfoRequest(state_filter=GcsNodeInfo.GcsNodeState.ALIVE), time.monotonic() + _JOIN_SECONDS
     while True:
         answer = NodeInfoGcsServiceStub(channel).GetAllNodeInfo(asked, timeout=_ANSWER_SECONDS)
         if {one.node_id.hex() for one in answer.node_info_list} & set(find_node_ids()):
