@@ -17,6 +17,7 @@ import yaml
 
 from raysweep.config import SweepConfig, load_config
 from raysweep.errors import NotFound, RequestInvalid
+from raysweep.history import differences
 from raysweep.job.local_data import absolute, check_addresses, uploaded
 from raysweep.job.packages import is_older, lacking_packages
 from raysweep.job.packing import SCHEMA_FILE, Install, Package, pack
@@ -100,6 +101,13 @@ def test_the_rules_of_a_user_go_along(tmp_path: Path) -> None:
     rules.unlink()
     with pytest.raises(NotFound, match=r"checks\.schema"):
         pack(config, "nightly", Install.NONE)
+
+
+def test_the_rules_may_lie_in_another_folder_each_time_but_not_be_gone(tmp_path: Path) -> None:
+    here, there = (sweep(checks={"schema": f"/{folder}/schema.yaml"}) for folder in ("one", "two"))
+
+    assert differences(here, there) == []
+    assert differences(here, sweep()) == ["checks.schema"]
 
 
 def test_no_credential_and_no_token_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
