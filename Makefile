@@ -25,8 +25,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## run a real sweep on real data
 	$(BIN)/raysweep demo
 
+# In the order of the folders: by the number of tests, as xdist has it, the longest file, of few tests, would run last and alone.
 test: $(STAMP)  ## run every test
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)  ## run the quick tests, without Ray
 	$(BIN)/pytest tests/unit -n 2
