@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import showing_progress
 from raysweep.cli.tables import leaderboard_table, next_steps, output, verdict_panel
+from raysweep.cli.until_published import answer_if_published
 from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.events import broadcast
 from raysweep.report.leaderboard import leaderboard
@@ -32,12 +34,21 @@ RunId = Annotated[
         "digits.",
     ),
 ]
+UntilPublished = Annotated[
+    bool,
+    typer.Option(
+        "--until-published",
+        help="For schedulers that try again what failed: exit 0 once a model is published, whatever its verdict, and "
+        "where the run was published before, show it. Wants --run.",
+    ),
+]
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user says
     sweep: SweepFile,
     overrides: Sets = None,
     run_id: RunId = None,
+    until_published: UntilPublished = False,
     as_json: AsJson = False,
     events: Events = None,
     debug: Debug = False,
@@ -56,7 +67,11 @@ def run(
     """
 
     def action() -> Answer:
-        return sweep_answer(carry_out_sweep(sweep, overrides or (), run_id, as_events=events is not None))
+        before = answer_if_published(sweep, overrides or (), run_id) if until_published else None
+        if before is not None:
+            return before
+        answer = sweep_answer(carry_out_sweep(sweep, overrides or (), run_id, as_events=events is not None))
+        return replace(answer, exit_code=EXIT_OK) if until_published else answer
 
     return carry_out(action, as_json=as_json, debug=debug)
 
