@@ -27,9 +27,11 @@ def head(settings: Json, *, sweep: str | None) -> Json:
     site = settings["kuberay"]
     container = _container("ray-head", settings["image"]["cpu"], site["head"], site)
     container["ports"] = [{"name": name, "containerPort": port} for name, port in PORTS.items()]
-    container["lifecycle"] = {"preStop": {"exec": {"command": ["bash", "-c", _FINISH]}}}
-    spec = _spec(container, site["head"]) | {"terminationGracePeriodSeconds": site["finish_seconds"] + 30}
-    if sweep is not None:
+    spec = _spec(container, site["head"])
+    if sweep is None:
+        container["lifecycle"] = {"preStop": {"exec": {"command": ["bash", "-c", _FINISH]}}}
+        spec["terminationGracePeriodSeconds"] = site["finish_seconds"] + 30
+    else:
         container["volumeMounts"].append({"name": "sweep", "mountPath": SWEEP_FOLDER, "readOnly": True})
         spec["volumes"].append({"name": "sweep", "configMap": {"name": sweep}})
     stays = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
@@ -115,6 +117,7 @@ CLOSED: Json = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 
-# The head is to go (a drained node, an eviction): the driver is asked to finish with what there is, and waited for. The
-# kubelet ends the wait after terminationGracePeriodSeconds; what was finished until then is in the journal.
+# The head of a cluster that stays is to go (a drained node, an eviction), and nobody will submit its sweep again: the
+# driver is asked to finish with what there is, and waited for, up to terminationGracePeriodSeconds. A RayJob's head has
+# no such hook: the job is tried again, and goes on with the whole search.
 _FINISH = f"pkill -INT -f '{DRIVER}'; while pgrep -f '{DRIVER}' > /dev/null; do sleep 1; done"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
 from raysweep.cli import run as run_command
+from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.main import main
 from raysweep.config import S3Config, load_config
-from raysweep.errors import RayUnavailable
+from raysweep.errors import Interrupted, RayUnavailable
+from raysweep.events import Stage, StageStarted
 from raysweep.history import sweep_record
 from raysweep.storage.epochs import this_driver
 from raysweep.storage.open_store import open_store
@@ -37,7 +41,7 @@ def started(monkeypatch):
     """The runs that came as far as a sweep; each ends as if Ray were lost."""
     runs = []
 
-    def carry_out_sweep(sweep, overrides, run_id, *, as_events):
+    def carry_out_sweep(sweep, overrides, run_id, *, as_events, goes_on_elsewhere):
         runs.append(run_id)
         raise RayUnavailable("the cluster is gone")
 
@@ -103,3 +107,22 @@ def test_it_wants_the_name_of_the_run(sweep, started, capsys):
     assert raysweep("run", sweep, "--until-published") == 2
     assert "--run" in capsys.readouterr().err
     assert started == []
+
+
+def signalled(number, *, only_ctrl_c_finishes):
+    """Whether a search that gets the signal is asked to finish with what there is; Interrupted where it is to stop."""
+    with catching_interrupts(lambda _: None, only_ctrl_c_finishes=only_ctrl_c_finishes) as interrupts:
+        interrupts(StageStarted(Stage.SEARCH))
+        os.kill(os.getpid(), number)
+        return interrupts.asked()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_node_that_is_taken_away_does_not_cut_the_search_short(number):
+    assert signalled(number, only_ctrl_c_finishes=False)
+    with pytest.raises(Interrupted):
+        signalled(number, only_ctrl_c_finishes=True)
+
+
+def test_the_user_can_still_ask_it_to_finish():
+    assert signalled(signal.SIGINT, only_ctrl_c_finishes=True)

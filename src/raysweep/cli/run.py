@@ -39,7 +39,8 @@ UntilPublished = Annotated[
     typer.Option(
         "--until-published",
         help="For schedulers that try again what failed: exit 0 once a model is published, whatever its verdict, and "
-        "where the run was published before, show it. Wants --run.",
+        "where the run was published before, show it; SIGTERM stops at once, for another try to go on, and only SIGINT "
+        "finishes with what there is. Wants --run.",
     ),
 ]
 
@@ -70,19 +71,30 @@ def run(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user says
         before = answer_if_published(sweep, overrides or (), run_id) if until_published else None
         if before is not None:
             return before
-        answer = sweep_answer(carry_out_sweep(sweep, overrides or (), run_id, as_events=events is not None))
+        result = carry_out_sweep(
+            sweep, overrides or (), run_id, as_events=events is not None, goes_on_elsewhere=until_published
+        )
+        answer = sweep_answer(result)
         return replace(answer, exit_code=EXIT_OK) if until_published else answer
 
     return carry_out(action, as_json=as_json, debug=debug)
 
 
 def carry_out_sweep(
-    sweep: str | Mapping[str, Any], overrides: Sequence[str], run_id: str | None, *, as_events: bool
+    sweep: str | Mapping[str, Any],
+    overrides: Sequence[str],
+    run_id: str | None,
+    *,
+    as_events: bool,
+    goes_on_elsewhere: bool = False,
 ) -> SweepResult:
-    """Run the sweep with a progress display and Ctrl-C."""
+    """Run the sweep with a progress display and Ctrl-C; SIGTERM leaves it to another try where there will be one."""
     from raysweep import api
 
-    with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
+    with (
+        showing_progress(as_events=as_events) as progress,
+        catching_interrupts(progress.notify, only_ctrl_c_finishes=goes_on_elsewhere) as interrupts,
+    ):
         return api.run_sweep(
             sweep,
             run_id=run_id,
