@@ -53,13 +53,13 @@ def _text(why: str, documents: list[dict[str, Any]]) -> str:
     return head + "---\n".join(yaml.dump(one, Dumper=_Dumper, sort_keys=False, width=110) for one in documents)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Write the files, or with `--check` compare them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", type=Path, default=HERE / "settings.yaml")
     parser.add_argument("--out", type=Path, default=HERE)
     parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     files = render(yaml.safe_load(options.settings.read_text(encoding="utf-8")), HERE / "sweeps")
     old = [path for path, text in files.items() if _read(options.out / path) != text]
     if options.check:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import render
 from kuberay_rules import problems_of_cluster, problems_of_entrypoint, problems_of_job
 from kubernetes_schema import problems_of, schema_of
 from raysweep.cli.main import main
@@ -21,7 +22,7 @@ CLUSTER = Path(__file__).parents[2] / "cluster"
 SETTINGS = yaml.safe_load((CLUSTER / "settings.yaml").read_text())
 FILES = sorted((CLUSTER / "kuberay").glob("*.yaml"))
 RULES = {"RayJob": problems_of_job, "RayCluster": problems_of_cluster}
-DOCUMENTS = [(path.name, one) for path in FILES for one in yaml.safe_load_all(path.read_text())]
+DOCUMENTS = [(path.name, one) for path in FILES for one in yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader)]
 RAY = [pytest.param(one, id=f"{name}-{one['kind']}") for name, one in DOCUMENTS if one["kind"] in RULES]
 JOBS = [one for _, one in DOCUMENTS if one["kind"] == "RayJob"]
 REMOVED = object()
@@ -45,11 +46,6 @@ def changed(manifest, path, value):
     return broken
 
 
-def render(*arguments):
-    command = [sys.executable, str(CLUSTER / "render.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def crds():
     folder = os.environ.get("KUBERAY_CRDS")
@@ -64,12 +60,10 @@ def test_there_are_jobs_and_clusters():
     assert {one["kind"] for _, one in DOCUMENTS} == {"RayJob", "RayCluster", "ConfigMap", "NetworkPolicy", "Namespace"}
 
 
-def test_the_manifests_are_what_the_renderer_writes(tmp_path):
-    assert render("--check").returncode == 0
-
-    ran = render("--check", "--out", tmp_path)
-    assert ran.returncode == 1
-    assert ran.stdout.count("is not what render.py writes") == len(FILES) + 1
+def test_the_manifests_are_what_the_renderer_writes(tmp_path, capsys):
+    assert render.main(["--check"]) == 0
+    assert render.main(["--check", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().out.count("is not what render.py writes") == len(FILES) + 1
 
 
 def test_one_setting_reaches_every_manifest(tmp_path):
@@ -77,7 +71,7 @@ def test_one_setting_reaches_every_manifest(tmp_path):
     mine["image"] = {"cpu": "harbor.local/ml/raysweep:9-cpu", "gpu": "harbor.local/ml/raysweep:9-gpu"}
     mine["kuberay"] |= {"namespace": "team-a", "s3_secret": None, "service_account": "reads-s3"}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(mine))
-    assert render("--settings", tmp_path / "mine.yaml", "--out", tmp_path).returncode == 0
+    assert render.main(["--settings", str(tmp_path / "mine.yaml"), "--out", str(tmp_path)]) == 0
 
     text = "".join(path.read_text() for path in tmp_path.glob("*/*.yaml"))
     assert set(re.findall(r"\S*image: (\S+)", text)) == set(mine["image"].values())
