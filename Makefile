@@ -53,6 +53,8 @@ proofs: $(STAMP)  ## what takes too long for every day: each check switched off,
 	$(BIN)/python tests/proofs/lost_node.py --store s3
 	$(BIN)/python tests/proofs/reproduce.py
 	$(BIN)/python tests/proofs/storage_faults.py
+	$(BIN)/python tests/proofs/slurm.py
+	$(BIN)/python tests/proofs/image.py
 	$(BIN)/python tests/benchmarks/publish_memory.py
 
 check: $(STAMP)  ## lint, formatting, types, import rules
