@@ -1,8 +1,8 @@
 """A real Ray cluster of several nodes on this machine: started, broken, mended.
 
-Each node is a machine of its own where root may make namespaces (`network_namespaces.py`), so that cables can be cut and
-nodes be lost with all that runs there. Elsewhere the nodes are raylets on loopback, with a folder each: `is_real` says which.
-Every cluster asks for a token.
+Each node is a machine of its own where root may make namespaces (`network_namespaces.py`), so that cables can be cut
+and nodes be lost with all that runs there. Elsewhere the nodes are raylets on loopback, with a folder each: `is_real`
+says which. Every cluster asks for a token.
 """
 
 from __future__ import annotations
@@ -135,13 +135,17 @@ class NodeCluster:
     def dashboard(self) -> str:
         """The address of the Jobs API, as this process reaches it."""
         port = self._ports["dashboard"]
-        return f"http://127.0.0.1:{port if self._switch is None else self._switch.outward(self.head.address, port).port}"
+        return (
+            f"http://127.0.0.1:{port if self._switch is None else self._switch.outward(self.head.address, port).port}"
+        )
 
     def client_environment(self) -> dict[str, str]:
         """What a client on this machine needs to be let in."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
 
-    def add(self, number: int, *, cpus: int = 1, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> Node:
+    def add(
+        self, number: int, *, cpus: int = 1, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> Node:
         """Start a node, anew where one of that number was; it has joined when this returns."""
         node = self.place(number)
         node.environment |= dict(environment or {})

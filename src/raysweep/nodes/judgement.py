@@ -26,8 +26,7 @@ class NodeSeen:
         versions: what is installed there; empty where that was not to be found out.
         room: free bytes of `shared`, `disk` and `memory`; None where that is not known.
         devices: the names of its GPUs, as their driver tells.
-        data: why it cannot read the data; empty where it can, None where that was not asked.
-        store: why it cannot reach the store, likewise.
+        reach: why it cannot reach the `data` and the `store`, empty where it can; what was not asked is absent.
         clock: by how many seconds its clock is ahead of the driver's, at least and at most.
         failed: why it could not be looked at.
     """
@@ -38,8 +37,7 @@ class NodeSeen:
     versions: Mapping[str, str] = field(default_factory=dict)
     room: Mapping[str, int | None] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
-    data: str | None = None
-    store: str | None = None
+    reach: Mapping[str, str] = field(default_factory=dict)
     clock: tuple[float, float] = (0.0, 0.0)
     failed: str = ""
 
@@ -128,8 +126,8 @@ def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judge
         wrong = [one for one in different if must_be_equal(*one)]
         if wrong:
             said = (
-                f"{named(nodes)} {_have(nodes)} {_listed(wrong, 2)}, the driver {_listed(wrong, 1)}: scores would not be "
-                "comparable, or models not load. Install the same on every node, such as by one image"
+                f"{named(nodes)} {_have(nodes)} {_listed(wrong, 2)}, the driver {_listed(wrong, 1)}: scores would "
+                "not be comparable, or models not load. Install the same on every node, such as by one image"
             )
             found.append(Judged("versions", said, Grade.FATAL))
         elif different:
@@ -157,7 +155,9 @@ def _gpus(looked: Sequence[NodeSeen]) -> list[Judged]:
         unused = len(nodes[0].devices) > nodes[0].gpus
         said = f"{named(nodes)}: {words}"
         if lacking:
-            said += "; what runs there finds fewer GPUs than Ray gives out: check the driver, and the image's GPU support"
+            said += (
+                "; what runs there finds fewer GPUs than Ray gives out: check the driver, and the image's GPU support"
+            )
         elif unused:
             said += "; Ray gives out fewer than there are: start it there with --num-gpus"
         found.append(Judged("gpus", said, Grade.DOUBTFUL if lacking or unused else Grade.FINE))
@@ -184,7 +184,11 @@ def _room(looked: Sequence[NodeSeen]) -> list[Judged]:
     for kind, amount in small.items():
         if amount < _LITTLE_BYTES:
             said = f"{words[kind]} {_least(rooms[kind])}: "
-            said += "objects that do not fit into memory, and Ray's logs, go there" if kind == "disk" else "trials die there"
+            said += (
+                "objects that do not fit into memory, and Ray's logs, go there"
+                if kind == "disk"
+                else "trials die there"
+            )
             found.append(Judged("room", said, Grade.DOUBTFUL))
     return found
 
@@ -216,14 +220,18 @@ def _clocks(looked: Sequence[NodeSeen]) -> list[Judged]:
 
 def _reach(looked: Sequence[NodeSeen], *, is_local: bool) -> list[Judged]:
     found = []
-    for what, of in (("data", lambda node: node.data), ("store", lambda node: node.store)):
-        asked = [node for node in looked if of(node) is not None]
-        groups = _grouped(asked, lambda node: of(node) or "")
+    for what in ("data", "store"):
+        groups: dict[str, list[NodeSeen]] = {}
+        for node in looked:
+            if what in node.reach:
+                groups.setdefault(node.reach[what], []).append(node)
         for problem, nodes in groups.items():
             if not problem:
                 found.append(Judged(what, f"reached from {named(nodes)}"))
             elif what == "data" and is_local:
-                said = f"not reached from {named(nodes)}: {problem}. A small table is read by the driver; put a large one "
+                said = (
+                    f"not reached from {named(nodes)}: {problem}. A small table is read by the driver; put a large one "
+                )
                 found.append(Judged(what, f"{said}where every node reaches it", Grade.DOUBTFUL))
             else:
                 said = f"not reached from {named(nodes)}, though the driver reaches it: {problem}. {_WAY_OUT}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class Errand:
 
     data: str | None = None
     store: str | None = None
-    reach: FileReach = FileReach()
+    reach: FileReach = field(default_factory=FileReach)
     data_s3: Mapping[str, Any] | None = None
     store_s3: Mapping[str, Any] | None = None
 
@@ -132,8 +132,7 @@ def _seen(asked: _Asked, names: Counter[str]) -> NodeSeen:
         versions=found["versions"],
         room=inside.get("room", {}),
         devices=tuple(inside.get("gpus", ())),
-        data=inside.get("data"),
-        store=inside.get("store"),
+        reach={what: inside[what] for what in ("data", "store") if inside.get(what) is not None},
         clock=(found["clock"] - now, found["clock"] - asked.sent),
         failed=found.get("failed", ""),
     )
