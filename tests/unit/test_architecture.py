@@ -57,6 +57,7 @@ PLACES: dict[str, Place] = {
     "cryptography": below("bundle/signing.py"),
     "pandera": below("stages/validate"),
     "mlflow": below("stages/export"),
+    "aiohttp": below("job"),
 }
 
 
