@@ -28,6 +28,7 @@ BIN = Path(sys.executable).parent
 STORE_BYTES = 120_000_000  # of each node's objects
 START_SECONDS = 120
 _GONE_SECONDS = 30
+_NOTICED_SECONDS = 3
 
 
 class Node:
@@ -207,6 +208,21 @@ class NodeCluster:
             node.machine.end()
             return
         _kill_all(node.processes(""))
+
+    def mend(self, node: Node) -> None:
+        """Start Ray again on a node where it was killed."""
+        self.stop_ray(node)
+        self.start_ray(node)
+
+    def remove(self, node: Node) -> None:
+        """Take a node away so that Ray knows it at once: its connections are closed before the machine goes."""
+        node.kill_raylet()
+        time.sleep(_NOTICED_SECONDS)
+        self.kill(node)
+
+    def label(self, node: Node) -> str:
+        """What its machine calls itself, as raysweep tells it apart from the others."""
+        return node.name if self.is_real else os.uname().nodename
 
     def stop_ray(self, node: Node) -> None:
         """Kill all of Ray's processes there; the machine stays."""

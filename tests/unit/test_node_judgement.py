@@ -81,10 +81,19 @@ def test_files_of_the_drivers_own_are_no_reason_to_stop():
 
 
 def test_all_that_is_wrong_is_in_one_message_and_ray_comes_before_the_storage():
-    nodes = [node("n0", reach={"store": "denied"}), NodeSeen("n1", failed="it has not answered within 20 s")]
+    nodes = [node("n0", reach={"store": "denied"}), NodeSeen("n1", failed="nothing can be run there")]
 
-    with pytest.raises(RayUnavailable, match=r"node: n1: it has not answered within 20 s; store: not reached from n0"):
+    with pytest.raises(RayUnavailable, match=r"node: n1: nothing can be run there; store: not reached from n0"):
         check(judge(nodes, HERE))
+
+
+def test_a_sweep_does_without_a_node_that_is_lost_but_not_without_any():
+    lost = NodeSeen("n1", lost="it was lost just now")
+
+    check(judge([node("n0"), lost], HERE))
+    assert Grade.DOUBTFUL in {one.grade for one in of_kind(judge([node("n0"), lost], HERE), "node")}
+    with pytest.raises(RayUnavailable, match="n1: it was lost just now"):
+        check(judge([lost], HERE))
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ class NodeSeen:
         devices: the names of its GPUs, as their driver tells.
         reach: why it cannot reach the `data` and the `store`, empty where it can; what was not asked is absent.
         clock: by how many seconds its clock is ahead of the driver's, at least and at most.
-        failed: why it could not be looked at.
+        failed: why nothing can be run there.
+        lost: why it was not seen: nodes come and go, and a sweep can do without this one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class NodeSeen:
     reach: Mapping[str, str] = field(default_factory=dict)
     clock: tuple[float, float] = (0.0, 0.0)
     failed: str = ""
+    lost: str = ""
 
 
 class Grade(StrEnum):
@@ -74,7 +76,7 @@ def judge(seen: Sequence[NodeSeen], here: Mapping[str, str], *, is_local: bool =
         here: the driver's own versions.
         is_local: whether the data lie in files of a machine, which the driver reads where they are few.
     """
-    looked = [node for node in seen if not node.failed]
+    looked = [node for node in seen if not node.failed and not node.lost]
     return (
         *_failures(seen),
         *_versions(looked, here),
@@ -113,8 +115,13 @@ def _grouped(nodes: Iterable[NodeSeen], key: Callable[[NodeSeen], str]) -> dict[
 
 
 def _failures(seen: Sequence[NodeSeen]) -> list[Judged]:
-    groups = _grouped([node for node in seen if node.failed], lambda node: node.failed)
-    return [Judged("node", f"{named(nodes)}: {why}", Grade.FATAL) for why, nodes in groups.items()]
+    failed = _grouped([node for node in seen if node.failed], lambda node: node.failed)
+    lost = _grouped([node for node in seen if node.lost], lambda node: node.lost)
+    all_lost = Grade.FATAL if all(node.lost for node in seen) else Grade.DOUBTFUL
+    return [
+        *(Judged("node", f"{named(nodes)}: {why}", Grade.FATAL) for why, nodes in failed.items()),
+        *(Judged("node", f"{named(nodes)}: {why}", all_lost) for why, nodes in lost.items()),
+    ]
 
 
 def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judged]:
