@@ -38,7 +38,7 @@ mount --bind {folder}/ray /tmp/ray
 mount -t tmpfs -o size={shared_bytes} tmpfs /dev/shm
 ip link set lo up
 """
-_PID_ONE = 'set -e; trap "" CHLD; {setup}\necho ready; exec cat >/dev/null'
+_PID_ONE = "set -e; {setup}\necho ready; exec env --ignore-signal=CHLD cat >/dev/null"
 
 
 def why_not() -> str | None:
