@@ -199,9 +199,15 @@ def check_same_split(history: History, record: Mapping[str, Any]) -> None:
 
 
 def differences(before: SweepConfig, now: SweepConfig) -> list[str]:
-    """The paths at which two sweeps differ, but for where they are exported to."""
+    """The paths at which two sweeps differ, but for where they are exported to, and where a file of rules lies.
+
+    A cluster job has its files in another folder each time. What the rules come to is compared by `check_same_split`.
+    """
+    elsewhere: tuple[str, ...] = WHERE_IT_LIES
+    if before.checks.schema_file is not None and now.checks.schema_file is not None:
+        elsewhere = (*elsewhere, "checks.schema")
     paths = _differing(_plain(before), _plain(now), "")
-    return [path for path in paths if not _is_among(path, WHERE_IT_LIES)]
+    return [path for path in paths if not _is_among(path, elsewhere)]
 
 
 def _plain(config: SweepConfig) -> dict[str, Any]:

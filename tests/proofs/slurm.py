@@ -48,7 +48,6 @@ SWEEP = {
         "trials": 3_000,
         "stop": {"seconds": 1_200},
     },
-    "cluster": {"address": "auto"},
 }
 
 

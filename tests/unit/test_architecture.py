@@ -39,7 +39,7 @@ DOCUMENTS = below(
 )
 
 PLACES: dict[str, Place] = {
-    "ray": ray_file,
+    **dict.fromkeys(["ray", "grpc"], ray_file),
     **dict.fromkeys(["sklearn", "xgboost", "lightgbm", "catboost", "torch"], below("training")),
     **dict.fromkeys(
         ["skops", "scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools", "threadpoolctl"], below("training")
@@ -57,6 +57,7 @@ PLACES: dict[str, Place] = {
     "cryptography": below("bundle/signing.py"),
     "pandera": below("stages/validate"),
     "mlflow": below("stages/export"),
+    "aiohttp": below("job"),
 }
 
 

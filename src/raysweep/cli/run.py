@@ -12,18 +12,16 @@ from rich.text import Text
 from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
 from raysweep.cli.outcome import Answer, carry_out
-from raysweep.cli.progress import showing_progress
+from raysweep.cli.progress import failures_told, showing_progress
 from raysweep.cli.tables import leaderboard_table, next_steps, output, verdict_panel
 from raysweep.cli.until_published import answer_if_published
 from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
-from raysweep.events import broadcast
+from raysweep.events import SweepEnded, broadcast
 from raysweep.report.leaderboard import leaderboard
 from raysweep.report.wording import usage_line
 
 if TYPE_CHECKING:
     from raysweep.results import SweepResult
-
-SHOWN_TRIALS = 10
 
 RunId = Annotated[
     str | None,
@@ -93,6 +91,7 @@ def carry_out_sweep(
 
     with (
         showing_progress(as_events=as_events) as progress,
+        failures_told(progress),
         catching_interrupts(progress.notify, only_ctrl_c_finishes=goes_on_elsewhere) as interrupts,
     ):
         return api.run_sweep(
@@ -106,19 +105,24 @@ def carry_out_sweep(
 
 def sweep_answer(result: SweepResult) -> Answer:
     """What `run` and `demo` answer."""
+    return ended_answer(result.to_event())
+
+
+def ended_answer(ended: SweepEnded) -> Answer:
+    """What a command answers that has brought a sweep to its end, wherever it ran."""
 
     def show() -> None:
         console = output()
-        aims = result.task.aims
-        rows = leaderboard(result.ranking, aims, SHOWN_TRIALS)
-        console.print(leaderboard_table(rows, aims, result.search.part, console.width))
-        hidden = len(result.ranking) - len(rows)
+        rows = leaderboard(ended.leaders, ended.aims)
+        console.print(leaderboard_table(rows, ended.aims, ended.part, console.width))
+        hidden = ended.scored - len(rows)
         if hidden > 0:
             console.print(f"… and {hidden:,} more")
         console.print()
-        console.print(verdict_panel(result.final_check))
-        console.print(Text(usage_line(result.usage), style="dim"))
-        console.print(next_steps(result.bundle_url, has_model=True, without_model=result.without_model), soft_wrap=True)
+        console.print(verdict_panel(ended.final_check))
+        console.print(Text(usage_line(ended.usage), style="dim"))
+        steps = next_steps(ended.bundle_url, has_model=True, without_model=ended.without_model)
+        console.print(steps, soft_wrap=True)
 
-    code = EXIT_OK if result.verdict.allows_use else EXIT_NOT_ADEQUATE
-    return Answer(result.to_document(), show, code)
+    code = EXIT_OK if ended.final_check.verdict.allows_use else EXIT_NOT_ADEQUATE
+    return Answer(ended.document, show, code)
