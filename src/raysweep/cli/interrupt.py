@@ -1,7 +1,7 @@
 """Ctrl-C: the first one during the search asks it to finish with what there is, the next one stops at once.
 
 SIGTERM does the same, and so does SIGHUP, which comes when the terminal goes away; but where a scheduler carries the
-run out again they say that the node is taken away, and the search is to go on elsewhere.
+run out again they say that the node is taken away, and the search is to go on elsewhere. SIGQUIT stops at once.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from raysweep.events import Event, Stage, StageStarted
 FINISHING = "finishing with what there is; Ctrl-C again stops now"
 STOPPED = "stopped by the user"
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+QUIT: signal.Signals | None = getattr(signal, "SIGQUIT", None)  # nor this
 OUTPUTS = (1, 2)
 
 
@@ -61,7 +62,7 @@ class Interrupts:
 
 @contextmanager
 def catching_interrupts(notify: Callable[[str], None], *, only_ctrl_c_finishes: bool = False) -> Iterator[Interrupts]:
-    """Catch Ctrl-C, SIGTERM and SIGHUP in the main thread while the block runs.
+    """Catch Ctrl-C, SIGTERM, SIGQUIT and SIGHUP in the main thread while the block runs.
 
     Args:
         notify: tells the user that the first one was understood; called from within a signal handler.
@@ -70,7 +71,8 @@ def catching_interrupts(notify: Callable[[str], None], *, only_ctrl_c_finishes: 
     Raises:
         Interrupted: the user wants to stop now.
     """
-    interrupts = Interrupts(notify, set(_signals()) - {signal.SIGINT} if only_ctrl_c_finishes else ())
+    stopping = (signal.SIGTERM, HANGUP, QUIT) if only_ctrl_c_finishes else (QUIT,)
+    interrupts = Interrupts(notify, [one for one in stopping if one is not None])
     before = {number: signal.getsignal(number) for number in interrupts.signals}
     try:
         interrupts.listen()
@@ -84,9 +86,9 @@ def catching_interrupts(notify: Callable[[str], None], *, only_ctrl_c_finishes: 
 
 def _signals() -> tuple[signal.Signals, ...]:
     """Those to catch: not SIGHUP where nohup had it ignored."""
-    if HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN:
-        return signal.SIGINT, signal.SIGTERM
-    return signal.SIGINT, signal.SIGTERM, HANGUP
+    possible = (signal.SIGINT, signal.SIGTERM, QUIT, HANGUP)
+    ignored = HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN
+    return tuple(one for one in possible if one is not None and not (one == HANGUP and ignored))
 
 
 def _silence(terminals: list[int]) -> None:

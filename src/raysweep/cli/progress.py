@@ -68,7 +68,7 @@ def showing_progress(*, as_events: bool) -> Iterator[Progress]:
 
 @contextmanager
 def failures_told(tell: Listener) -> Iterator[None]:
-    """Tell of an error that leaves the block as an event too: whoever follows the events from elsewhere sees no other."""
+    """Tell of an error that leaves the block as an event too: who follows a sweep from elsewhere sees no other."""
     try:
         yield
     except Exception as error:
