@@ -84,6 +84,23 @@ class SearchPlanned:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterChanged:
+    """Nodes have come or gone while the search runs.
+
+    Attributes:
+        slots: how many trials can run at a time now.
+        nodes, cores, gpus: of the whole cluster now.
+        words: what has happened.
+    """
+
+    slots: int
+    nodes: int
+    cores: float
+    gpus: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrialStarted:
     """A trial begins."""
 
@@ -105,7 +122,17 @@ class TrialEnded:
     trial: Trial
 
 
-Event = StageStarted | StageFinished | Said | DataChecked | SearchPlanned | TrialStarted | RungReached | TrialEnded
+Event = (
+    StageStarted
+    | StageFinished
+    | Said
+    | DataChecked
+    | SearchPlanned
+    | ClusterChanged
+    | TrialStarted
+    | RungReached
+    | TrialEnded
+)
 Listener = Callable[[Event], None]
 
 

@@ -101,6 +101,7 @@ class Step:
 
 def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, seed: int) -> Learner:
     """A learner for the candidate, not fitted yet."""
+    family = families()[candidate.family]
     setting = FitSetting(
         task=task.kind,
         classes=len(task.classes),
@@ -108,9 +109,8 @@ def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, see
         threads=rules.threads,
         rounds=candidate.rounds or 1,
         metric=task.metric.name,
-        device=rules.device,
+        device=rules.device if family.uses_gpu else "cpu",
     )
-    family = families()[candidate.family]
     made = family.load_learner()(candidate.params, setting)
     limit_threads(family.learner, rules.threads)
     return made

@@ -33,8 +33,8 @@ _DEFAULT_METRIC: Final = {
     TaskKind.REGRESSION: "rmse",
 }
 _MAX_BINNED: Final = 4
-# What draws rows and columns begins anew after so many rounds, so that a fit can go on there in another process: drawing
-# columns, XGBoost keeps a generator that no file holds, whatever `seed_per_iteration` says.
+# What draws rows and columns begins anew after so many rounds, so that a fit can go on there in another process: for
+# columns XGBoost keeps a generator that no file holds, whatever `seed_per_iteration` says.
 _DRAWS_ANEW: Final = 10
 _DRAWING: Final = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 _GROWING_METRICS: Final = frozenset({"auc", "aucpr"})
