@@ -12,8 +12,9 @@ from typing import Protocol
 from raysweep.cli.consoles import make_console
 from raysweep.cli.json_values import event_line
 from raysweep.cli.live_display import LiveDisplay
-from raysweep.cli.search_state import SearchState
+from raysweep.cli.search_state import SearchState, cluster_text
 from raysweep.events import (
+    ClusterChanged,
     DataChecked,
     Event,
     Said,
@@ -121,6 +122,8 @@ class PlainLines:
             return None
         if self._search.update(event):
             return f"search: {self._search.score_text()}; {self._search.time(self._clock())}"
+        if isinstance(event, ClusterChanged):
+            return f"search: {cluster_text(event)}"
         if isinstance(event, TrialEnded) and event.trial.state is TrialState.FAILED:
             return f"search: trial {event.trial.candidate.number} failed: {event.trial.reason}"
         return None

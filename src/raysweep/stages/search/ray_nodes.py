@@ -15,11 +15,11 @@ from ray._private.state import state
 from raysweep.config import SearchConfig, TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.cluster import Node, capacity_of
-from raysweep.records.trial import Capacity, SlotSize
-from raysweep.stages.search.slot_plan import Growth, Kind, Sizes, SlotPlan, plan_slots, sizes_for, slots_on
+from raysweep.records.trial import Capacity
+from raysweep.stages.search.autoscaling import growth_of_groups, is_among, may_start_nodes
+from raysweep.stages.search.slot_plan import Growth, Sizes, SlotPlan, plan_slots, sizes_for
 
 _STATUS_KEY: Final = b"__autoscaling_status"
-_READ_ONLY: Final = "node_"  # what Ray's autoscaler calls every node where it may start none
 _RPC_SECONDS: Final = 5
 
 
@@ -116,33 +116,6 @@ def may_grow(sizes: Sizes, nodes: Iterable[Node]) -> Growth:
     return dict.fromkeys(sizes, 0.0)
 
 
-def growth_of_groups(
-    groups: Iterable[tuple[Mapping[str, float], int]], sizes: Sizes, nodes: Iterable[Node]
-) -> dict[Kind, float]:
-    """How many slots may come beyond those on the nodes.
-
-    Args:
-        groups: what a node of each group has, and how many of them there may be; -1 for any number.
-        sizes: of the slots.
-        nodes: that are there.
-    """
-    known, found = list(nodes), {}
-    for kind, size in sizes.items():
-        most = 0.0
-        for resources, count in groups:
-            each = slots_on(resources.get("CPU", 0.0), resources.get("GPU", 0.0), size)
-            most += each * (inf if count < 0 else count) if each else 0
-        here = sum(slots_on(node.cpus, node.gpus, size) for node in known)
-        found[kind] = max(0.0, most - here)
-    return found
-
-
-def is_among(size: SlotSize, requests: Iterable[Mapping[str, float]]) -> bool:
-    """Whether a slot of that size is what one of the requests asks for."""
-    wanted = {"CPU": float(size.cpus)} | ({"GPU": float(size.gpus)} if size.gpus else {})
-    return any({key: float(value) for key, value in one.items() if value} == wanted for one in requests)
-
-
 def _node(document: Mapping[str, Any]) -> Node:
     resources = document["Resources"]
     name = str(document["NodeManagerHostname"])
@@ -174,9 +147,3 @@ def _has_old_autoscaler() -> bool:
     """Whether Ray's autoscaler v1 runs and may start nodes; one runs on every cluster, only to look on."""
     found = _gcs().internal_kv_get(_STATUS_KEY, None, _RPC_SECONDS)
     return found is not None and may_start_nodes(json.loads(found))
-
-
-def may_start_nodes(status: Mapping[str, Any]) -> bool:
-    """Whether an autoscaler with this status may start nodes: it knows their kinds by names of their own."""
-    report = status.get("autoscaler_report") or {}
-    return any(not str(kind).startswith(_READ_ONLY) for kind in report.get("active_nodes") or {})
