@@ -10,12 +10,12 @@ from raysweep.config import PriceConfig, TrialConfig
 from raysweep.records.cluster import Node, NodeUse, nodes_used
 from raysweep.records.trial import Candidate, Capacity, Period, SlotSize, Trial, TrialState
 from raysweep.records.usage import Usage
+from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.autoscaling import growth_of_groups, is_among, may_start_nodes
 from raysweep.stages.search.cluster_watch import ClusterWatch
 from raysweep.stages.search.earlier import Driver, Slots, drivers_before
 from raysweep.stages.search.holding import MOST_HELD, Held
 from raysweep.stages.search.slot_plan import PENDING, Kind, plan_slots, sizes_for
-from raysweep.stages.search.steering import Attempt
 
 A, B, C = Node("a", "one", 4), Node("b", "two", 8, 2), Node("c", "three", 3)
 

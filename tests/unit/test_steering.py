@@ -17,6 +17,7 @@ from raysweep.records.metric import METRICS
 from raysweep.records.trial import Capacity, Period, RungReport, SlotSize, TrialState
 from raysweep.space import load_space
 from raysweep.stages.search import proposals
+from raysweep.stages.search.attempts import SteeringRules
 from raysweep.stages.search.earlier import (
     Driver,
     Slots,
@@ -26,7 +27,7 @@ from raysweep.stages.search.earlier import (
     why_over,
 )
 from raysweep.stages.search.proposals import Proposer
-from raysweep.stages.search.steering import Steering, SteeringRules
+from raysweep.stages.search.steering import Steering
 from raysweep.stages.search.trial_log import Kept, Limits, Loss, TrialLog
 from raysweep.training.families import families
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from raysweep.stages.search.steering import Attempt
+from raysweep.stages.search.attempts import Attempt
 
 # Where there are slots of two kinds, so many attempts may wait for one kind before the other has to wait, too: each of
 # them was proposed without knowing what the others will show.

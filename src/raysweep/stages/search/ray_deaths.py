@@ -9,9 +9,9 @@ from typing import Any, Final
 import ray
 import ray.exceptions
 
+from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.ray_processes import answers, ask, is_alive
 from raysweep.stages.search.slot_events import Gone, Happened
-from raysweep.stages.search.steering import Attempt
 from raysweep.stages.search.trial_log import Loss
 
 DEATHS: Final = (

@@ -13,9 +13,9 @@ from raysweep.records.cluster import nodes_used
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import Period, SearchOutcome
 from raysweep.space import SearchSpace
+from raysweep.stages.search.attempts import SteeringRules
 from raysweep.stages.search.cluster_watch import Change, ClusterWatch
 from raysweep.stages.search.earlier import Driver, drivers_before, limits_document, space_digest, why_over
-from raysweep.stages.search.holding import Held
 from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
@@ -23,11 +23,11 @@ from raysweep.stages.search.ray_nodes import Cluster, check_room, limit_of, see_
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.search.ray_slots import SlotProcesses, SlotRules
+from raysweep.stages.search.ray_trials import Keeping, Watch, run_trials
 from raysweep.stages.search.rungs import efforts_for, max_units
-from raysweep.stages.search.slot_events import Broke, Gone, Happened, Overdue, Reached
 from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan, sizes_for
-from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
-from raysweep.stages.search.trial_log import Kept, Limits, Loss, Record, TrialLog
+from raysweep.stages.search.steering import Steering
+from raysweep.stages.search.trial_log import Limits, Record, TrialLog
 from raysweep.storage.kept_states import KeptStates
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families, full_rounds
@@ -36,7 +36,6 @@ from raysweep.training.families import families, full_rounds
 BATCH: Final = 8
 # A trial that has run for so many seconds is kept at its rungs.
 KEEP_AFTER_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 0.2
 _INTERRUPTED: Final = "interrupted by the user"
 
 
@@ -184,7 +183,7 @@ def _search(
     try:
         with SlotProcesses(processes, context, _slot_rules(request, config, log, followed)) as running:
             look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
-            why = _run_trials(steering, running, look, Keeping(request.kept, say))
+            why = run_trials(steering, running, look, Keeping(request.kept, say))
     finally:
         if request.kept is not None:
             request.kept.close()
@@ -285,106 +284,3 @@ def _going_on(log: TrialLog, spent: float, outside: int) -> str:
     if not outside:
         return said
     return f"{said}; {outside:,} candidates lie outside of the space now: they keep their scores, and teach it nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What goes on beside the trials.
-
-    Attributes:
-        must_stop: why the search has to end now, if so.
-        look: is called from time to time.
-        masked: takes out of a text what nobody may read.
-    """
-
-    must_stop: Callable[[], str | None]
-    look: Callable[[], None]
-    masked: Callable[[str], str]
-
-
-class Keeping:
-    """Keeps the states of long trials, and finds them again; nothing where there is no place for them.
-
-    Args:
-        place: for them.
-        say: gets a sentence.
-    """
-
-    def __init__(self, place: KeptStates | None, say: Callable[[str], None]) -> None:
-        self._place = place
-        self._say = say
-        self._said_unkept = False
-
-    def start_of(self, attempt: Attempt) -> bytes | None:
-        """The state that an attempt goes on from."""
-        if self._place is None or attempt.start is None:
-            return None
-        state = self._place.get(attempt.start.key, attempt.start.sha256)
-        number = attempt.candidate.number
-        told = f"goes on from rung {attempt.start.rung}" if state is not None else "begins anew: its state is gone"
-        self._say(f"trial {number} {told}")
-        return state
-
-    def put(self, reached: Reached) -> None:
-        """Keep what a trial has come to that goes on."""
-        number = reached.attempt.candidate.number
-        if reached.unkept and not self._said_unkept:
-            self._said_unkept = True
-            self._say(f"trial {number} would begin anew if its process was lost: {reached.unkept}")
-        if self._place is not None and reached.state:
-            self._place.put(number, reached.report.rung, reached.state)
-
-    def look(self, steering: Steering) -> None:
-        """Write down what lies in the store by now."""
-        for one in () if self._place is None else self._place.take_stored():
-            steering.kept(one.candidate, Kept(one.rung, one.key, one.sha256))
-
-    def forget(self, number: int, steering: Steering) -> None:
-        """Let go of the states of a trial that is over."""
-        if self._place is not None and not steering.is_open(number):
-            self._place.forget(number)
-
-
-def _run_trials(steering: Steering, slots: SlotProcesses, watch: Watch, keeping: Keeping) -> str | None:
-    """Run trials until nothing is left.
-
-    Returns:
-        Why the search had to stop before that, if so.
-    """
-    held = Held(steering.next)
-    while True:
-        why = watch.must_stop()
-        if why is not None:
-            return why
-        attempt = held.take(slots)
-        if attempt is not None:
-            steering.begin(attempt, slots.begin(attempt, keeping.start_of(attempt)))
-            continue
-        if steering.is_over:
-            return None
-        for one in slots.wait(_POLL_SECONDS):
-            _take_in(one, steering, slots, watch.masked)
-            if isinstance(one, Reached) and one.state:
-                keeping.put(one)
-            keeping.forget(one.attempt.candidate.number, steering)
-        keeping.look(steering)
-        watch.look()
-
-
-def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses, masked: Callable[[str], str]) -> None:
-    number = happened.attempt.candidate.number
-    match happened:
-        case Reached(attempt, report, node):
-            if steering.reached(number, report, node):
-                slots.go_on(attempt)
-            else:
-                slots.finish(attempt)
-        case Broke(attempt, reason, error, memory):
-            if memory and not attempt.alone:
-                steering.lost(number, Loss(masked(reason), alone=True))
-            else:
-                steering.failed(number, masked(reason), masked(error))
-        case Overdue(_, reason):
-            steering.overdue(number, reason)
-        case Gone(_, loss):
-            steering.lost(number, loss)

@@ -15,6 +15,7 @@ import ray.exceptions
 from raysweep.config import TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.trial import SlotSize
+from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.memory_plan import MemoryPlan
 from raysweep.stages.search.ray_deaths import DEATHS, Deaths, was_the_nodes
 from raysweep.stages.search.ray_nodes import Cluster, no_room
@@ -22,7 +23,6 @@ from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotContext, is_memory_error, reason_of
 from raysweep.stages.search.slot_events import Broke, Happened, Overdue, Reached
 from raysweep.stages.search.slot_plan import Kind, Place, Sizes, SlotPlan
-from raysweep.stages.search.steering import Attempt
 
 LOOK_SECONDS: Final = 1.0
 _MAX_FAILED_STARTS: Final = 3

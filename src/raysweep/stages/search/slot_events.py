@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raysweep.records.trial import RungReport
-from raysweep.stages.search.steering import Attempt
+from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.trial_log import Loss
 
 

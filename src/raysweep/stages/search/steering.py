@@ -12,92 +12,24 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any
 
-from raysweep.records.aims import Aims
 from raysweep.records.journal_order import as_it_happened
 from raysweep.records.trial import Candidate, RungReport, SlotSize, Trial, TrialState
+from raysweep.stages.search.attempts import (
+    MAX_ATTEMPTS,
+    MAX_ATTEMPTS_FOR_MEMORY,
+    MAX_MOVES,
+    Attempt,
+    Decider,
+    SteeringRules,
+    Tried,
+    again,
+)
 from raysweep.stages.search.earlier import NEW_DRIVER
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
 from raysweep.stages.search.trial_log import Ending, Kept, Loss, TrialLog
-
-# One that asked for too much memory is tried once more, alone. What a process died of is not to be seen: it may have
-# been killed from outside, and that twice; or have run out of memory, so that the last attempt is alone.
-MAX_ATTEMPTS_FOR_MEMORY: Final = 2
-MAX_ATTEMPTS: Final = 3
-MAX_MOVES: Final = 20
-
-
-class Decider(Protocol):
-    """Decides at each rung whether a trial goes on."""
-
-    def begin(self, number: int) -> None:
-        """A trial begins."""
-
-    def decide(self, number: int, report: RungReport) -> str:
-        """Why it does not go on from this rung, in words; "" where it does."""
-
-    def end(self, number: int) -> None:
-        """It is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A candidate that a slot shall run now.
-
-    Attributes:
-        number: which attempt at it this is, from 1.
-        alone: nothing else may run beside it.
-        start: the rung from which it goes on; None: from the beginning.
-    """
-
-    candidate: Candidate
-    number: int = 1
-    alone: bool = False
-    start: Kept | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SteeringRules:
-    """How far a search goes.
-
-    Attributes:
-        trials: how many candidates may be tried.
-        batch: how many are proposed and decided about together; None: each as soon as it can be.
-        aims: with the bounds beyond which no trial goes on.
-        answer_repeats: a candidate that was tried, or runs, is answered with what comes of that, not tried again.
-        space: identifies the search space: in another one candidates that were used up may be new again.
-    """
-
-    trials: int
-    aims: Aims
-    batch: int | None = None
-    answer_repeats: bool = True
-    space: str = ""
-
-
-@dataclass(slots=True)
-class _Tried:
-    """A candidate that was proposed and is not settled yet.
-
-    Attributes:
-        stops: why it does not go on from its last rung; "" where it does.
-        kept: the last rung from which it can go on in another process.
-        answers: as `Ending.answers`, once it has ended.
-        echoes: the same candidate, proposed again meanwhile.
-    """
-
-    candidate: Candidate
-    attempts: int = 0
-    moves: int = 0
-    alone: bool = False
-    reports: list[RungReport] = field(default_factory=list)
-    stops: str = ""
-    kept: Kept | None = None
-    ended: Trial | None = None
-    answers: bool = True
-    echoes: list[Candidate] = field(default_factory=list)
 
 
 class Steering:
@@ -113,7 +45,7 @@ class Steering:
         self._decider = decider
         self._log = log
         self._rules = rules
-        self._open: dict[int, _Tried] = {}  # proposed and not settled, by number
+        self._open: dict[int, Tried] = {}  # proposed and not settled, by number
         self._waiting: deque[Attempt] = deque()
         self._apart: dict[int, Decider] = {}
         self._done: dict[str, Trial] = {}
@@ -184,7 +116,7 @@ class Steering:
             return
         tried.alone = tried.alone or loss.alone or own == MAX_ATTEMPTS - 1
         self._log.lost(number, tried.attempts, replace(loss, alone=tried.alone))
-        self._waiting.append(_again(tried))
+        self._waiting.append(again(tried))
 
     def stop(self, reason: str) -> None:
         """The search is over: what still ran is stopped, and keeps the rungs that it has reached."""
@@ -244,7 +176,7 @@ class Steering:
             self._log.start(tried.candidate, tried.attempts + 1)
             self._end(number, Ending(TrialState.STOPPED, "dropped: the space does not hold it any more", answers=False))
             return
-        self._waiting.append(_again(tried))
+        self._waiting.append(again(tried))
 
     def _cut_off(self, at: float) -> None:
         """An earlier driver was last heard of then: what it ran has lost its process, by no fault of its own."""
@@ -267,7 +199,7 @@ class Steering:
                 self._answer(candidate, known)
 
     def _add(self, candidate: Candidate) -> None:
-        self._open[candidate.number] = _Tried(candidate)
+        self._open[candidate.number] = Tried(candidate)
         self._proposed += 1
         self._repeats = 0
 
@@ -395,7 +327,3 @@ class Steering:
     def _replay_ended(self, record: Mapping[str, Any]) -> None:
         state, reason, error = TrialState(record["state"]), str(record["reason"]), str(record["error"])
         self._end(int(record["candidate"]), Ending(state, reason, error, answers=bool(record["answers"])))
-
-
-def _again(tried: _Tried) -> Attempt:
-    return Attempt(tried.candidate, tried.attempts + 1, tried.alone, tried.kept)
