@@ -25,7 +25,7 @@ from raysweep.records.trial import TrialState
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest, run_search
-from raysweep.stages.search.ray_slots import SlotProcesses
+from raysweep.stages.search.ray_slot_set import SlotSet
 from raysweep.storage.kept_states import KeptStates
 from raysweep.storage.local import LocalStore
 from raysweep.training import families as registry
@@ -55,7 +55,17 @@ def rows_and_task() -> tuple[SearchRows, LearningTask]:
     return SearchRows(training, testing, np.zeros(0, np.int64), 1), task
 
 
-def search(space, records=None, *, interrupted=lambda: False, tell=lambda _: None, masked=str, kept=None, metric="roc_auc", **config):
+def search(
+    space,
+    records=None,
+    *,
+    interrupted=lambda: False,
+    tell=lambda _: None,
+    masked=str,
+    kept=None,
+    metric="roc_auc",
+    **config,
+):
     """Run a search over three features of a clean table; its journal goes into `records`."""
     import ray
 
@@ -240,13 +250,13 @@ def test_a_driver_that_was_busy_when_a_trial_was_late_hears_of_both(ray_session:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux only")
 def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, monkeypatch: pytest.MonkeyPatch):
     replaced: list[tuple[str, ...]] = []
-    replace = SlotProcesses._replace
+    replace = SlotSet.replace
 
     def watched(slots, slot) -> None:
         replaced.append(slot.spoiled)
         replace(slots, slot)
 
-    monkeypatch.setattr(SlotProcesses, "_replace", watched)
+    monkeypatch.setattr(SlotSet, "replace", watched)
     wild = {"fixed": {"deed": "leak"}, "params": {"x": {"float": [0.0, 3.0]}}}
     space = {"version": 1, "families": {"wild": wild}}
     outcome = search(space, algorithm="random", scheduler="none", trials=3, concurrency=1)
@@ -258,7 +268,7 @@ def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, mon
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_candidates_that_behave_share_a_process(ray_session: None, monkeypatch: pytest.MonkeyPatch, cpus: int):
     replaced: list[object] = []
-    monkeypatch.setattr(SlotProcesses, "_replace", lambda _, slot: replaced.append(slot.spoiled))
+    monkeypatch.setattr(SlotSet, "replace", lambda _, slot: replaced.append(slot.spoiled))
     space = {
         "version": 1,
         "families": {

@@ -22,7 +22,8 @@ from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
 from raysweep.stages.search.ray_nodes import Cluster, check_room, limit_of, see_cluster
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import SlotContext
-from raysweep.stages.search.ray_slots import SlotProcesses, SlotRules
+from raysweep.stages.search.ray_slot_set import SlotRules
+from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.stages.search.ray_trials import Keeping, Watch, run_trials
 from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan, sizes_for
