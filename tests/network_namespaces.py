@@ -33,11 +33,12 @@ _MACHINE = """
 hostname {name}
 mkdir -p /tmp/ray
 mount --bind {folder}/hosts /etc/hosts
+mount --bind {folder}/resolv.conf /etc/resolv.conf
 mount --bind {folder}/ray /tmp/ray
 mount -t tmpfs -o size={shared_bytes} tmpfs /dev/shm
 ip link set lo up
 """
-_PID_ONE = 'set -e; trap "" CHLD; {setup}\necho ready; exec cat >/dev/null'
+_PID_ONE = "set -e; {setup}\necho ready; exec env --ignore-signal=CHLD cat >/dev/null"
 
 
 def why_not() -> str | None:
@@ -117,8 +118,7 @@ class Switch:
         def enter() -> None:
             try:
                 with Path(f"/proc/{self._namespaces.pid}/ns/net").open() as namespace:
-                    if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), "setns")
+                    _move_to(namespace.fileno())
                 found.append(call())
             except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
                 failed.append(error)
@@ -134,6 +134,12 @@ class Switch:
         for relay in self._relays:
             relay.end()
         self._namespaces.end()
+
+
+def _move_to(network: int) -> None:
+    """This thread alone; `os.setns` is of Python 3.12."""
+    if ctypes.CDLL(None, use_errno=True).setns(network, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 def _listening(host: str) -> socket.socket:
@@ -214,6 +220,7 @@ class Machine:
         lines = ["127.0.0.1 localhost", f"{self.address} {self.name}"]
         lines += [f"{address} {name}" for name, address in hosts.items()]
         (folder / "hosts").write_text("\n".join(lines) + "\n")
+        (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")  # nobody: an unknown name is refused at once
         setup = _MACHINE.format(name=self.name, folder=folder, shared_bytes=shared_bytes)
         kinds = ["-u", "-n", "-m", "-p", "-f", "--mount-proc", "--propagation", "private"]
         self._namespaces = _Namespaces(kinds, setup)
@@ -248,7 +255,9 @@ class Machine:
             self._switch.ip("link", "del", self._port)
 
     def _plug_in(self) -> None:
-        self._switch.ip("link", "add", self._port, "type", "veth", "peer", "name", "eth0", "netns", str(self._namespaces.pid))
+        self._switch.ip(
+            "link", "add", self._port, "type", "veth", "peer", "name", "eth0", "netns", str(self._namespaces.pid)
+        )
         self._switch.ip("link", "set", self._port, "master", "br0", "up")
         for arguments in (
             ("addr", "add", f"{self.address}/24", "dev", "eth0"),

@@ -1,8 +1,8 @@
 """A real Ray cluster of several nodes on this machine: started, broken, mended.
 
-Each node is a machine of its own where root may make namespaces (`network_namespaces.py`), so that cables can be cut and
-nodes be lost with all that runs there. Elsewhere the nodes are raylets on loopback, with a folder each: `is_real` says which.
-Every cluster asks for a token.
+Each node is a machine of its own where root may make namespaces (`network_namespaces.py`), so that cables can be cut
+and nodes be lost with all that runs there. Elsewhere the nodes are raylets on loopback, with a folder each: `is_real`
+says which. Every cluster asks for a token.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ BIN = Path(sys.executable).parent
 STORE_BYTES = 120_000_000  # of each node's objects
 START_SECONDS = 120
 _GONE_SECONDS = 30
+_NOTICED_SECONDS = 3
 
 
 class Node:
@@ -135,13 +136,17 @@ class NodeCluster:
     def dashboard(self) -> str:
         """The address of the Jobs API, as this process reaches it."""
         port = self._ports["dashboard"]
-        return f"http://127.0.0.1:{port if self._switch is None else self._switch.outward(self.head.address, port).port}"
+        return (
+            f"http://127.0.0.1:{port if self._switch is None else self._switch.outward(self.head.address, port).port}"
+        )
 
     def client_environment(self) -> dict[str, str]:
         """What a client on this machine needs to be let in."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
 
-    def add(self, number: int, *, cpus: int = 1, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> Node:
+    def add(
+        self, number: int, *, cpus: int = 1, environment: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> Node:
         """Start a node, anew where one of that number was; it has joined when this returns."""
         node = self.place(number)
         node.environment |= dict(environment or {})
@@ -203,6 +208,21 @@ class NodeCluster:
             node.machine.end()
             return
         _kill_all(node.processes(""))
+
+    def mend(self, node: Node) -> None:
+        """Start Ray again on a node where it was killed."""
+        self.stop_ray(node)
+        self.start_ray(node)
+
+    def remove(self, node: Node) -> None:
+        """Take a node away so that Ray knows it at once: its connections are closed before the machine goes."""
+        node.kill_raylet()
+        time.sleep(_NOTICED_SECONDS)
+        self.kill(node)
+
+    def label(self, node: Node) -> str:
+        """What its machine calls itself, as raysweep tells it apart from the others."""
+        return node.name if self.is_real else os.uname().nodename
 
     def stop_ray(self, node: Node) -> None:
         """Kill all of Ray's processes there; the machine stays."""

@@ -38,8 +38,9 @@ from raysweep.stages.export.export import export_bundle
 from raysweep.stages.export.parity import Gate
 from raysweep.stages.export.publish import Claim
 from raysweep.stages.profile.document import profile_document
+from raysweep.stages.search.ray_nodes import count_slots
 from raysweep.stages.search.ray_processes import Processes
-from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
+from raysweep.stages.search.ray_search import SearchRequest, run_search
 from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.document import findings_document, without_examples
 from raysweep.stages.validate.gate import with_findings
@@ -119,7 +120,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     """
     config, place, folder = request.config, ready.place, ready.folder
     slots = count_slots(config.search)
-    processes = Processes(ready.space.families, config.search.trial)
+    processes = Processes(ready.space.families)
     ours_alone = session.is_ours and not config.search.trial.gpus
     if ours_alone:  # half of them: to read the table and to load the learners takes cores, too
         processes.start_early((slots + 1) // 2)
@@ -224,6 +225,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             price=request.config.cluster.price_per_hour,
             processes=out.processes,
             prepared_seconds=time.perf_counter() - out.started,
+            kept=out.journal.kept_states(),
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)

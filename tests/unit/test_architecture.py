@@ -39,7 +39,7 @@ DOCUMENTS = below(
 )
 
 PLACES: dict[str, Place] = {
-    "ray": ray_file,
+    **dict.fromkeys(["ray", "grpc"], ray_file),
     **dict.fromkeys(["sklearn", "xgboost", "lightgbm", "catboost", "torch"], below("training")),
     **dict.fromkeys(
         ["skops", "scipy", "onnx", "onnxruntime", "skl2onnx", "onnxmltools", "threadpoolctl"], below("training")

@@ -14,6 +14,7 @@ from raysweep.cli.live_display import LiveDisplay
 from raysweep.errors import RaysweepError
 from raysweep.event_lines import event_lines
 from raysweep.events import (
+    ClusterChanged,
     DataChecked,
     Event,
     Listener,
@@ -27,7 +28,7 @@ from raysweep.events import (
 )
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.records.trial import TrialState
-from raysweep.report.search_state import SearchState
+from raysweep.report.search_state import SearchState, cluster_text
 
 HEARTBEAT_SECONDS = 10.0
 LOUD = {Severity.ERROR, Severity.WARNING}
@@ -149,6 +150,8 @@ class PlainLines:
             return None
         if self._search.update(event):
             return f"search: {self._search.score_text()}; {self._search.time(self._clock())}"
+        if isinstance(event, ClusterChanged):
+            return f"search: {cluster_text(event)}"
         if isinstance(event, TrialEnded) and event.trial.state is TrialState.FAILED:
             return f"search: trial {event.trial.candidate.number} failed: {event.trial.reason}"
         return None

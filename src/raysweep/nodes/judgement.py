@@ -26,10 +26,10 @@ class NodeSeen:
         versions: what is installed there; empty where that was not to be found out.
         room: free bytes of `shared`, `disk` and `memory`; None where that is not known.
         devices: the names of its GPUs, as their driver tells.
-        data: why it cannot read the data; empty where it can, None where that was not asked.
-        store: why it cannot reach the store, likewise.
+        reach: why it cannot reach the `data` and the `store`, empty where it can; what was not asked is absent.
         clock: by how many seconds its clock is ahead of the driver's, at least and at most.
-        failed: why it could not be looked at.
+        failed: why nothing can be run there.
+        lost: why it was not seen: nodes come and go, and a sweep can do without this one.
     """
 
     name: str
@@ -38,10 +38,10 @@ class NodeSeen:
     versions: Mapping[str, str] = field(default_factory=dict)
     room: Mapping[str, int | None] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
-    data: str | None = None
-    store: str | None = None
+    reach: Mapping[str, str] = field(default_factory=dict)
     clock: tuple[float, float] = (0.0, 0.0)
     failed: str = ""
+    lost: str = ""
 
 
 class Grade(StrEnum):
@@ -76,7 +76,7 @@ def judge(seen: Sequence[NodeSeen], here: Mapping[str, str], *, is_local: bool =
         here: the driver's own versions.
         is_local: whether the data lie in files of a machine, which the driver reads where they are few.
     """
-    looked = [node for node in seen if not node.failed]
+    looked = [node for node in seen if not node.failed and not node.lost]
     return (
         *_failures(seen),
         *_versions(looked, here),
@@ -115,8 +115,13 @@ def _grouped(nodes: Iterable[NodeSeen], key: Callable[[NodeSeen], str]) -> dict[
 
 
 def _failures(seen: Sequence[NodeSeen]) -> list[Judged]:
-    groups = _grouped([node for node in seen if node.failed], lambda node: node.failed)
-    return [Judged("node", f"{named(nodes)}: {why}", Grade.FATAL) for why, nodes in groups.items()]
+    failed = _grouped([node for node in seen if node.failed], lambda node: node.failed)
+    lost = _grouped([node for node in seen if node.lost], lambda node: node.lost)
+    all_lost = Grade.FATAL if all(node.lost for node in seen) else Grade.DOUBTFUL
+    return [
+        *(Judged("node", f"{named(nodes)}: {why}", Grade.FATAL) for why, nodes in failed.items()),
+        *(Judged("node", f"{named(nodes)}: {why}", all_lost) for why, nodes in lost.items()),
+    ]
 
 
 def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judged]:
@@ -128,8 +133,8 @@ def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judge
         wrong = [one for one in different if must_be_equal(*one)]
         if wrong:
             said = (
-                f"{named(nodes)} {_have(nodes)} {_listed(wrong, 2)}, the driver {_listed(wrong, 1)}: scores would not be "
-                "comparable, or models not load. Install the same on every node, such as by one image"
+                f"{named(nodes)} {_have(nodes)} {_listed(wrong, 2)}, the driver {_listed(wrong, 1)}: scores would "
+                "not be comparable, or models not load. Install the same on every node, such as by one image"
             )
             found.append(Judged("versions", said, Grade.FATAL))
         elif different:
@@ -157,7 +162,9 @@ def _gpus(looked: Sequence[NodeSeen]) -> list[Judged]:
         unused = len(nodes[0].devices) > nodes[0].gpus
         said = f"{named(nodes)}: {words}"
         if lacking:
-            said += "; what runs there finds fewer GPUs than Ray gives out: check the driver, and the image's GPU support"
+            said += (
+                "; what runs there finds fewer GPUs than Ray gives out: check the driver, and the image's GPU support"
+            )
         elif unused:
             said += "; Ray gives out fewer than there are: start it there with --num-gpus"
         found.append(Judged("gpus", said, Grade.DOUBTFUL if lacking or unused else Grade.FINE))
@@ -184,7 +191,11 @@ def _room(looked: Sequence[NodeSeen]) -> list[Judged]:
     for kind, amount in small.items():
         if amount < _LITTLE_BYTES:
             said = f"{words[kind]} {_least(rooms[kind])}: "
-            said += "objects that do not fit into memory, and Ray's logs, go there" if kind == "disk" else "trials die there"
+            said += (
+                "objects that do not fit into memory, and Ray's logs, go there"
+                if kind == "disk"
+                else "trials die there"
+            )
             found.append(Judged("room", said, Grade.DOUBTFUL))
     return found
 
@@ -216,14 +227,18 @@ def _clocks(looked: Sequence[NodeSeen]) -> list[Judged]:
 
 def _reach(looked: Sequence[NodeSeen], *, is_local: bool) -> list[Judged]:
     found = []
-    for what, of in (("data", lambda node: node.data), ("store", lambda node: node.store)):
-        asked = [node for node in looked if of(node) is not None]
-        groups = _grouped(asked, lambda node: of(node) or "")
+    for what in ("data", "store"):
+        groups: dict[str, list[NodeSeen]] = {}
+        for node in looked:
+            if what in node.reach:
+                groups.setdefault(node.reach[what], []).append(node)
         for problem, nodes in groups.items():
             if not problem:
                 found.append(Judged(what, f"reached from {named(nodes)}"))
             elif what == "data" and is_local:
-                said = f"not reached from {named(nodes)}: {problem}. A small table is read by the driver; put a large one "
+                said = (
+                    f"not reached from {named(nodes)}: {problem}. A small table is read by the driver; put a large one "
+                )
                 found.append(Judged(what, f"{said}where every node reaches it", Grade.DOUBTFUL))
             else:
                 said = f"not reached from {named(nodes)}, though the driver reaches it: {problem}. {_WAY_OUT}"

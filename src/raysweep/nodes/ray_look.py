@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,11 @@ from raysweep.runtime import versions
 from raysweep.stages.source.addresses import S3_SCHEME, FileReach
 
 WAIT_SECONDS: Final = 20.0
+_LOSSES: Final = (
+    ray.exceptions.TaskUnschedulableError,
+    ray.exceptions.NodeDiedError,
+    ray.exceptions.WorkerCrashedError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Errand:
 
     data: str | None = None
     store: str | None = None
-    reach: FileReach = FileReach()
+    reach: FileReach = field(default_factory=FileReach)
     data_s3: Mapping[str, Any] | None = None
     store_s3: Mapping[str, Any] | None = None
 
@@ -104,8 +109,8 @@ class Looking:
             seen[str(one.node["NodeID"])] = _seen(one, names)
         for one in waiting.values():
             ray.cancel(one.answer, force=True)
-            failed = f"it has not answered within {WAIT_SECONDS:g} s: it hangs, or is being lost"
-            seen[str(one.node["NodeID"])] = NodeSeen(_name(one.node, names), failed=failed)
+            lost = f"no answer within {WAIT_SECONDS:g} s: it hangs, or is being lost"
+            seen[str(one.node["NodeID"])] = NodeSeen(_name(one.node, names), lost=lost)
         in_order = [seen[str(one.node["NodeID"])] for one in self._asked]
         is_local = self._errand.data is not None and not self._errand.data.startswith(S3_SCHEME)
         return judge(in_order, versions.installed_versions(), is_local=is_local)
@@ -121,6 +126,8 @@ def _seen(asked: _Asked, names: Counter[str]) -> NodeSeen:
     name = _name(node, names)
     try:
         found = ray.get(asked.answer)
+    except _LOSSES:
+        return NodeSeen(name, lost="it was lost just now")
     except ray.exceptions.RayError as error:
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         return NodeSeen(name, failed=f"nothing can be run there: {last}")
@@ -132,8 +139,7 @@ def _seen(asked: _Asked, names: Counter[str]) -> NodeSeen:
         versions=found["versions"],
         room=inside.get("room", {}),
         devices=tuple(inside.get("gpus", ())),
-        data=inside.get("data"),
-        store=inside.get("store"),
+        reach={what: inside[what] for what in ("data", "store") if inside.get(what) is not None},
         clock=(found["clock"] - now, found["clock"] - asked.sent),
         failed=found.get("failed", ""),
     )

@@ -215,6 +215,15 @@ class SplitRecord(Document):
     classes: tuple[Label, ...] = ()
 
 
+class NodeRecord(Document):
+    """A machine that the search ran on; see `raysweep.records.cluster.NodeUse`."""
+
+    name: str
+    cpus: float
+    gpus: float
+    trials: int
+
+
 class SearchRecord(Document):
     """What was tried, and why it ended.
 
@@ -238,6 +247,7 @@ class SearchRecord(Document):
     seconds: float
     slots: int
     trials_sha256: str
+    nodes: tuple[NodeRecord, ...] = ()
 
 
 class SecondsRecord(Document):
@@ -258,6 +268,7 @@ class UsageRecord(Document):
     gpu_seconds: SecondsRecord
     fitting: float
     cost: float | None
+    lost: float = 0.0
 
 
 class GateRecord(Document):

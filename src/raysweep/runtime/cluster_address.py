@@ -61,14 +61,14 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 def _checked(address: str, source: str) -> Wanted:
     shown = f"{source}: {shorten(address)}"
-    scheme, _, rest = address.partition("://")
+    scheme, is_url, rest = address.partition("://")
     host = re.split(r"[:/]", rest)[0] or "HOST"
-    if scheme in {"http", "https"} and rest:
+    if scheme in {"http", "https"} and is_url:
         raise RequestInvalid(
             f"{shown} is the address of a cluster's dashboard, which takes jobs: `raysweep submit SWEEP --address "
             f"{shorten(address)}` sends the sweep there. {_here(source)}"
         )
-    if rest:
+    if is_url:
         raise RequestInvalid(
             f"{shown}: a sweep cannot be driven through Ray Client or another proxy, since its driver is a process of "
             f"the cluster. Send it there by `raysweep submit SWEEP --address http://{host}:{_JOBS_PORT}`, or run it on "
@@ -77,10 +77,10 @@ def _checked(address: str, source: str) -> Wanted:
     if address == AUTO:
         return Wanted(address, source)
     found = _HOST_AND_PORT.match(address)
-    if found is None or not 0 < int(found["port"]) < 1 << 16:
+    if found is None or int(found["port"]) not in range(1, 1 << 16):
         raise RequestInvalid(
-            f"{shown} is no address of a Ray: write host:port, such as {host if rest else 'head'}:{_RAY_PORT}, or {AUTO} "
-            f"for the cluster that this machine is a node of. {_here(source)}"
+            f"{shown} is no address of a Ray: write host:port, such as head:{_RAY_PORT}, or {AUTO} for "
+            f"the cluster that this machine is a node of. {_here(source)}"
         )
     return Wanted(address, source)
 

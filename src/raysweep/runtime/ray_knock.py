@@ -105,7 +105,10 @@ def _is_node(channel: Any) -> bool:
     from ray.core.generated.gcs_pb2 import GcsNodeInfo
     from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 
-    asked, until = messages.GetAllNodeInfoRequest(state_filter=GcsNodeInfo.GcsNodeState.ALIVE), time.monotonic() + _JOIN_SECONDS
+    asked, until = (
+        messages.GetAllNodeInfoRequest(state_filter=GcsNodeInfo.GcsNodeState.ALIVE),
+        time.monotonic() + _JOIN_SECONDS,
+    )
     while True:
         answer = NodeInfoGcsServiceStub(channel).GetAllNodeInfo(asked, timeout=_ANSWER_SECONDS)
         if {one.node_id.hex() for one in answer.node_info_list} & set(find_node_ids()):
@@ -145,8 +148,8 @@ def _explain(error: Any, address: str) -> str:
         )
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return (
-            f"{address} lets itself be connected to, but has not answered within {_ANSWER_SECONDS:g} s: the head hangs, "
-            "or something else listens there"
+            f"{address} lets itself be connected to, but has not answered within {_ANSWER_SECONDS:g} s: the head "
+            "hangs, or something else listens there"
         )
     return f"{address} does not answer as Ray does ({code.name}: {details}); with RAY_USE_TLS, check the certificates"
 

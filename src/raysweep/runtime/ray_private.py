@@ -1,4 +1,4 @@
-"""A Ray of our own that nobody else can reach: it listens on loopback alone, and asks for a token that is in no file."""
+"""A Ray of our own that nobody else can reach: it listens on loopback alone, and its token is in no file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from ray._private import ray_constants
-from ray._raylet import AuthenticationTokenLoader, Config
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
 _MODE: Final = "RAY_AUTH_MODE"
 _TOKEN: Final = "RAY_AUTH_TOKEN"  # noqa: S105 - the name of a variable

@@ -11,6 +11,7 @@ import xgboost as xgb
 
 from raysweep.config import TaskKind
 from raysweep.space import ParamValue
+from raysweep.training.kept_state import LearnerState
 from raysweep.training.learner import FitSetting, Floats, Matrix
 from raysweep.training.rounds import best_rounds, has_stalled, look_every
 from raysweep.training.ubjson import check_ubjson
@@ -32,6 +33,10 @@ _DEFAULT_METRIC: Final = {
     TaskKind.REGRESSION: "rmse",
 }
 _MAX_BINNED: Final = 4
+# What draws rows and columns begins anew after so many rounds, so that a fit can go on there in another process: for
+# columns XGBoost keeps a generator that no file holds, whatever `seed_per_iteration` says.
+_DRAWS_ANEW: Final = 10
+_DRAWING: Final = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 _GROWING_METRICS: Final = frozenset({"auc", "aucpr"})
 _OBJECTIVE: Final = {
     TaskKind.BINARY: "binary:logistic",
@@ -49,6 +54,7 @@ class XGBoostLearner:
         self._setting = setting
         self._booster: xgb.Booster | None = None
         self._grown = 0
+        self._was_taken_up = False
         self.curve: list[float] = []
         self.look_every = look_every(setting.rounds)
         self._native = params.get("encoding") == "native"
@@ -58,10 +64,12 @@ class XGBoostLearner:
             own["max_cat_to_onehot"] = params["max_cat_to_onehot"]
         if setting.task is TaskKind.MULTICLASS:
             own["num_class"] = setting.classes
+        self._draws = any(float(own.get(name) or 1.0) < 1 for name in _DRAWING)
         self._params = own | {
             "objective": _OBJECTIVE[setting.task],
             "eval_metric": self._metric(),
             "seed": setting.seed % 2**31,
+            "seed_per_iteration": True,
             "nthread": setting.threads,
             "device": setting.device,
             "verbosity": 0,
@@ -71,10 +79,14 @@ class XGBoostLearner:
         """Add rounds up to `share` of the full effort; 50 rounds without gain on the watched rows end it."""
         train = self._prepare(training)
         test = self._prepare(watched, reference=train) if watched is not None else None
+        if self._was_taken_up and not self.finished:
+            self._go_back()
         if self._booster is None:
             self._booster = xgb.Booster(self._params, [train] if test is None else [train, test])
         target = max(1, round(self._setting.rounds * share))
         while self._grown < target and not self.finished:
+            if self._draws and self._grown and self._grown % _DRAWS_ANEW == 0:
+                self._draw_anew(self._booster)
             self._booster.update(train, self._grown)
             self._grown += 1
             if test is None:
@@ -83,6 +95,24 @@ class XGBoostLearner:
                 self._watch(test)
         if self._grown >= self._setting.rounds:
             self.finished = True
+
+    def keep(self) -> LearnerState:
+        """What it has come to, for `take_up` in another process."""
+        if self._booster is None:
+            raise ValueError("nothing has been fitted yet")
+        model = bytes(self._booster.save_raw("ubj"))
+        return LearnerState(model, self._grown, self.rounds or 0, tuple(self.curve), self.finished)
+
+    def take_up(self, state: LearnerState) -> None:
+        """Go on from there: the rounds that follow are those that would have followed there, bit for bit.
+
+        Where rows or columns are drawn, `grow` goes back to the last round at which the draws began anew.
+        """
+        self._booster = xgb.Booster(self._params)
+        self._booster.load_model(bytearray(state.model))
+        self._booster.set_param(self._params)
+        self._grown, self.rounds, self.curve = state.grown, state.rounds, list(state.curve)
+        self.finished, self._was_taken_up = state.finished, True
 
     def predict(self, matrix: Matrix) -> Floats:
         """Predictions of the best number of rounds."""
@@ -126,6 +156,26 @@ class XGBoostLearner:
         learner._native = "c" in (booster.feature_types or [])
         learner.finished = True
         return learner
+
+    def _draw_anew(self, booster: xgb.Booster) -> None:
+        """Let what draws begin anew, as it does in a booster that was loaded: for another method it is made anew."""
+        booster.set_param("tree_method", "approx")
+        booster.save_config()  # settings are taken up when something is asked for
+        booster.set_param("tree_method", "hist")
+
+    def _go_back(self) -> None:
+        """Let go of the rounds since the draws began anew: this process cannot know where they stand."""
+        self._was_taken_up = False
+        kept = self._grown - self._grown % _DRAWS_ANEW
+        if not self._draws or kept == self._grown or self._booster is None:
+            return
+        if not kept:
+            self._booster, self._grown, self.rounds, self.curve = None, 0, 0, []
+            return
+        self._booster = self._booster[:kept]
+        self._booster.set_param(self._params)
+        self._grown, self.curve = kept, self.curve[: kept // self.look_every]
+        self.rounds = best_rounds(self.curve, self.look_every) if self.curve else 0
 
     def _metric(self) -> str:
         if self._setting.task is TaskKind.MULTICLASS:

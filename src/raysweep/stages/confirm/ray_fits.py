@@ -20,7 +20,7 @@ from raysweep.stages.confirm.final_check import Scored
 from raysweep.stages.confirm.fits import Fit, FitRules, carry_out
 from raysweep.training.canaries import check_unsealed
 from raysweep.training.evaluate import TrialRules
-from raysweep.training.families import added_families, take_up
+from raysweep.training.families import added_families, families, take_up
 from raysweep.training.learner import Floats
 from raysweep.training.pipeline import pipeline_of
 from raysweep.training.resampling import resampled_scores
@@ -43,7 +43,8 @@ class RemoteFits:
         self._rows = search_data
         self._seed = config.split.seed
         self._added = carry(added_families())
-        self._options: dict[str, Any] = {"num_cpus": trial.cpus, "num_gpus": trial.gpus}
+        self._trial = trial
+        self._families: dict[Any, str] = {}  # of each model, by its reference
 
     def fit_all(self, fits: Mapping[str, Fit], needed: Collection[str], say: Callable[[str], None]) -> dict[str, Any]:
         """References to the `FittedModel` of each fit that has ended well.
@@ -53,8 +54,13 @@ class RemoteFits:
             needed: what such a fit raises is raised; of the others it is said, and they are left out.
             say: tells the user.
         """
-        work = ray.remote(_fit).options(num_returns=2, **self._options)
-        running = {name: work.remote(fit, self._rows, self._rules, self._added) for name, fit in fits.items()}
+        running = {
+            name: ray.remote(_fit)
+            .options(num_returns=2, **self._options(fit.trial.candidate.family))
+            .remote(fit, self._rows, self._rules, self._added)
+            for name, fit in fits.items()
+        }
+        self._families |= {running[name][0]: fit.trial.candidate.family for name, fit in fits.items()}
         models: dict[str, Any] = {}
         for name, (model, ended) in running.items():
             try:
@@ -88,10 +94,18 @@ class RemoteFits:
         return found, faults
 
     def _start(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Any]:
-        work = ray.remote(_predict).options(**self._options)
+        work = ray.remote(_predict)
         place = self._rows if isinstance(rows, Part) else ray.put(rows)
         part = rows if isinstance(rows, Part) else None
-        return {name: work.remote([model], place, part, self._added) for name, model in models.items()}
+        return {
+            name: work.options(**self._options(self._families.get(model))).remote([model], place, part, self._added)
+            for name, model in models.items()
+        }
+
+    def _options(self, family: str | None) -> dict[str, Any]:
+        """What a task holds for a model of that family: a GPU is for those that can use one."""
+        gpus = self._trial.gpus if family is not None and families()[family].uses_gpu else 0
+        return {"num_cpus": self._trial.cpus, "num_gpus": gpus}
 
     def draw(self, rows: RowBlock, scored: Scored, resamples: int) -> Floats:
         """Scores on the same resamples of these rows, shape (len(scored), resamples)."""
