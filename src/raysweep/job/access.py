@@ -29,7 +29,7 @@ def check_address(address: str) -> str:
 
 
 def find_token(environment: Mapping[str, str]) -> str | None:
-    """The token for a cluster, where Ray looks for it: a variable, the file that another names, in token mode one at home.
+    """The token, where Ray looks for it: a variable, the file that another one names, in token mode a file at home.
 
     Raises:
         RequestInvalid: the file that is named holds none.
