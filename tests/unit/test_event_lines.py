@@ -12,6 +12,7 @@ import pytest
 from raysweep.config import TaskKind
 from raysweep.event_lines import EventReader, event_lines
 from raysweep.events import (
+    ClusterChanged,
     DataChecked,
     Event,
     RungReached,
@@ -47,6 +48,7 @@ EVENTS: list[Event] = [
     Said("ä 東京 \x1b[31m"),
     checked(),
     make_plan(known=(make_trial(0, 0.7), make_trial(1, None, TrialState.FAILED)), spent_seconds=25.0),
+    ClusterChanged(4, 2, 4.0, 0.5, "a node has come"),
     TrialStarted(make_trial(2, None, TrialState.RUNNING)),
     RungReached(make_trial(3, 0.5, TrialState.RUNNING), make_trial(3, 0.5).rungs[0]),
     TrialEnded(make_trial(4, 0.6, TrialState.PRUNED, learning_rate=0.1, encoding="native", flag=True, none=None)),
