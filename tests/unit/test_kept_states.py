@@ -112,5 +112,22 @@ def test_the_end_of_a_search_leaves_nothing_of_any_driver(tmp_path):
     after.states.put(1, 2, b"y")
     after.stored(1)
     assert len(after.keys) == 2
-    after.states.close()
+    with after.states:
+        pass
     assert after.keys == []
+
+
+def test_a_search_that_breaks_off_leaves_what_it_is_gone_on_with(place):
+    place.states.put(1, 1, b"x")
+    place.stored(1)
+    with pytest.raises(StorageFailed), place.states:
+        raise StorageFailed("the journal's disk is full")
+    assert len(place.keys) == 1
+
+
+def test_a_driver_that_was_fenced_off_deletes_nothing(place):
+    place.states.put(1, 1, b"x")
+    place.stored(1)
+    place.fenced = True
+    place.states.clear()
+    assert len(place.keys) == 1

@@ -14,7 +14,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from raysweep.errors import NotFound, RaysweepError, RunTakenOver, StorageFailed
 from raysweep.records.manifest import JOURNAL_FOLDER
@@ -99,14 +100,27 @@ class KeptStates:
             self._delete.extend(self._put.pop(candidate, ()))
             self._changed.notify_all()
 
-    def close(self, seconds: float = _GIVE_UP_SECONDS) -> None:
-        """Delete what is left of all drivers, as far as that is done in so many seconds; a second time does nothing."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After a search that came to its end nothing is needed any more; one that broke off is gone on with."""
+        self.close()
+        if error is None:
+            self.clear()
+
+    def close(self) -> None:
+        """Put nothing more."""
         with self._changed:
-            if self._closing:
-                return
             self._waiting.clear()
             self._closing = True
             self._changed.notify_all()
+
+    def clear(self, seconds: float = _GIVE_UP_SECONDS) -> None:
+        """Delete what is left of all drivers, as far as that is done in so many seconds."""
+        self.close()
         sweeper = threading.Thread(target=self._clear, name="raysweep-kept-clear", daemon=True)
         sweeper.start()
         sweeper.join(seconds)

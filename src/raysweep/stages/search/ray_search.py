@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -181,13 +182,10 @@ def _search(
     processes = request.processes or Processes(request.space.families)
     plan, began = Plan(config, lambda: watch.slots, request.price, say), time.monotonic()
     plan.tell(lambda: log.trials, 0.0)
-    try:
-        with SlotProcesses(processes, context, _slot_rules(request, config, log, followed)) as running:
-            look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
-            why = run_trials(steering, running, look, Keeping(request.kept, say))
-    finally:
-        if request.kept is not None:
-            request.kept.close()
+    rules = _slot_rules(request, config, log, followed)
+    with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
+        look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
+        why = run_trials(steering, running, look, Keeping(request.kept, say))
     if why is not None:
         return why
     if steering.exhausted:
