@@ -26,6 +26,7 @@ from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.slot_events import Broke, Gone, Happened, Overdue, Reached
 from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
 from raysweep.stages.search.trial_log import Limits, Loss, Record, TrialLog
+from raysweep.training.devices import sharing_of
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families, full_rounds
 
@@ -223,7 +224,8 @@ def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
     further = request.task.aims.further
     folds = request.split.folds
     efforts = (1.0,) if config.pruning == "none" and folds == 1 else efforts_for(folds)
-    return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu", further)
+    trial = config.trial
+    return TrialRules(efforts, trial.cpus, trial.wanted_device, further, sharing_of(trial.gpus))
 
 
 def _going_on(log: TrialLog, spent: float, outside: int) -> str:

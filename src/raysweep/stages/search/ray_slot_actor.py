@@ -16,6 +16,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.runtime.ray_carry import Carried
 from raysweep.training.canaries import check_unsealed
+from raysweep.training.devices import CPU, find_device, lacks_gpu_memory
 from raysweep.training.evaluate import TrialRules, evaluate, limit_threads
 from raysweep.training.families import families, take_up
 from raysweep.training.process_memory import LeakWatch, MemoryWatch, available_bytes, limit_growth
@@ -50,10 +51,12 @@ class Ready:
     Attributes:
         node: its id.
         room: the memory that the node has to give, in bytes; None where that is not known.
+        said: what the user should know of it; empty for nothing.
     """
 
     node: str
     room: int | None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +114,22 @@ class SlotActor:
         Raises:
             RequestInvalid: a family cannot be imported here.
             SealBroken: one of the rows is sealed.
+            RayUnavailable: search.trial.device is cuda, and there is no GPU that works.
         """
         if self._refused is not None:
             raise self._refused
         rows = ray.get(context.rows)
         check_unsealed(rows)
         self._prepared = PreparedRows(context.task, rows, context.seed)
-        self._rules = context.rules
+        on_gpu = any(families()[name].uses_gpu for name in self._names)
+        device = find_device(context.rules.device if on_gpu else CPU)
+        self._rules = replace(context.rules, device=device.name)
         for name in self._names:
             limit_threads(families()[name].learner, context.rules.threads)
         self._state = ProcessState()
         room = available_bytes()
         self._leak = LeakWatch(_LEAK_BYTES if room is None else int(room * _LEAK_SHARE))
-        return Ready(str(ray.get_runtime_context().get_node_id()), room)
+        return Ready(str(ray.get_runtime_context().get_node_id()), room, device.said)
 
     def begin(self, candidate: Candidate, allowed: int | None) -> Answer:
         """Work up to the first rung of another candidate.
@@ -153,8 +159,9 @@ class SlotActor:
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Whether it was raised for want of memory, in Python or in native code."""
-    return isinstance(error, MemoryError) or "std::bad_alloc" in _text_of(error)
+    """Whether it was raised for want of memory, in Python, in native code or on a GPU."""
+    text = _text_of(error)
+    return isinstance(error, MemoryError) or "std::bad_alloc" in text or lacks_gpu_memory(text)
 
 
 def reason_of(error: BaseException) -> str:

@@ -94,6 +94,7 @@ class SlotProcesses:
         self._memory = MemoryPlan()
         self._rooms: dict[str, int | None] = {}
         self._doubts: list[_Doubt] = []
+        self._said: set[str] = set()
         self._slots = [_Slot(*self._start()) for _ in range(count)]
         self._waits_since: float | None = time.monotonic()
 
@@ -189,6 +190,9 @@ class SlotProcesses:
         room = None if answer.room is None else int(answer.room * _ROOM_SHARE)
         self._rooms.setdefault(answer.node, room)
         slot.failed_starts = 0
+        if answer.said and answer.said not in self._said:
+            self._said.add(answer.said)
+            self._say(answer.said)
 
     def _answered(self, slot: _Slot, attempt: Attempt, answer: Answer) -> Happened:
         slot.spoiled = answer.spoiled
