@@ -13,7 +13,7 @@ from raysweep.bundle.signing import Signer
 from raysweep.config import PriceConfig, SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
-from raysweep.events import DataChecked, Said, Stage
+from raysweep.events import DataChecked, Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
 from raysweep.history import History, check_same_rows, check_same_split, split_record
 from raysweep.records.aims import Aims, ranked
@@ -23,6 +23,7 @@ from raysweep.records.trial import Capacity, Period, SearchOutcome, Trial
 from raysweep.records.usage import Usage
 from raysweep.report.view import ReportInput
 from raysweep.request import Ready, SweepRequest
+from raysweep.row_plan import plan_rows, sentences
 from raysweep.run_place import begin, claim_by
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
@@ -166,13 +167,17 @@ def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
         return _export(request, sweep, out, gate)
 
 
-def _cut(config: SweepConfig, examined: Examined, task: LearningTask, out: Out) -> tuple[Split, Seal]:
-    table = examined.table
+def _cut(config: SweepConfig, sweep: Sweep, task: LearningTask, out: Out, tell: Listener) -> tuple[Split, Seal]:
+    table = sweep.examined.table
     production = () if out.champion is None else (name for name in out.champion.columns if name in table.names)
     further = (*config.confirm.slices, *production)
     with ray_errors_translated("splitting the table"):
         thresholds = resolve_thresholds(config.checks)
-        return cut_table(table, config, task, out.folder.path, thresholds, further=further)
+        plan = plan_rows(config, task, sweep.examined.profile.rows, sweep.history.search_rows)
+        split, seal = cut_table(table, plan.config, task, out.folder.path, thresholds, further=further)
+    for sentence in sentences(plan, split):
+        tell(Said(sentence))
+    return plan.of(split), seal
 
 
 def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
@@ -180,7 +185,7 @@ def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) ->
     before, config = sweep.examined.check, request.config
     with stage_told(request.tell, Stage.SPLIT) as done:
         try:
-            split, seal = _cut(config, sweep.examined, task, out)
+            split, seal = _cut(config, sweep, task, out, request.tell)
             found = split.findings
         except DataUnsuitable as error:  # a part is empty: published like the gate's own verdict
             split, seal, found = None, None, tuple(error.findings)

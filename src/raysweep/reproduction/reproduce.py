@@ -18,6 +18,7 @@ from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, RaysweepError, RayUnavailable, SealBroken
 from raysweep.events import Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
+from raysweep.records.manifest import Manifest
 from raysweep.records.table import LearningTask, Split, Suitability
 from raysweep.records.trial import Trial
 from raysweep.reproduction.compare import (
@@ -40,6 +41,7 @@ from raysweep.reproduction.outcome import (
 from raysweep.reproduction.ray_refit import RefitRequest, refit
 from raysweep.reproduction.recorded import Recorded
 from raysweep.reproduction.search_again import search_again
+from raysweep.row_plan import plan_rows
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder, make_run_folder, new_run_id
@@ -202,11 +204,20 @@ def _cut(asked: _Asked, examined: Examined, task: LearningTask) -> tuple[Split, 
     config = asked.recorded.asked
     with stage_told(asked.tell, Stage.SPLIT) as done, ray_errors_translated("splitting the table"):
         try:
-            split, seal = cut_table(examined.table, config, task, asked.folder.path, resolve_thresholds(config.checks))
+            plan = plan_rows(config, task, examined.profile.rows, _search_rows(asked.recorded.manifest))
+            thresholds = resolve_thresholds(config.checks)
+            split, seal = cut_table(examined.table, plan.config, task, asked.folder.path, thresholds)
+            split = plan.of(split)
         except DataUnsuitable as error:
             return error
         done(", ".join(f"{part.value} {one.rows:,}" for part, one in split.parts.items()) + " rows")
     return split, seal
+
+
+def _search_rows(manifest: Manifest) -> int | str:
+    """How many rows the search got, as `search.rows` says it."""
+    record = manifest.split
+    return "all" if record is None or record.sample_rows is None else record.sample_rows
 
 
 def _fit_again(asked: _Asked, task: LearningTask, split: Split, seal: Seal, found: _Found) -> None:

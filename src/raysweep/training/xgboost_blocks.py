@@ -11,7 +11,7 @@ import xgboost as xgb
 from raysweep.training.learner import Blocks, Matrix
 
 
-class BlockIterator(xgb.DataIter):  # type: ignore[misc] - untyped
+class BlockIterator(xgb.DataIter):  # type: ignore[misc]  # untyped
     """Hands blocks to XGBoost, which reads them several times: for the cuts of the bins, and for the bins.
 
     Args:

@@ -75,7 +75,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     began = time.time()
     capacity = cluster_capacity()
     slots = Slots(count_slots(config), SlotSize(config.trial.cpus, config.trial.gpus))
-    part = part_name(request.split.folds)
+    part = request.split.scored_on
     earlier = drivers_before(request.earlier)
     limits = _limits(request, config, slots, earlier, began)
     log = TrialLog(request.task.aims, part, limits, request.tell, request.record)
@@ -121,7 +121,7 @@ def _planned(
         slots=slots.count,
         cpus_per_trial=config.trial.cpus,
         metric=aims.metric.name,
-        part=part_name(request.split.folds),
+        part=request.split.scored_on,
         higher_is_better=aims.metric.sign > 0,
         objectives=tuple(one.name for one in aims.objectives),
         constraints=aims.constraints,
@@ -151,11 +151,6 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     if steering.exhausted:
         return "the space has no further candidates"
     return f"search.trials: all {config.trials} were tried"
-
-
-def part_name(folds: int) -> str:
-    """What search scores are measured on, in words."""
-    return "testing" if folds == 1 else f"training+testing, cross-validated in {folds} folds"
 
 
 def cluster_capacity() -> Capacity:

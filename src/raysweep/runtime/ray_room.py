@@ -1,0 +1,39 @@
+"""How much memory the nodes of the cluster have for rows and trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from raysweep.config import SearchConfig
+from raysweep.records.room import ASSUMED, Room
+
+
+def find_room(config: SearchConfig, driver: int | None) -> Room:
+    """What there is now; what is assumed of any cluster where the search is to be the same on all of them.
+
+    Args:
+        config: how many trials share a node.
+        driver: memory that this process can still take, in bytes; None: not known.
+    """
+    if config.deterministic:
+        return ASSUMED
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    shares = [int(node["memory"] / slots) for node in nodes if (slots := _slots_on(node, config)) and "memory" in node]
+    stores = [int(node["object_store_memory"]) for node in nodes if "object_store_memory" in node]
+    return Room(
+        driver=ASSUMED.driver if driver is None else driver,
+        trial=min(shares, default=ASSUMED.trial),
+        store=min(stores, default=ASSUMED.store),
+    )
+
+
+def _slots_on(node: Mapping[str, Any], config: SearchConfig) -> int:
+    """How many trials may run on it at a time."""
+    trial = config.trial
+    slots = int(node.get("CPU", 0) // trial.cpus)
+    if trial.gpus:
+        slots = min(slots, int(node.get("GPU", 0) / trial.gpus + 1e-9))
+    return slots if config.concurrency == "auto" else min(slots, config.concurrency)
