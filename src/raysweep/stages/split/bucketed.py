@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -94,9 +95,12 @@ class BucketedRows:
     def _write(self, batch: pa.Table) -> None:
         buckets = batch.column(_BUCKET).to_numpy()
         rows = batch.drop_columns(_BUCKET)
-        found, firsts = np.unique(buckets, return_index=True)
-        ends = [*firsts[1:].tolist(), len(buckets)]
-        for bucket, first, end in zip(found.tolist(), firsts.tolist(), ends, strict=True):
+        # Ray Data may put several of the tasks' batches together, so that a bucket comes again.
+        ends = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+        for first, end in pairwise(ends):
+            if end == first:
+                continue
+            bucket = int(buckets[first])
             if bucket not in self._writers:
                 os.close(os.open(self._path(bucket), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
                 self._files[bucket] = pa.OSFile(str(self._path(bucket)), "wb")

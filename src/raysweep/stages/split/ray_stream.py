@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import ray
 
+from raysweep.errors import DataUnsuitable
 from raysweep.records.table import Label, Part, RowSample
 from raysweep.rows.hashing import Hashes
 from raysweep.stages.split.bucketed import BucketedRows
@@ -76,13 +77,14 @@ def cut_in_stream(request: StreamRequest, assignment: AnyAssignment) -> Streamed
         sampled, blocks = {Part.VALIDATION: hidden.sampled}, dict[Part, tuple[Any, ...]]()
         known = np.zeros(0, np.uint64)
         for part in _SEARCHED:
-            references, kept = list[Any](), list[Cut]()
+            references, kept, rows = list[Any](), list[Cut](), 0
             for cut in buckets.cuts(part):
-                taken = samples[part].contains(cut.keys)
+                taken, rows = samples[part].contains(cut.keys), rows + cut.block.rows
                 references.append(ray.put(FitBlock(cut.block, taken)))
                 kept.append(_taken(cut, taken))
                 known = np.union1d(known, np.intersect1d(hidden.marks, cut.marks))
             sampled[part], blocks[part] = _joined(kept), tuple(references)
+            _check_whole(part, rows, parts[part].block.rows)
     canaries = smallest(np.setdiff1d(hidden.marks, known))
     sample = RowSample(
         wanted=request.wanted,
@@ -130,7 +132,22 @@ def _seal(buckets: BucketedRows, sample: PartSample, request: StreamRequest) -> 
         # More than are needed: those that a row of the search has as well are taken out again.
         marks = smallest(np.concatenate([marks, cut.marks]), 4 * SKETCH_ROWS)
         sketch = smallest(np.concatenate([sketch, cut.rows]))
-    return _Hidden(writer.close(request.digest), _joined(kept), marks, sketch)
+    seal = writer.close(request.digest)
+    _check_whole(Part.VALIDATION, seal.rows, request.bare.parts[Part.VALIDATION].block.rows)
+    return _Hidden(seal, _joined(kept), marks, sketch)
+
+
+def _check_whole(part: Part, rows: int, counted: int) -> None:
+    """Both passes over the table have to see the same rows.
+
+    Raises:
+        DataUnsuitable: they have not.
+    """
+    if rows != counted:
+        raise DataUnsuitable(
+            f"the {part.value} part had {counted:,} rows when they were counted, and {rows:,} when they were read "
+            "again: does something write to the source? Start again once nothing does"
+        )
 
 
 def _taken(cut: Cut, taken: Any) -> Cut:

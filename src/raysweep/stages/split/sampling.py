@@ -2,8 +2,9 @@
 
 A bottom-k sample (Cohen & Kaplan 2007) by the hash of a row's key: it depends on the rows and the seed alone, rows with
 equal keys (a group) are in it together or not at all. Of a class of which it would hold fewer than 200 rows, so many
-are taken, or all; the rows of such keys count less in return, by the inverse of how likely they were to be taken
-(Horvitz & Thompson 1952), so that scores on the sample mean what they would mean on all rows.
+are taken, or all; of many classes fewer, so that they are no more than half of the sample. The rows of such keys count
+less in return, by the inverse of how likely they were to be taken (Horvitz & Thompson 1952), so that scores on the
+sample mean what they would mean on all rows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from raysweep.rows.hashing import Hashes, uniform
 from raysweep.split_rules import RARE_CLASS_ROWS
 from raysweep.training.learner import Floats
 
+_LEAST: Final = 2
 _SEED_STEP: Final = 2  # parts are dealt out by the seed itself, folds by the next one
 
 
@@ -62,9 +64,11 @@ def sample_part(keys: Hashes, classes: Floats | None, wanted: int, seed: int) ->
     numbers = _numbers(keys, seed)
     below = _bound(numbers, wanted)
     found = list[tuple[Hashes, float]]()
-    for code in np.unique(classes) if classes is not None else ():
+    codes = np.unique(classes) if classes is not None else np.zeros(0)
+    most = min(RARE_CLASS_ROWS, max(_LEAST, wanted // (2 * max(1, len(codes)))))  # many classes are half of it at most
+    for code in codes:
         of_class = np.asarray(classes == code)
-        enough = min(int(of_class.sum()), RARE_CLASS_ROWS)
+        enough = min(int(of_class.sum()), most)
         if np.count_nonzero(numbers[of_class] < below) < enough:
             bound = _bound(numbers[of_class], enough)
             found.append((np.unique(keys[of_class & (numbers < bound)]), bound))
