@@ -26,6 +26,7 @@ from raysweep.request import Ready, SweepRequest
 from raysweep.row_plan import plan_rows, sentences
 from raysweep.run_place import begin, claim_by
 from raysweep.runtime.ray_failures import ray_errors_translated
+from raysweep.runtime.ray_room import check_workers
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder
 from raysweep.space import SearchSpace
@@ -120,6 +121,8 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     """
     config, place, folder = request.config, ready.place, ready.folder
     slots = count_slots(config.search)
+    if session.is_ours:
+        check_workers(config.search)
     processes = Processes(ready.space.families, config.search.trial)
     ours_alone = session.is_ours and not config.search.trial.gpus
     if ours_alone:  # half of them: to read the table and to load the learners takes cores, too

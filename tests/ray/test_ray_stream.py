@@ -14,18 +14,12 @@ from raysweep.records.table import Part
 from raysweep.stages.split import bucketed
 from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.thresholds import DEFAULTS
-from split_builders import KINDS, cut_and_seal, search_rows, table_in, task_of, visits
+from split_builders import KINDS, cut_and_seal, cut_sampled, search_rows, table_in, task_of, visits
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # ray copies its own settings
 ]
-
-
-def cut_sampled(table, task, folder, rows, **config):
-    data = config.pop("data", {})
-    sweep = sweep_config(task.target, split=config, search={"rows": rows}, **data)
-    return cut_table(table, sweep, task, folder, DEFAULTS)
 
 
 def blocks_of(split, part):

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from raysweep.config import SearchConfig
+from raysweep.errors import RayUnavailable
 from raysweep.records.room import ASSUMED, Room
 
 
@@ -28,6 +29,23 @@ def find_room(config: SearchConfig, driver: int | None) -> Room:
         trial=min(shares, default=ASSUMED.trial),
         store=min(stores, default=ASSUMED.store),
     )
+
+
+def check_workers(config: SearchConfig) -> None:
+    """Refuse more workers of a fit than this cluster, which does not grow, can run at a time.
+
+    Raises:
+        RayUnavailable: with the numbers.
+    """
+    trial = config.trial
+    free = config.model_copy(update={"concurrency": "auto"})
+    most = sum(_slots_on(node["Resources"], free) for node in ray.nodes() if node["Alive"])
+    if trial.workers > max(1, most):
+        raise RayUnavailable(
+            f"search.trial.workers is {trial.workers}, with {trial.cpus} CPUs and {trial.gpus:g} GPUs each: there is "
+            f"room for {most} at a time. Lower search.trial.workers or search.trial.cpus, or join a larger cluster "
+            "(cluster.address)"
+        )
 
 
 def _slots_on(node: Mapping[str, Any], config: SearchConfig) -> int:

@@ -19,7 +19,7 @@ from raysweep.records.table import Part, Split
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_carry import Carried
 from raysweep.stages.confirm.fits import BOTH, Fit, FitRules, rounds_for
-from raysweep.stages.confirm.ray_workers import WorkerSize, work_together
+from raysweep.stages.confirm.ray_workers import Start, WorkerSize, work_together
 from raysweep.training.block_fit import FitBlock, Learned, RowBlocks, learn_columns
 from raysweep.training.block_growth import Growth, Worker, grow, with_rounds
 from raysweep.training.costs import measure_costs
@@ -113,11 +113,10 @@ class BlockFits:
         shares = _dealt(told.rows(on), self._size.count)
         watched = self._split.search_data if rounds is None else None
 
-        def begin(number: int, place: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Sequence[Any]:
+        def begin(number: int, place: Mapping[str, Any] | None, start: Start) -> Sequence[Any]:
             member = _Member(number, self._size.count, place, rounds, is_cut=shares is None)
             blocks = told.rows(on) if shares is None else shares[number]
-            work = ray.remote(_grow).options(num_returns=2, **options)
-            return list(work.remote(told, member, learned, blocks, watched))
+            return start(_grow, told, member, learned, blocks, watched)
 
         learner, used = work_together(begin, self._size, say)
         return learner, int(ray.get(used))

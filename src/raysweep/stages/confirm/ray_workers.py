@@ -1,10 +1,10 @@
-"""Several Ray tasks that work on one fit: started and ended together, and tried again where one of them has died."""
+"""Several processes that work on one fit: started and ended together, and tried again where one of them has died."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import ray
@@ -16,9 +16,10 @@ from raysweep.documents import shorten
 from raysweep.errors import RaysweepError, RayUnavailable
 from raysweep.training.xgboost_workers import Meeting
 
-Begin = Callable[[int, Mapping[str, Any] | None, Mapping[str, Any]], Sequence[Any]]
+Start = Callable[..., Sequence[Any]]
+Begin = Callable[[int, Mapping[str, Any] | None, Start], Sequence[Any]]
 _ATTEMPTS: Final = 3
-_ROOM_SECONDS: Final = 120
+_ROOM_SECONDS: Final = 600  # an autoscaler may have to start nodes
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -42,12 +43,19 @@ class _Meeting:
         return self._meeting.place
 
 
+class _Worker:
+    """An actor can be ended at any moment; Ray 2.60 aborts the driver where a task ends while it is being cancelled."""
+
+    def work(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+
 def work_together(begin: Begin, size: WorkerSize, say: Callable[[str], None]) -> Sequence[Any]:
     """References to what the first worker gives, once all have ended well.
 
     Args:
-        begin: starts the worker of a number at a place, with options of Ray's; gives references, of which the last one
-            is small.
+        begin: is given a worker's number, the place where they meet (None for one alone), and what starts a function
+            with arguments there; gives what that gives: references to its two results, of which the second is small.
         size: of the workers.
         say: tells the user.
 
@@ -55,7 +63,7 @@ def work_together(begin: Begin, size: WorkerSize, say: Callable[[str], None]) ->
         RayUnavailable: there is no room for all of them at a time, or they died three times.
     """
     if size.count == 1:
-        return begin(0, None, {"num_cpus": size.cpus, "num_gpus": size.gpus})
+        return begin(0, None, lambda work, *given: _alone(work, size).remote(*given))
     bundle: dict[str, float] = {"CPU": size.cpus} | ({"GPU": size.gpus} if size.gpus else {})
     group = placement_group([bundle] * size.count)
     try:
@@ -75,21 +83,27 @@ def _try(begin: Begin, size: WorkerSize, group: Any, say: Callable[[str], None])
         if why:
             say(f"a worker of the fit that ships was lost ({why}); the fit is made again")
         meeting, place = _meet(size.count)
-        options = [_options(size, group, number) for number in range(size.count)]
-        workers = [begin(number, place, one) for number, one in enumerate(options)]
+        actors = [ray.remote(_Worker).options(**_options(size, group, number)).remote() for number in range(size.count)]
         try:
-            why = _first_failure([worker[-1] for worker in workers])
+            results = [begin(number, place, partial(_started, actor)) for number, actor in enumerate(actors)]
+            why = _first_failure([result[-1] for result in results])
         finally:
-            for worker in workers:
-                with suppress(Exception):  # one that has ended
-                    ray.cancel(worker[-1], force=True)
-            ray.kill(meeting)
+            for actor in (*actors, meeting):
+                ray.kill(actor)
         if not why:
-            return workers[0]
+            return results[0]
     raise RayUnavailable(
         f"the fit that ships was lost {_ATTEMPTS} times with one of its {size.count} workers: {why}. Fewer or smaller "
         "workers (search.trial.workers, search.rows) take less memory; `ray status` says which nodes are there"
     )
+
+
+def _alone(work: Callable[..., Any], size: WorkerSize) -> Any:
+    return ray.remote(work).options(num_returns=2, num_cpus=size.cpus, num_gpus=size.gpus)
+
+
+def _started(actor: Any, work: Callable[..., Any], *arguments: Any) -> Sequence[Any]:
+    return list(actor.work.options(num_returns=2).remote(work, *arguments))
 
 
 def _first_failure(ended: list[Any]) -> str:
@@ -116,7 +130,7 @@ def _first_failure(ended: list[Any]) -> str:
 
 def _options(size: WorkerSize, group: Any, number: int) -> dict[str, Any]:
     strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=number)
-    return {"num_cpus": size.cpus, "num_gpus": size.gpus, "max_retries": 0, "scheduling_strategy": strategy}
+    return {"num_cpus": size.cpus, "num_gpus": size.gpus, "max_restarts": 0, "scheduling_strategy": strategy}
 
 
 def _meet(workers: int) -> tuple[Any, Mapping[str, Any]]:
