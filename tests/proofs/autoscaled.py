@@ -32,6 +32,9 @@ from raysweep.errors import RayUnavailable
 from raysweep.events import ClusterChanged, Said
 from raysweep.training import families
 
+PROVIDER = (
+    "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"  # by its name its wheel lacks a file
+)
 PORT = 26_379
 NODES = {"small": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 3}}
 
@@ -44,18 +47,30 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
         "max_workers": 3,
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": 1,
-        "provider": {"type": "fake_multinode", "launch_multiple": True, "head_node_id": FAKE_HEAD_NODE_ID},
-        "available_node_types": NODES | head,
+        "provider": {
+            "type": "external",
+            "module": PROVIDER,
+            "launch_multiple": True,
+            "head_node_id": FAKE_HEAD_NODE_ID,
+            "gcs_address": f"127.0.0.1:{PORT}",
+        },
+        "available_node_types": {**NODES, **head},
         "head_node_type": "ray.head.default",
-        **{name: {} for name in ("docker", "auth", "file_mounts")},
-        **{name: [] for name in ("cluster_synced_files", "file_mounts_sync_continuously", "rsync_exclude")},
-        **{name: [] for name in ("initialization_commands", "setup_commands", "head_setup_commands")},
-        **{name: [] for name in ("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands")},
+        **{f"{who}setup_commands": [] for who in ("", "head_", "worker_")},
+        **{f"{who}_start_ray_commands": [] for who in ("head", "worker")},
+        **{name: [] for name in ("initialization_commands", "cluster_synced_files", "rsync_exclude", "rsync_filter")},
+        "file_mounts": {},
     }
     path = folder / "autoscaler.json"
     path.write_text(json.dumps(config))
     ray_program = str(Path(sys.executable).parent / "ray")
-    options = [f"--port={PORT}", "--num-cpus=0", f"--temp-dir={folder}/ray", f"--autoscaling-config={path}"]
+    options = [
+        f"--port={PORT}",
+        "--num-cpus=0",
+        "--node-ip-address=127.0.0.1",
+        f"--temp-dir={folder}/ray",
+        f"--autoscaling-config={path}",
+    ]
     told = {
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_FAKE_CLUSTER": "1",
