@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from raysweep.api import (
         analyze,
+        attach,
         doctor,
         load_model,
         predict,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         resume,
         run_sweep,
         show,
+        submit,
         verify,
     )
     from raysweep.bundle.aliases import Promotion
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         RunTakenOver,
         StorageFailed,
     )
+    from raysweep.job.submitted import RunStatus, SubmittedRun
     from raysweep.reproduction.outcome import Reproduction
     from raysweep.results import Analysis, SweepResult
     from raysweep.scoring.predictions import Predictions
@@ -56,6 +59,7 @@ __version__ = "0.1.0"
 _HOME = {
     "raysweep.api": (
         "analyze",
+        "attach",
         "doctor",
         "load_model",
         "predict",
@@ -64,6 +68,7 @@ _HOME = {
         "resume",
         "run_sweep",
         "show",
+        "submit",
         "verify",
     ),
     "raysweep.bundle.aliases": ("Promotion",),
@@ -85,6 +90,7 @@ _HOME = {
         "RunTakenOver",
         "StorageFailed",
     ),
+    "raysweep.job.submitted": ("RunStatus", "SubmittedRun"),
     "raysweep.reproduction.outcome": ("Reproduction",),
     "raysweep.scoring.predictions": ("Predictions",),
     "raysweep.results": ("Analysis", "SweepResult"),
@@ -110,14 +116,17 @@ __all__ = [
     "RaysweepError",
     "Reproduction",
     "RequestInvalid",
+    "RunStatus",
     "RunTakenOver",
     "RunView",
     "StorageFailed",
+    "SubmittedRun",
     "SweepConfig",
     "SweepResult",
     "Verification",
     "__version__",
     "analyze",
+    "attach",
     "doctor",
     "load_model",
     "make_family",
@@ -128,6 +137,7 @@ __all__ = [
     "resume",
     "run_sweep",
     "show",
+    "submit",
     "verify",
 ]
 

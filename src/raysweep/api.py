@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from raysweep.bundle.verify import Verification
     from raysweep.bundle.view import RunView
     from raysweep.diagnosis import Diagnoses, Diagnosis
+    from raysweep.job.submitted import SubmittedRun
     from raysweep.reproduction.outcome import Reproduction
     from raysweep.request import SweepRequest
     from raysweep.scoring.predictions import Predictions
@@ -195,6 +196,67 @@ def doctor(
 
     config = None if sweep is None else load_config(sweep, overrides=overrides)
     return diagnose(config, tell or (lambda _: None), address=address)
+
+
+def submit(  # noqa: PLR0913 - a front door too
+    sweep: SweepConfig | Mapping[str, Any] | str | Path,
+    *,
+    address: str | None = None,
+    run_id: str | None = None,
+    overrides: Sequence[str] = (),
+    install: str = "code",
+    shared_paths: bool = False,
+    upload_data: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> SubmittedRun:
+    """Run a sweep as a job of a Ray cluster; does not wait for it.
+
+    The same call again follows the run while it is running, and goes on with it where it broke off.
+
+    Args:
+        sweep: a sweep file, its keys, or a config; its data and `export.to` lie where the cluster sees them.
+        address: of the cluster's dashboard, such as `http://head:8265`; else RAY_API_SERVER_ADDRESS or RAY_ADDRESS.
+        run_id: the name of the run's folder; the sweep's name when absent.
+        overrides: `path=value` assignments.
+        install: how raysweep gets there: `code` (what runs here), `index` (this version, by Ray), `none` (it is there).
+        shared_paths: local paths are on a file system that every node sees.
+        upload_data: put local data into the store, by their content.
+        tell: gets a sentence for what is done.
+
+    Raises:
+        RequestInvalid: what is asked is wrong, lies on this machine alone, is published already, or runs there with
+            another sweep.
+        StorageFailed: data cannot be put.
+        RayUnavailable: the cluster does not answer, refuses the token, or is too old.
+    """
+    from raysweep.job.packing import Install
+    from raysweep.job.remembered import choose_address
+    from raysweep.job.submission import Choices, begin
+
+    if install not in set(Install):
+        raise RequestInvalid(f"install: {install!r} is none of {', '.join(Install)}")
+    choices = Choices(run_id, Install(install), shared_paths, upload_data)
+    return begin(choose_address(address), sweep, overrides, choices, tell or (lambda _: None))
+
+
+def attach(run: str, *, address: str | None = None) -> SubmittedRun:
+    """A run that was submitted to a cluster, from anywhere: its last job.
+
+    Args:
+        run: its id.
+        address: of the cluster's dashboard; else where this machine submitted it, else as in `submit`.
+
+    Raises:
+        NotFound: the cluster knows no such run.
+        RayUnavailable: it does not answer, or refuses the token.
+    """
+    from raysweep.job.jobs_api import JobsApi
+    from raysweep.job.remembered import choose_address
+    from raysweep.job.submitted import find_run
+
+    api = JobsApi(choose_address(address, run))
+    api.check_cluster()
+    return find_run(api, run)
 
 
 def load_model(bundle: str | Path, *, s3: S3Config | Mapping[str, Any] | None = None) -> Model:
@@ -438,7 +500,7 @@ def carry_out(request: SweepRequest) -> SweepResult:
     task = done.examined.check.task
     if task is None or done.split is None or done.search is None or done.confirmed is None or done.usage is None:
         raise ValueError("a sweep that ended without a final check")
-    return SweepResult(
+    result = SweepResult(
         run_id=done.run_id,
         bundle_url=done.bundle_url,
         task=task,
@@ -452,6 +514,8 @@ def carry_out(request: SweepRequest) -> SweepResult:
         usage=done.usage,
         without_model=done.without_model,
     )
+    request.tell(result.to_event())
+    return result
 
 
 def _request(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typing import Any, Final
 from raysweep.config import IN_MEMORY, SearchConfig, SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import EXIT_OK, RaysweepError, RayUnavailable, RequestInvalid, StorageFailed
+from raysweep.nodes.judgement import Grade
 
 _EXTRAS: Final = {
     "onnx": ("onnx", "onnxruntime", "skl2onnx", "onnxmltools"),
@@ -32,12 +34,15 @@ class State(StrEnum):
     SKIPPED = "skipped"
 
 
+_STATES: Final = {Grade.FINE: State.OK, Grade.DOUBTFUL: State.LACKING, Grade.FATAL: State.FAILED}
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
-        area: request, packages, home, data, store, production or ray.
+        area: request, packages, home, data, store, production, ray or nodes.
         what: of it.
         said: what was found, or what is wrong and what to do.
         permission: what to ask the owner of a bucket for; empty where the server denied nothing.
@@ -199,17 +204,33 @@ def _production(config: SweepConfig) -> str:
 
 
 def _ray(config: SweepConfig | None, address: str | None) -> Iterator[Diagnosis]:
+    from raysweep.nodes.ray_look import Errand, Looking
     from raysweep.runtime.ray_session import ray_session
 
     search = SearchConfig() if config is None else config.search
     where = "on this machine" if address is None else address
     try:
-        with ray_session(address, loading="raysweep.stages.search.ray_room") as session:
+        looking = Looking(Errand() if config is None else Errand.of(config, _first_file(config)))
+        with ray_session(address, "raysweep.stages.search.ray_room", looking.begin) as session:
             nodes = f"{session.cpus} CPUs, {session.gpus:g} GPUs; its logs are in {session.logs}"
             yield Diagnosis("ray", where, State.OK, nodes)
+            for one in looking.end():
+                code = one.error.exit_code if one.grade is Grade.FATAL else EXIT_OK
+                yield Diagnosis("nodes", one.what, _STATES[one.grade], one.said, exit_code=code)
             yield _tried("ray", f"a trial ({_asked(search)})", lambda: _room(search))
-    except RayUnavailable as error:
+    except (RayUnavailable, RequestInvalid) as error:
         yield Diagnosis("ray", where, State.FAILED, str(error), exit_code=error.exit_code)
+
+
+def _first_file(config: SweepConfig) -> str | None:
+    """What the nodes are to read; what is wrong with it on this machine was said before."""
+    if config.data.source == IN_MEMORY:
+        return None
+    from raysweep.stages.source.ray_source import locate
+
+    with suppress(RaysweepError):
+        return locate(config)[0][0].address
+    return None
 
 
 def _asked(search: SearchConfig) -> str:

@@ -222,7 +222,8 @@ def read_record(kind: type[RecordT], plain: object) -> RecordT:
     """The record that `plain_record` wrote: absent keys take their defaults, keys that it does not know are left.
 
     Args:
-        kind: a dataclass; its fields may be dataclasses, enums, tuples, mappings, plain values, and unions of them.
+        kind: a dataclass; its fields may be dataclasses, documents, enums, tuples, sets, mappings, plain values, and
+            unions of them.
         plain: what `plain_record` gave, or JSON gave back. None reads as NaN where only a float may stand.
 
     Raises:
@@ -240,8 +241,8 @@ def _read(kind: Any, plain: Any, place: str) -> Any:
         return _read_dataclass(kind, _expect(plain, Mapping, place), place)
     if get_args(kind):
         return _read_holder(kind, plain, place)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return _read_enum(kind, plain, place)
+    if isinstance(kind, type) and issubclass(kind, Enum | BaseModel):
+        return _read_enum(kind, plain, place) if issubclass(kind, Enum) else kind.model_validate(plain)
     if kind is float:
         return math.nan if plain is None else float(_expect(plain, (int, float), place))
     return plain if kind is Any else _expect(plain, kind, place)
@@ -250,6 +251,8 @@ def _read(kind: Any, plain: Any, place: str) -> Any:
 def _read_holder(kind: Any, plain: Any, place: str) -> Any:
     if get_origin(kind) is tuple:
         return _read_tuple(get_args(kind), _expect(plain, (list, tuple), place), place)
+    if get_origin(kind) is frozenset:
+        return frozenset(_read_tuple((*get_args(kind), ...), _expect(plain, (list, tuple), place), place))
     keys, values = get_args(kind)
     items = _expect(plain, Mapping, place).items()
     return {_read_key(keys, key, place): _read(values, item, f"{place}[{key!r}]") for key, item in items}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from raysweep.records.aims import Aims
+from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck
 from raysweep.records.trial import RungReport, Trial
+from raysweep.records.usage import Usage
 
 
 class Stage(StrEnum):
@@ -122,6 +125,55 @@ class TrialEnded:
     trial: Trial
 
 
+@dataclass(frozen=True, slots=True)
+class SweepEnded:
+    """The bundle is published, and this is what it came to: all that is said of it at the end.
+
+    Attributes:
+        metric, objectives, constraints: what made one trial better than another, by name.
+        part: what the trials' scores were measured on, in words.
+        leaders: the best trials, best first.
+        scored: how many trials have a score.
+        without_model: why no model is published; empty where one is.
+        document: as `raysweep run --json` prints it.
+    """
+
+    run_id: str
+    bundle_url: str
+    metric: str
+    part: str
+    leaders: tuple[Trial, ...]
+    scored: int
+    final_check: FinalCheck
+    usage: Usage
+    objectives: tuple[str, ...] = ()
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    without_model: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def aims(self) -> Aims:
+        """What made one trial better than another."""
+        return Aims.named(self.metric, self.objectives, self.constraints)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFailed:
+    """The command has no result.
+
+    Attributes:
+        kind: the class of the error, such as `DataUnsuitable`.
+        exit_code: of the command.
+        bundle_url: where what was found until then is published, if anywhere.
+    """
+
+    kind: str
+    message: str
+    exit_code: int
+    problems: tuple[str, ...] = ()
+    bundle_url: str | None = None
+
+
 Event = (
     StageStarted
     | StageFinished
@@ -132,6 +184,8 @@ Event = (
     | TrialStarted
     | RungReached
     | TrialEnded
+    | SweepEnded
+    | SweepFailed
 )
 Listener = Callable[[Event], None]
 

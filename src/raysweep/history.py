@@ -55,6 +55,14 @@ class History:
         return next(self._newest("split"), None)
 
     @property
+    def search_rows(self) -> int | str | None:
+        """How many rows the search was to get, or `all`; None where that is not decided yet."""
+        if self.split is None:
+            return None
+        found = self.split.get("sample_rows")
+        return "all" if found is None else int(found)
+
+    @property
     def lineage(self) -> tuple[str, ...]:
         """The published runs that this one goes on from, oldest first, each as `<run id>@sha256:<of its manifest>`."""
         return tuple(str(record["of"]) for record in self._newest("lineage"))  # the newest stands first of all
@@ -112,6 +120,7 @@ def split_record(split: Split, profile: Profile, task: LearningTask) -> dict[str
         "rows": profile.rows,
         "row_digest": profile.row_digest,
         "features": [column.name for column in task.features],
+        "sample_rows": None if split.sample is None else split.sample.wanted,
     }
 
 
@@ -199,9 +208,15 @@ def check_same_split(history: History, record: Mapping[str, Any]) -> None:
 
 
 def differences(before: SweepConfig, now: SweepConfig) -> list[str]:
-    """The paths at which two sweeps differ, but for where they are exported to."""
+    """The paths at which two sweeps differ, but for where they are exported to, and where a file of rules lies.
+
+    A cluster job has its files in another folder each time. What the rules come to is compared by `check_same_split`.
+    """
+    elsewhere: tuple[str, ...] = WHERE_IT_LIES
+    if before.checks.schema_file is not None and now.checks.schema_file is not None:
+        elsewhere = (*elsewhere, "checks.schema")
     paths = _differing(_plain(before), _plain(now), "")
-    return [path for path in paths if not _is_among(path, WHERE_IT_LIES)]
+    return [path for path in paths if not _is_among(path, elsewhere)]
 
 
 def _plain(config: SweepConfig) -> dict[str, Any]:

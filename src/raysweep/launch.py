@@ -5,6 +5,7 @@ The code of the stages takes as long to load as Ray takes to start, so it is loa
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING
 from raysweep.aftermath import cleared
 from raysweep.bundle.signing import read_signer
 from raysweep.events import Said
+from raysweep.nodes.judgement import check
+from raysweep.nodes.ray_look import Errand, Looking
 from raysweep.request import Ready, SweepRequest
 from raysweep.request_check import check_asked
 from raysweep.run_place import reserve
+from raysweep.runtime.cluster_address import wanted_ray
 from raysweep.runtime.ray_session import ray_session
 from raysweep.runtime.run_folder import make_run_folder, new_run_id
 from raysweep.stages.search.earlier import check_goes_on
@@ -37,24 +41,29 @@ def run(request: SweepRequest) -> Sweep:
         NoTrialFinished: every candidate failed; the trials are published.
         StorageFailed: the bundle could not be put; its files stay on this machine.
     """
-    ready = _check(request)
-    with cleared(ready.folder), ray_session(request.config.cluster.address, loading="raysweep.sweep") as session:
+    ready, address = _check(request), request.config.cluster.address
+    looking = Looking(Errand.of(request.config, ready.first_file))
+    with cleared(ready.folder), ray_session(address, "raysweep.sweep", looking.begin) as session:
         from raysweep.sweep import run_stages
 
         request.tell(
             Said(f"Ray runs with {session.cpus} CPUs and {session.gpus:g} GPUs; its logs are in {session.logs}")
         )
+        judged = looking.end()
+        check(judged)
+        for one in judged:
+            request.tell(Said(f"{one.what}: {one.said}"))
         sweep = run_stages(request, ready, session)
     return replace(sweep, seconds=time.perf_counter() - ready.started)
 
 
 def _check(request: SweepRequest) -> Ready:
     started, config = time.perf_counter(), request.config
+    wanted_ray(config.cluster.address, os.environ)
     asked = check_asked(config)
     for sentence in asked.said:
         request.tell(Said(sentence))
-    if request.data is None:
-        locate(config)
+    first_file = None if request.data is not None else locate(config)[0][0].address
     signer = None if config.export.sign is None else read_signer(config.export.sign)
     run_id = new_run_id(config.name, datetime.now(UTC)) if request.run_id is None else request.run_id
     place = reserve(config, run_id, request.earlier)
@@ -66,4 +75,4 @@ def _check(request: SweepRequest) -> Ready:
         champion = find_champion(config)
     folder = make_run_folder(run_id)
     secrets = process_secrets()  # by now also what the requests to S3 are signed with
-    return Ready(asked.space, asked.schema, place, folder, started, secrets, champion, signer)
+    return Ready(asked.space, asked.schema, place, folder, started, secrets, champion, signer, first_file)

@@ -55,6 +55,7 @@ class Ready:
         secrets: of this process's environment, by the variables' names.
         champion: the model in production that `confirm.production` names.
         signer: of the manifest, where `export.sign` names a key.
+        first_file: of the source; None where the table is held in memory.
     """
 
     space: SearchSpace
@@ -65,3 +66,4 @@ class Ready:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     champion: ChampionModel | None = None
     signer: Signer | None = None
+    first_file: str | None = None

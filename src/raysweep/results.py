@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.documents import plain_record, readable_json
+from raysweep.events import SweepEnded
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import DataCheck, LearningTask, Proposal, Split, Table
 from raysweep.records.trial import Candidate, SearchOutcome, Trial
 from raysweep.records.usage import Usage
 from raysweep.report.view import DataView
 from raysweep.views import Findings, Leaderboard, TableProfile, VerdictView
+
+_LEADERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,24 @@ class SweepResult:
             "seconds": self.seconds,
             "usage": plain_record(self.usage),
         }
+
+    def to_event(self) -> SweepEnded:
+        """As those who watch the sweep are told of it."""
+        aims = self.task.aims
+        return SweepEnded(
+            run_id=self.run_id,
+            bundle_url=self.bundle_url,
+            metric=aims.metric.name,
+            part=self.search.part,
+            leaders=self.ranking[:_LEADERS],
+            scored=len(self.ranking),
+            final_check=self.final_check,
+            usage=self.usage,
+            objectives=tuple(one.name for one in aims.objectives),
+            constraints=aims.constraints,
+            without_model=self.without_model,
+            document=self.to_document(),
+        )
 
     def __repr__(self) -> str:
         check = self.final_check

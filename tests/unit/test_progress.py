@@ -12,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from raysweep.cli.interrupt import _silence, catching_interrupts
-from raysweep.cli.json_values import event_line, to_json
+from raysweep.cli.json_values import to_json
 from raysweep.cli.live_display import LiveDisplay
 from raysweep.cli.progress import JsonLines, PlainLines
-from raysweep.cli.search_state import SearchState, clock_text
 from raysweep.errors import Interrupted
+from raysweep.event_lines import event_lines
 from raysweep.events import (
     DataChecked,
     Event,
@@ -30,6 +30,7 @@ from raysweep.events import (
 )
 from raysweep.records.table import Proposal, Suitability
 from raysweep.records.trial import Trial, TrialState
+from raysweep.report.search_state import SearchState, clock_text
 from record_builders import HOSTILE, make_plan, make_trial, make_view
 
 
@@ -147,7 +148,7 @@ def test_what_json_does_not_know_becomes_null() -> None:
         "b": ["search"],
         "c": [1, None],
     }
-    assert json.loads(event_line(Said("ä")))["message"] == "ä"
+    assert [json.loads(line)["message"] for line in event_lines(Said("ä"))] == ["ä"]
 
 
 def test_lower_is_better_where_the_plan_says_so() -> None:

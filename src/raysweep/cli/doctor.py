@@ -35,14 +35,15 @@ def doctor(
 
     Tried in this order: the request, the packages that it wants, the working folder, the data's addresses, the store
     (put, put if absent, put if match, get, list, delete, encryption where it is asked for, each with the permission to
-    ask for), the bundle in production, Ray, and whether Ray gives one trial what it asks for. Nothing is read of the
-    table, and nothing is left behind. The exit code is the one that a sweep would end with, 0 where all is well.
+    ask for), the bundle in production, Ray, every node of a cluster (versions, GPUs, room, clock, reach of the data and
+    of the store), and whether Ray gives one trial what it asks for. Nothing is read of the table, and nothing is left
+    behind. The exit code is the one that a sweep would end with, 0 where all is well.
 
     \b
     Examples:
       raysweep doctor
       raysweep doctor sweep.yaml
-      raysweep doctor sweep.yaml --address ray://head:10001
+      raysweep doctor sweep.yaml --address auto
     """
     return carry_out(
         lambda: _doctor(sweep, overrides or [], address, None if as_json else _print), as_json=as_json, debug=debug

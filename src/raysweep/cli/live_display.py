@@ -13,7 +13,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.cli.search_state import SearchState, cluster_text
 from raysweep.events import (
     ClusterChanged,
     DataChecked,
@@ -26,6 +25,7 @@ from raysweep.events import (
 )
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.report.leaderboard import leaderboard
+from raysweep.report.search_state import SearchState, cluster_text
 from raysweep.report.wording import score_heading
 
 LEADERS = 5
@@ -65,6 +65,10 @@ class LiveDisplay:
     def notify(self, message: str) -> None:
         """Show the message below the rest; only stores it, since a signal handler may call this."""
         self._notice = message
+
+    def quote(self, line: str) -> None:
+        """Let a line of somebody else's scroll away above."""
+        self._console.print(Text(line, style="dim"))
 
     def __call__(self, event: Event) -> None:
         """Show the event."""

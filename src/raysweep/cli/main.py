@@ -13,6 +13,7 @@ from raysweep.cli.analyze import analyze
 from raysweep.cli.check import check
 from raysweep.cli.demo import demo
 from raysweep.cli.doctor import doctor
+from raysweep.cli.logs import logs
 from raysweep.cli.outcome import EXIT_USAGE, report_usage
 from raysweep.cli.predict import predict
 from raysweep.cli.promote import promote
@@ -21,6 +22,9 @@ from raysweep.cli.resume import resume
 from raysweep.cli.run import run
 from raysweep.cli.show import show
 from raysweep.cli.spaces import spaces
+from raysweep.cli.status import status
+from raysweep.cli.stop import stop
+from raysweep.cli.submit import submit
 from raysweep.cli.verify import verify
 
 # Typer brings click along under a name that differs between its versions.
@@ -46,6 +50,10 @@ for command in (
     analyze,
     check,
     doctor,
+    submit,
+    status,
+    logs,
+    stop,
 ):
     app.command()(command)
 

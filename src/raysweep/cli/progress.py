@@ -9,23 +9,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from raysweep.cli.consoles import make_console
-from raysweep.cli.json_values import event_line
+from raysweep.cli.consoles import make_console, printable
 from raysweep.cli.live_display import LiveDisplay
-from raysweep.cli.search_state import SearchState, cluster_text
+from raysweep.errors import RaysweepError
+from raysweep.event_lines import event_lines
 from raysweep.events import (
     ClusterChanged,
     DataChecked,
     Event,
+    Listener,
     Said,
     SearchPlanned,
     Stage,
     StageFinished,
     StageStarted,
+    SweepFailed,
     TrialEnded,
 )
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.records.trial import TrialState
+from raysweep.report.search_state import SearchState, cluster_text
 
 HEARTBEAT_SECONDS = 10.0
 LOUD = {Severity.ERROR, Severity.WARNING}
@@ -42,6 +45,9 @@ class Progress(Protocol):
 
     def notify(self, message: str) -> None:
         """Show a message; may be called from within a signal handler."""
+
+    def quote(self, line: str) -> None:
+        """Show a line of somebody else's, such as of Ray's, that came among the events of a job."""
 
 
 @contextmanager
@@ -61,6 +67,18 @@ def showing_progress(*, as_events: bool) -> Iterator[Progress]:
         yield PlainLines(_write_line, time.monotonic)
 
 
+@contextmanager
+def failures_told(tell: Listener) -> Iterator[None]:
+    """Tell of an error that leaves the block as an event too: who follows a sweep from elsewhere sees no other."""
+    try:
+        yield
+    except Exception as error:
+        code = error.exit_code if isinstance(error, RaysweepError) else 1
+        problems = tuple(map(str, getattr(error, "problems", ())))
+        tell(SweepFailed(type(error).__name__, str(error), code, problems, getattr(error, "bundle_url", None)))
+        raise
+
+
 class JsonLines:
     """Every event as a line of JSON."""
 
@@ -69,11 +87,17 @@ class JsonLines:
 
     def __call__(self, event: Event) -> None:
         """Write the event."""
-        self._write(event_line(event))
+        for line in event_lines(event):
+            self._write(line)
 
     def notify(self, message: str) -> None:
         """Write the message as a `Said` event."""
-        _write_from_handler(event_line(Said(message)))
+        for line in event_lines(Said(message)):
+            _write_from_handler(line)
+
+    def quote(self, line: str) -> None:
+        """Write the line as it came."""
+        self._write(line)
 
 
 class PlainLines:
@@ -97,6 +121,10 @@ class PlainLines:
     def notify(self, message: str) -> None:
         """Write the message past Python's buffers, which a signal may have caught in the middle of a line."""
         _write_from_handler(message)
+
+    def quote(self, line: str) -> None:
+        """Write the line, with nothing in it that a terminal would act on."""
+        self._write(printable(line))
 
     def _line_for(self, event: Event) -> str | None:
         line: str | None = None

@@ -9,7 +9,7 @@ import typer
 from raysweep.cli.interrupt import catching_interrupts
 from raysweep.cli.options import AsJson, Debug, Events, S3Endpoint, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
-from raysweep.cli.progress import showing_progress
+from raysweep.cli.progress import failures_told, showing_progress
 from raysweep.cli.run import sweep_answer
 from raysweep.cli.show import view_answer
 from raysweep.events import broadcast
@@ -69,7 +69,11 @@ def _carry_out(
 ) -> SweepResult | RunView:
     from raysweep import api
 
-    with showing_progress(as_events=as_events) as progress, catching_interrupts(progress.notify) as interrupts:
+    with (
+        showing_progress(as_events=as_events) as progress,
+        failures_told(progress),
+        catching_interrupts(progress.notify) as interrupts,
+    ):
         return api.resume(
             run,
             overrides=changes,

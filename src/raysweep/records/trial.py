@@ -219,10 +219,11 @@ class FittedModel:
 
     Attributes:
         learner: a `raysweep.training.pipeline.Pipeline`; opaque outside `training/`.
-        fitted_on: training, or training+testing.
+        fitted_on: training, or training+testing; with `all` or `sampled` before it where the search had a sample.
         rows: how many rows it was fitted on.
         seconds: how long that took.
         costs: what using it costs, by the names of `raysweep.records.metric.COSTS` that were asked for.
+        seen: a small table that has the same extremes, texts and gaps as the rows, where these came in blocks.
     """
 
     trial: Trial
@@ -231,3 +232,4 @@ class FittedModel:
     rows: int
     seconds: float
     costs: Mapping[str, float] = field(default_factory=dict)
+    seen: Any = field(default=None, repr=False, compare=False)

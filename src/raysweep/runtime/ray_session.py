@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from threading import Thread
+from typing import Any, Final
 
 # Read by Ray when it is imported.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -19,9 +20,17 @@ import ray.data  # here, since `ray.init` loads some of the same modules
 import ray.exceptions
 
 from raysweep.errors import RayUnavailable
+from raysweep.runtime.cluster_address import Wanted, wanted_ray
+from raysweep.runtime.ray_knock import knock
+from raysweep.runtime.ray_private import loopback_only, token_of_its_own
 
 _STORE_SHARE = 0.3
 _STORE_LIMIT_BYTES = 8 * 1024**3
+_OPTIONS: Final[dict[str, Any]] = {
+    "include_dashboard": False,
+    "log_to_driver": False,
+    "logging_level": logging.ERROR,
+}
 _QUIET_LOGGERS = ("ray", "ray.data", "ray.tune", "ray.rllib", "ray.air")
 
 
@@ -44,28 +53,47 @@ class RaySession:
 
 
 @contextmanager
-def ray_session(address: str | None, loading: str = "") -> Iterator[RaySession]:
+def ray_session(
+    address: str | None, loading: str = "", joined: Callable[[], None] | None = None
+) -> Iterator[RaySession]:
     """Ray for the length of a `with` block; one that was running before is used and left running.
 
     Args:
-        address: None starts Ray on this machine; `auto` or an address joins a cluster.
+        address: of a cluster, or `auto`; None is the one that RAY_ADDRESS names, else a Ray that is started here;
+            `local` is one that is started here in any case.
         loading: a module that the block will import, loaded while Ray starts.
+        joined: is called as soon as Ray is there, where it was not started by this process.
 
     Raises:
+        RequestInvalid: no sweep can run through such an address.
         RayUnavailable: Ray does not start, or does not answer at the address.
     """
-    started_here = not ray.is_initialized()
-    if started_here:
-        with _loaded_meanwhile(loading):
-            _start(address)
-    quieted = _quiet()
-    try:
-        yield _describe(is_ours=started_here and address is None)
-    finally:
-        for logger, level in quieted:
-            logger.setLevel(level)
-        if started_here:
-            ray.shutdown()
+    wanted = None if ray.is_initialized() else wanted_ray(address, os.environ)
+    is_ours = wanted is not None and wanted.address is None
+    with ExitStack() as stack:
+        with _loaded_meanwhile("" if wanted is None else loading):
+            if wanted is not None:
+                _begin(wanted, stack)
+            if joined is not None and not is_ours and not _is_of_this_process():
+                joined()
+        stack.callback(_loud_again, _quiet())
+        yield _describe(is_ours=is_ours)
+
+
+def _begin(wanted: Wanted, stack: ExitStack) -> None:
+    if wanted.address is None:
+        stack.enter_context(token_of_its_own())
+    stack.callback(ray.shutdown)
+    if wanted.address is None:
+        _start_here()
+    else:
+        _join(wanted)
+
+
+def _is_of_this_process() -> bool:
+    """Whether the Ray that runs was started here, by whoever called us: its processes have what this one has."""
+    node = ray._private.worker.global_worker.node  # noqa: SLF001 - nothing public tells
+    return node is not None and bool(node.is_head())
 
 
 @contextmanager
@@ -87,23 +115,28 @@ def _loaded_meanwhile(module: str) -> Iterator[None]:
         thread.join()
 
 
-def _start(address: str | None) -> None:
-    options: dict[str, object] = {
-        "address": address or "local",
-        "include_dashboard": False,
-        "log_to_driver": False,
-        "logging_level": logging.ERROR,
-    }
-    if address is None:
-        options["object_store_memory"] = _store_bytes()
+def _start_here() -> None:
+    with _init_failures("on this machine", "Check free memory, /dev/shm and disk"), loopback_only():
+        ray.init(address="local", object_store_memory=_store_bytes(), **_OPTIONS)
+
+
+def _join(wanted: Wanted) -> None:
+    found = knock(wanted)
+    with _init_failures(
+        f"as {wanted} says",
+        "Run the sweep on a node of the cluster, with the versions that are installed there, or send it there by "
+        "`raysweep submit`",
+    ):
+        ray.init(address=found, **_OPTIONS)
+
+
+@contextmanager
+def _init_failures(where: str, way_out: str) -> Iterator[None]:
     try:
-        ray.init(**options)
+        yield
     except (ConnectionError, ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
-        where = f"at {address}" if address else "on this machine"
-        raise RayUnavailable(
-            f"Ray does not start {where}: {str(error).strip().splitlines()[0] if str(error).strip() else error!r}. "
-            + ("Check cluster.address and that the cluster runs" if address else "Check free memory, /dev/shm and disk")
-        ) from error
+        first = (str(error).strip().splitlines() or [repr(error)])[0]
+        raise RayUnavailable(f"Ray does not start {where}: {first}. {way_out}") from error
 
 
 def _store_bytes() -> int:
@@ -124,6 +157,11 @@ def _quiet() -> list[tuple[logging.Logger, int]]:
         changed.append((logger, logger.level))
         logger.setLevel(logging.CRITICAL)
     return changed
+
+
+def _loud_again(quieted: list[tuple[logging.Logger, int]]) -> None:
+    for logger, level in quieted:
+        logger.setLevel(level)
 
 
 def _describe(*, is_ours: bool) -> RaySession:

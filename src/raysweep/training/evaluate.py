@@ -30,13 +30,16 @@ class TrialRules:
 
     Attributes:
         efforts: the share of full effort at each rung, rising to 1. With folds: the share of the folds.
+        device: `cpu` or `cuda`; before a process has looked for a GPU also `auto` (`raysweep.training.devices`).
         further: metrics and costs that every rung reports beside the sweep's metric.
+        sharing: fits that may be on one GPU at a time.
     """
 
     efforts: tuple[float, ...]
     threads: int
     device: str = "cpu"
     further: tuple[str, ...] = ()
+    sharing: int = 1
 
 
 class ScoreUndefined(ValueError):
@@ -110,6 +113,7 @@ def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, see
         rounds=candidate.rounds or 1,
         metric=task.metric.name,
         device=rules.device if family.uses_gpu else "cpu",
+        sharing=rules.sharing,
     )
     made = family.load_learner()(candidate.params, setting)
     limit_threads(family.learner, rules.threads)

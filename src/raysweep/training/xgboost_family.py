@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +12,12 @@ import xgboost as xgb
 
 from raysweep.config import TaskKind
 from raysweep.space import ParamValue
+from raysweep.training.devices import CPU, check_gpu_memory, fit_bytes, gpu_memory
 from raysweep.training.kept_state import LearnerState
-from raysweep.training.learner import FitSetting, Floats, Matrix
+from raysweep.training.learner import Blocks, FitSetting, Floats, Matrix
 from raysweep.training.rounds import best_rounds, has_stalled, look_every
 from raysweep.training.ubjson import check_ubjson
+from raysweep.training.xgboost_blocks import BlockIterator, binned_blocks
 
 MODEL_FILE: Final = "model.ubj"
 
@@ -78,9 +81,19 @@ class XGBoostLearner:
     def grow(self, training: Matrix, share: float, watched: Matrix | None = None) -> None:
         """Add rounds up to `share` of the full effort; 50 rounds without gain on the watched rows end it."""
         train = self._prepare(training)
-        test = self._prepare(watched, reference=train) if watched is not None else None
         if self._was_taken_up and not self.finished:
             self._go_back()
+        self._grow(train, None if watched is None else self._prepare(watched, reference=train), share)
+
+    def grow_on_blocks(self, blocks: Blocks, watched: Matrix | None = None, cache: Path | None = None) -> None:
+        """Grow to full effort on rows of which only the bins are held; see `raysweep.training.learner.BlockLearner`."""
+        iterator = BlockIterator(blocks, self._types, cache)
+        threads = self._setting.threads
+        train = binned_blocks(iterator, max_bin=self._max_bin, threads=threads, categorical=self._native)
+        self._check_room(train.num_row(), train.num_col())
+        self._grow(train, None if watched is None else self._bin(watched, train), 1.0)
+
+    def _grow(self, train: xgb.DMatrix, test: xgb.DMatrix | None, share: float) -> None:
         if self._booster is None:
             self._booster = xgb.Booster(self._params, [train] if test is None else [train, test])
         target = max(1, round(self._setting.rounds * share))
@@ -113,6 +126,13 @@ class XGBoostLearner:
         self._booster.set_param(self._params)
         self._grown, self.rounds, self.curve = state.grown, state.rounds, list(state.curve)
         self.finished, self._was_taken_up = state.finished, True
+
+    def leave_gpu(self) -> None:
+        """Predict on the CPU from now on, as a loaded model does."""
+        self._setting = replace(self._setting, device=CPU)
+        self._params["device"] = CPU
+        if self._booster is not None:
+            self._booster.set_param({"device": CPU})
 
     def predict(self, matrix: Matrix) -> Floats:
         """Predictions of the best number of rounds."""
@@ -197,16 +217,26 @@ class XGBoostLearner:
             kept = [other for other in matrix.cache if other[0] == "binned"]
             if len(kept) >= _MAX_BINNED:  # where max_bin is searched
                 del matrix.cache[kept[0]]
-            matrix.cache[key] = xgb.QuantileDMatrix(
-                matrix.values,
-                matrix.y,
-                weight=matrix.weight,
-                ref=reference,
-                max_bin=self._max_bin,
-                nthread=self._setting.threads,
-                **self._types(matrix),
-            )
+            self._check_room(matrix.values.shape[0], matrix.values.shape[1])
+            matrix.cache[key] = self._bin(matrix, reference)
         return matrix.cache[key]
+
+    def _bin(self, matrix: Matrix, reference: xgb.DMatrix | None) -> xgb.QuantileDMatrix:
+        return xgb.QuantileDMatrix(
+            matrix.values,
+            matrix.y,
+            weight=matrix.weight,
+            ref=reference,
+            max_bin=self._max_bin,
+            nthread=self._setting.threads,
+            **self._types(matrix),
+        )
+
+    def _check_room(self, rows: int, columns: int) -> None:
+        """Refuse what the GPU has no room for: it would fail in the middle, or let a trial beside it fail."""
+        if self._setting.device != CPU:
+            outputs = self._setting.classes if self._setting.task is TaskKind.MULTICLASS else 1
+            check_gpu_memory(fit_bytes(rows, columns, self._max_bin, outputs), self._setting.sharing, gpu_memory())
 
     def _plain(self, matrix: Matrix) -> xgb.DMatrix:
         return xgb.DMatrix(matrix.values, nthread=self._setting.threads, **self._types(matrix))

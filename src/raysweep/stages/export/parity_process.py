@@ -39,6 +39,7 @@ _Loaded = tuple[tuple[str, ...], Sequence[Floats]]  # a form's files, and what i
 
 def main(family: str, formats: list[str]) -> None:
     """Answer the one request that comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ray stops a job by sending it to every process below the driver
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print is not an answer
     warnings.simplefilter("ignore")

@@ -32,6 +32,7 @@ from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan, sizes_for
 from raysweep.stages.search.steering import Steering
 from raysweep.stages.search.trial_log import Limits, Record, TrialLog
 from raysweep.storage.kept_states import KeptStates
+from raysweep.training.devices import sharing_of
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families, full_rounds
 
@@ -88,7 +89,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     cluster = see_cluster(sizes)
     plan = check_room(cluster, sizes, config)
     first = watch.see(cluster.nodes, cluster.leaving, plan) or Change((), watch.slots)
-    part = part_name(request.split.folds)
+    part = request.split.scored_on
     earlier = drivers_before(request.earlier)
     limits = _limits(request, config, watch, earlier, began)
     journal = [*request.earlier]
@@ -151,7 +152,7 @@ def _planned(
         slots=watch.slots.count,
         cpus_per_trial=config.trial.cpus,
         metric=aims.metric.name,
-        part=part_name(request.split.folds),
+        part=request.split.scored_on,
         higher_is_better=aims.metric.sign > 0,
         objectives=tuple(one.name for one in aims.objectives),
         constraints=aims.constraints,
@@ -239,11 +240,6 @@ def _changed(change: Change) -> ClusterChanged:
     )
 
 
-def part_name(folds: int) -> str:
-    """What search scores are measured on, in words."""
-    return "testing" if folds == 1 else f"training+testing, cross-validated in {folds} folds"
-
-
 def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:
     known = families()
     return Proposer(
@@ -276,7 +272,8 @@ def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
     further = request.task.aims.further
     folds = request.split.folds
     efforts = (1.0,) if config.pruning == "none" and folds == 1 else efforts_for(folds)
-    return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu", further)
+    trial = config.trial
+    return TrialRules(efforts, trial.cpus, trial.wanted_device, further, sharing_of(trial.gpus))
 
 
 def _going_on(log: TrialLog, spent: float, outside: int) -> str:

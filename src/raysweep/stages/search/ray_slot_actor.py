@@ -16,6 +16,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.runtime.ray_carry import Carried
 from raysweep.training.canaries import check_unsealed
+from raysweep.training.devices import CPU, find_device, lacks_gpu_memory
 from raysweep.training.evaluate import TrialRules, evaluate, limit_threads
 from raysweep.training.families import families, take_up
 from raysweep.training.kept_state import Course, KeptState
@@ -56,10 +57,12 @@ class Ready:
     Attributes:
         node: its id.
         room: the memory that the node has to give, in bytes; None where that is not known.
+        said: what the user should know of it; empty for nothing.
     """
 
     node: str
     room: int | None
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class SlotActor:
         Raises:
             RequestInvalid: a family cannot be imported here.
             SealBroken: one of the rows is sealed.
+            RayUnavailable: search.trial.device is cuda, and there is no GPU that works.
         """
         if self._refused is not None:
             raise self._refused
@@ -133,13 +137,14 @@ class SlotActor:
         check_unsealed(rows)
         self._prepared = PreparedRows(context.task, rows, context.seed)
         self._context = context
-        self._rules = context.rules if has_gpu else replace(context.rules, device="cpu")
+        device = find_device(context.rules.device if has_gpu else CPU)
+        self._rules = replace(context.rules, device=device.name)
         for name in self._names:
             limit_threads(families()[name].learner, context.rules.threads)
         self._state = ProcessState()
         room = available_bytes()
         self._leak = LeakWatch(_LEAK_BYTES if room is None else int(room * _LEAK_SHARE))
-        return Ready(str(ray.get_runtime_context().get_node_id()), room)
+        return Ready(str(ray.get_runtime_context().get_node_id()), room, device.said)
 
     def begin(self, candidate: Candidate, allowed: int | None, state: bytes | None = None) -> Answer:
         """Work up to the first rung of another candidate.
@@ -193,8 +198,9 @@ def _start_of(state: bytes | None) -> KeptState | None:
 
 
 def is_memory_error(error: BaseException) -> bool:
-    """Whether it was raised for want of memory, in Python or in native code."""
-    return isinstance(error, MemoryError) or "std::bad_alloc" in _text_of(error)
+    """Whether it was raised for want of memory, in Python, in native code or on a GPU."""
+    text = _text_of(error)
+    return isinstance(error, MemoryError) or "std::bad_alloc" in text or lacks_gpu_memory(text)
 
 
 def reason_of(error: BaseException) -> str:

@@ -40,6 +40,7 @@ class SlotProcesses:
         self._deaths = Deaths()
         self._memory = MemoryPlan()
         self._rooms: dict[str, int | None] = {}
+        self._said: set[str] = set()
         self._set = SlotSet(processes, context, rules)
 
     def __enter__(self) -> Self:
@@ -147,6 +148,9 @@ class SlotProcesses:
         room = None if answer.room is None else int(answer.room * _ROOM_SHARE)
         self._rooms.setdefault(answer.node, room)
         self._set.started(slot, answer.node)
+        if answer.said and answer.said not in self._said:
+            self._said.add(answer.said)
+            self._rules.say(answer.said)
 
     def _answered(self, slot: Slot, attempt: Attempt, answer: Answer) -> Happened:
         slot.spoiled = answer.spoiled

@@ -54,6 +54,11 @@ class SearchState:
         ]
         return ", ".join(said)
 
+    def state_counts(self) -> dict[str, int]:
+        """How many trials are in each state, and `planned`."""
+        states = Counter(trial.state.value for trial in self._trials.values())
+        return {"planned": self.plan.trials, **states}
+
     def cores(self) -> str:
         """`2 of 4 cores busy`."""
         running = sum(trial.state is TrialState.RUNNING for trial in self._trials.values())

@@ -1,0 +1,176 @@
+"""The flights on a cluster of several machines: the same as at home, whatever breaks; what is wrong is said."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+import raysweep
+from flights_sweep import FlightsSweep
+from network_namespaces import GATEWAY
+from node_cluster import BIN, ROOT, Node, NodeCluster, wait_until
+from raysweep.config import S3Config
+
+SOON_SECONDS = 30
+
+
+def trials_of(flights: FlightsSweep, run: str):
+    return pq.read_table(io.BytesIO(flights.store(run).get("trials.parquet")))
+
+
+def told(result: dict) -> dict:
+    """What has to be the same wherever a sweep runs."""
+    return {name: result[name] for name in ("best", "split", "verdict", "validation", "search")}
+
+
+def submit(flights: FlightsSweep, cluster: NodeCluster, run: str, *further: str) -> list[str]:
+    words = ["submit", str(flights.file), "--address", cluster.dashboard(), "--run", run, "--json", *further]
+    return [sys.executable, "-m", "raysweep", *words]
+
+
+def client(cluster: NodeCluster) -> dict[str, str]:
+    return {**os.environ, **cluster.client_environment()}
+
+
+@pytest.fixture(scope="module")
+def at_home(flights: FlightsSweep, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The sweep, run on this machine."""
+    environment = {**os.environ, **flights.environment, "RAYSWEEP_HOME": str(tmp_path_factory.mktemp("home"))}
+    command = [sys.executable, "-m", "raysweep", "run", str(flights.file), "--run", "at-home", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode in {0, 7}, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_submitted_sweep_is_the_one_at_home_and_tells_its_nodes(
+    flights: FlightsSweep, cluster: NodeCluster, at_home: dict
+) -> None:
+    done = subprocess.run(
+        submit(flights, cluster, "submitted"), env=client(cluster), capture_output=True, text=True, check=False
+    )
+    assert done.returncode in {0, 7}, done.stderr
+
+    assert told(json.loads(done.stdout)) == told(at_home)
+    assert raysweep.verify(flights.address("submitted"), s3=S3Config(endpoint_url=flights.server.endpoint_url)).ok
+    nodes = set(trials_of(flights, "submitted")["node"].to_pylist())
+    if cluster.is_real:
+        assert nodes == {"n0", "n1", "n2"}
+        assert "versions: 3 nodes (" in done.stderr
+        assert "store: reached from 3 nodes (" in done.stderr
+    columns = ["trial", "params_digest", "rung", "score", "state"]
+    there, here = (trials_of(flights, run).select(columns).to_pylist() for run in ("submitted", "at-home"))
+    assert there == here
+
+
+def test_a_killed_raylet_and_a_killed_driver_change_nothing(
+    flights: FlightsSweep, cluster: NodeCluster, at_home: dict
+) -> None:
+    first = subprocess.Popen(
+        submit(flights, cluster, "disturbed"),
+        env=client(cluster),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    begun = lambda: any(one["event"] == "rung" for one in flights.journal("disturbed"))  # noqa: E731
+    wait_until(begun, "the first rung", 120)
+    cluster.nodes["n2"].kill_raylet()
+    (driver,) = cluster.head.processes("raysweep run")
+    driver.kill()
+    said, _ = first.communicate(timeout=120)
+    assert first.returncode == 5, said
+
+    again = subprocess.run(
+        submit(flights, cluster, "disturbed"), env=client(cluster), capture_output=True, text=True, check=False
+    )
+    assert again.returncode in {0, 7}, again.stderr
+    assert told(json.loads(again.stdout)) == told(at_home)
+    cluster.mend(cluster.nodes["n2"])
+
+
+def refused(node: Node, *words: str | Path, environment: dict[str, str] | None = None, code: int = 5) -> str:
+    """What a command on a node says that ends soon, with this code, before any trial."""
+    began = time.monotonic()
+    done = node.run([BIN / "raysweep", *words], environment=environment)
+    seconds = time.monotonic() - began
+    assert done.returncode == code, done.stdout + done.stderr
+    assert seconds < SOON_SECONDS
+    assert "search:" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def run_there(flights: FlightsSweep, cluster: NodeCluster, *further: str, code: int = 5, **environment: str) -> str:
+    words = ("run", flights.file, "--run", "refused", *further)
+    return refused(cluster.head, *words, environment={"RAY_ADDRESS": cluster.address, **environment}, code=code)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"RAY_ADDRESS": "127.0.0.1:9"}, "nothing listens at 127.0.0.1:9"),
+        ({"RAY_ADDRESS": "nowhere.invalid:6379"}, "there is no machine of the name nowhere.invalid"),
+        ({"RAY_AUTH_MODE": "", "RAY_AUTH_TOKEN": ""}, "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN"),
+        ({"RAY_AUTH_TOKEN": "0" * 32}, "the cluster refuses the token"),
+    ],
+)
+def test_a_cluster_that_does_not_open_is_said_soon(
+    flights: FlightsSweep, cluster: NodeCluster, environment: dict[str, str], words: str
+) -> None:
+    assert words in run_there(flights, cluster, **environment)
+
+
+def test_gpus_that_no_node_has_are_said_soon(flights: FlightsSweep, cluster: NodeCluster) -> None:
+    assert "of 3 nodes none has both" in run_there(flights, cluster, "--set", "search.trial.gpus=1")
+
+
+def older(folder: Path) -> dict[str, str]:
+    """A raysweep of another version in front of the installed one."""
+    shutil.copytree(ROOT / "src" / "raysweep", folder / "raysweep")
+    init = folder / "raysweep" / "__init__.py"
+    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "0.0.'))
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
+    flights: FlightsSweep, cluster: NodeCluster, tmp_path: Path
+) -> None:
+    poor = cluster.add(3, environment={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
+    said = run_there(flights, cluster, code=6)
+    assert f"not reached from {cluster.label(poor)}, though the driver reaches it" in said
+    assert "no usable credentials were found" in said
+
+    old = cluster.add(4, environment=older(tmp_path))
+    said = run_there(flights, cluster)
+    assert f"versions: {cluster.label(old)} has raysweep 0.0." in said
+    assert "not reached from" in said
+    doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
+    assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor
+    for node in (poor, old):
+        cluster.remove(node)
+
+
+def test_a_way_to_the_store_that_only_the_driver_has_is_said_soon(flights: FlightsSweep, cluster: NodeCluster) -> None:
+    if not cluster.is_real:
+        pytest.skip("raylets on loopback have one network")
+    route = ["unreachable", f"{GATEWAY}/32"]
+    assert cluster.nodes["n1"].run(["ip", "route", "add", *route]).returncode == 0
+    said = run_there(flights, cluster, code=6)
+    cluster.nodes["n1"].run(["ip", "route", "del", *route])
+
+    assert "data: not reached from n1, though the driver reaches it" in said
+    assert "store: not reached from n1, though the driver reaches it" in said
+
+
+def test_a_dead_head_is_said_soon(flights: FlightsSweep, cluster: NodeCluster) -> None:
+    cluster.stop_ray(cluster.head)
+
+    assert "nothing listens at" in run_there(flights, cluster)

@@ -1,0 +1,193 @@
+"""The flights on a cluster of several machines, of which one thing after the other is broken: nothing comes out otherwise.
+
+    python tests/proofs/cluster.py [--every 4] [--trials 12] [--rounds 200] [--only driver --only head ...]
+
+A sweep (`search.deterministic`) is submitted once for each fault, which comes when the first trials have ended: a
+worker's raylet is killed, a node added, the driver killed, the head's machine killed and put up again, a cable cut and
+joined. Each has to end as the one that nobody disturbs, after at most one further submission under the same run id, and
+no more work may be lost than one trial a slot. Exits 1 where something of that does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+from flights_sweep import FlightsSweep, put_flights
+from node_cluster import NodeCluster, node_cluster, wait_until
+from s3_server import run_s3_server
+
+ENDED = {0, 7}
+CUT_SECONDS = 75  # Ray takes a node for dead after about a minute
+LONGEST_SECONDS = 900
+TOLD = ("best", "split", "verdict", "validation", "search")
+
+
+@dataclass
+class Course:
+    """How a disturbed sweep went.
+
+    Attributes:
+        submissions: how many it took.
+        result: as `--json` told it at the end.
+        seconds: from the first submission to the end.
+    """
+
+    submissions: int
+    result: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """The sweep, submitted again and again to one cluster."""
+
+    flights: FlightsSweep
+    cluster: NodeCluster
+    folder: Path
+
+    def submit(self, run: str) -> subprocess.Popen[str]:
+        words = ["submit", self.flights.file, "--address", self.cluster.dashboard(), "--run", run, "--json"]
+        said = (self.folder / f"{run}-{time.time():.0f}.txt").open("w")
+        with said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "raysweep", *map(str, words)],
+                env={**os.environ, **self.cluster.client_environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
+
+    def run(self, run: str, disturb: Callable[[NodeCluster], None]) -> Course:
+        """Submit it, disturb it in the middle, and submit it again where that has ended it."""
+        began = time.monotonic()
+        first = self.submit(run)
+        wait_until(lambda: self.ended(run) >= 2 or first.poll() is not None, "the first trials", LONGEST_SECONDS)
+        was_running = first.poll() is None
+        disturb(self.cluster)
+        out, _ = first.communicate(timeout=LONGEST_SECONDS)
+        submissions = 1
+        if first.returncode not in ENDED:
+            submissions = 2
+            again = self.submit(run)
+            out, _ = again.communicate(timeout=LONGEST_SECONDS)
+            if again.returncode not in ENDED:
+                raise RuntimeError(f"{run}: the second submission ended with {again.returncode}; see {self.folder}")
+        if not was_running:
+            raise RuntimeError(f"{run}: it was over before it could be disturbed")
+        return Course(submissions, json.loads(out), time.monotonic() - began)
+
+    def ended(self, run: str) -> int:
+        return sum(one["event"] == "ended" for one in self.flights.journal(run))
+
+
+def kill_raylet(cluster: NodeCluster) -> None:
+    cluster.nodes["n2"].kill_raylet()
+
+
+def add_node(cluster: NodeCluster) -> None:
+    cluster.add(3)
+
+
+def kill_driver(cluster: NodeCluster) -> None:
+    for driver in cluster.head.processes("raysweep run"):
+        driver.kill()
+
+
+def kill_head(cluster: NodeCluster) -> None:
+    """With all that is on its machine; what is put up in its place knows nothing of it."""
+    cluster.kill(cluster.head)
+    cluster.add(0)
+    for node in list(cluster.nodes.values()):
+        if node.name != "n0":
+            cluster.mend(node)
+
+
+def cut_cable(cluster: NodeCluster) -> None:
+    machine = cluster.nodes["n2"].machine
+    if machine is None:
+        raise RuntimeError("there is no cable between raylets on loopback")
+    machine.cut()
+    time.sleep(CUT_SECONDS)
+    machine.join()
+
+
+FAULTS: dict[str, Callable[[NodeCluster], None]] = {
+    "raylet": kill_raylet,
+    "node": add_node,
+    "driver": kill_driver,
+    "cable": cut_cable,
+    "head": kill_head,
+}
+
+
+def problems_of(found: Course, undisturbed: Course, journal: list[dict[str, Any]], slots: int) -> list[str]:
+    """What may not be."""
+    problems = [f"{name} differs" for name in TOLD if found.result[name] != undisturbed.result[name]]
+    repeated = begun_again(journal)
+    if repeated > slots:
+        problems.append(f"{repeated} trials were begun again, on {slots} slots")
+    ended = Counter(one["candidate"] for one in journal if one["event"] == "ended")
+    problems += [f"trial {number} ended {times} times" for number, times in ended.items() if times > 1]
+    return problems
+
+
+def begun_again(journal: list[dict[str, Any]]) -> int:
+    started = Counter(one["candidate"] for one in journal if one["event"] == "started")
+    return sum(times - 1 for times in started.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--every", type=int, default=4)
+    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--only", action="append", choices=list(FAULTS))
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="raysweep-cluster-"))
+    os.environ["RAYSWEEP_HOME"] = str(folder / "home")
+    with run_s3_server(folder / "s3") as server:
+        server.client().create_bucket(Bucket="proofs")
+        flights = put_flights(
+            folder, server, "proofs", every=options.every, trials=options.trials, rounds=options.rounds
+        )
+        os.environ |= flights.environment
+        port = int(urlsplit(server.endpoint_url).port or 0)
+        wrong = 0
+        undisturbed: Course | None = None
+        for name in ("nothing", *(options.only or FAULTS)):
+            (folder / name).mkdir()
+            with node_cluster(folder / name, port, flights.credentials) as cluster:
+                sweeps = Sweeps(flights, cluster, folder)
+                course = sweeps.run(f"flights-{name}", FAULTS.get(name, lambda _: None))
+            undisturbed = undisturbed or course
+            journal = flights.journal(f"flights-{name}")
+            problems = problems_of(course, undisturbed, journal, slots=3)
+            wrong += bool(problems)
+            print(
+                f"{name}: {course.submissions} submissions, {course.seconds:.0f} s, {begun_again(journal)} of "
+                f"{options.trials} trials begun again; problems: {problems or 'none'}",
+                flush=True,
+            )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
