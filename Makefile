@@ -51,6 +51,7 @@ proofs: $(STAMP)  ## what takes too long for every day: each check switched off,
 	$(BIN)/python tests/proofs/crashes.py --victim worker
 	$(BIN)/python tests/proofs/lost_node.py
 	$(BIN)/python tests/proofs/lost_node.py --store s3
+	$(BIN)/python tests/proofs/autoscaled.py
 	$(BIN)/python tests/proofs/cluster.py
 	$(BIN)/python tests/proofs/reproduce.py
 	$(BIN)/python tests/proofs/storage_faults.py

@@ -11,7 +11,7 @@ from raysweep.records.cluster import Node, NodeUse, nodes_used
 from raysweep.records.trial import Candidate, Capacity, Period, SlotSize, Trial, TrialState
 from raysweep.records.usage import Usage
 from raysweep.stages.search.attempts import Attempt
-from raysweep.stages.search.autoscaling import growth_of_groups, is_among, may_start_nodes
+from raysweep.stages.search.autoscaling import Refusals, Refused, count_among, growth_of_groups, may_start_nodes
 from raysweep.stages.search.cluster_watch import ClusterWatch
 from raysweep.stages.search.earlier import Driver, Slots, drivers_before
 from raysweep.stages.search.holding import MOST_HELD, Held
@@ -101,11 +101,24 @@ def test_how_far_groups_of_nodes_may_grow():
 
 
 def test_what_an_autoscaler_says_of_itself():
-    assert is_among(SlotSize(2), [{"CPU": 1.0}, {"CPU": 2.0, "GPU": 0.0}])
-    assert not is_among(SlotSize(2, 1), [{"CPU": 2.0}])
+    assert count_among(SlotSize(2), [{"CPU": 1.0}, {"CPU": 2.0, "GPU": 0.0}, {"CPU": 2.0}]) == 2
+    assert count_among(SlotSize(2, 1), [{"CPU": 2.0}]) == 0
     assert not may_start_nodes({"autoscaler_report": {"active_nodes": {"node_12ab": 1}}})
     assert may_start_nodes({"autoscaler_report": {"active_nodes": {"head-group": 1}}})
     assert not may_start_nodes({"autoscaler_report": None})
+
+
+def test_what_an_autoscaler_refuses_is_not_asked_for_again_and_again():
+    refusals = Refusals()
+    nothing = Refused(0, 9)
+    assert refusals.growth(Kind.CPU, 0, nothing, 0.0) == inf
+    assert refusals.growth(Kind.CPU, 4, Refused(1, 1), 1.0) == 3, "it may start three more"
+    assert refusals.growth(Kind.CPU, 3, Refused(1, 2), 2.0) == 3, "it speaks of what was asked before"
+    assert refusals.growth(Kind.CPU, 3, Refused(1, 1), 17.0) == 3, "it has not looked since, and brings them yet"
+    assert refusals.growth(Kind.CPU, 3, Refused(3, 7), 20.0) == 0, "they are there by now"
+    assert refusals.growth(Kind.CPU, 0, nothing, 79.0) == 0
+    assert refusals.growth(Kind.GPU, 0, nothing, 79.0) == inf
+    assert refusals.growth(Kind.CPU, 0, nothing, 81.0) == inf, "somebody may have allowed it more"
 
 
 class Room:

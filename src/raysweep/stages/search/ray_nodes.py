@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from raysweep.config import SearchConfig, TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.cluster import Node, capacity_of
 from raysweep.records.trial import Capacity
-from raysweep.stages.search.autoscaling import growth_of_groups, is_among, may_start_nodes
-from raysweep.stages.search.slot_plan import Growth, Sizes, SlotPlan, plan_slots, sizes_for
+from raysweep.stages.search.autoscaling import Refusals, Refused, count_among, growth_of_groups, may_start_nodes
+from raysweep.stages.search.slot_plan import Growth, Kind, Sizes, SlotPlan, plan_slots, sizes_for
 
 _STATUS_KEY: Final = b"__autoscaling_status"
 _RPC_SECONDS: Final = 5
@@ -47,13 +48,19 @@ class Cluster:
         return plan_slots(self.taking, sizes, limit, self.growth)
 
 
-def see_cluster(sizes: Sizes) -> Cluster:
-    """The nodes that are alive, and what may come."""
+def see_cluster(sizes: Sizes, refusals: Refusals | None = None, asked: Mapping[Kind, int] | None = None) -> Cluster:
+    """The nodes that are alive, and what may come.
+
+    Args:
+        sizes: of the slots.
+        refusals: what an autoscaler has refused so far.
+        asked: how many slots are asked for now beyond what fits.
+    """
     nodes = tuple(_node(one) for one in ray.nodes() if one["Alive"])
     leaving: frozenset[str] = frozenset()
     with suppress(Exception):  # no public way; without it such a node is known when it is gone
         leaving = frozenset(state.get_draining_nodes())
-    return Cluster(nodes, leaving, may_grow(sizes, nodes))
+    return Cluster(nodes, leaving, may_grow(sizes, nodes, refusals or Refusals(), asked or {}))
 
 
 def cluster_capacity() -> Capacity:
@@ -101,16 +108,26 @@ def no_room(nodes: Iterable[Node], trial: TrialConfig) -> str:
     )
 
 
-def may_grow(sizes: Sizes, nodes: Iterable[Node]) -> Growth:
-    """How many more slots of each kind an autoscaler may bring; infinity where it does not say how far it may go."""
+def may_grow(sizes: Sizes, nodes: Iterable[Node], refusals: Refusals, asked: Mapping[Kind, int]) -> Growth:
+    """How many more slots of each kind an autoscaler may bring; infinity where it does not say how far it may go.
+
+    Args:
+        sizes: of the slots.
+        nodes: that are alive.
+        refusals: what it has refused so far.
+        asked: how many slots are asked for now beyond what fits.
+    """
     with suppress(Exception):  # none of this is public: where it changes, a cluster grows when nodes are there
         config = state.get_cluster_config()
         if config is not None and config.node_group_configs:
             groups = [(dict(one.resources), int(one.max_count)) for one in config.node_group_configs]
             return growth_of_groups(groups, sizes, nodes)
         if _has_new_autoscaler():
-            refused = _infeasible()
-            return {kind: 0.0 if is_among(size, refused) else inf for kind, size in sizes.items()}
+            (version, bundles), now = _infeasible(), time.monotonic()
+            return {
+                kind: refusals.growth(kind, asked.get(kind, 0), Refused(count_among(size, bundles), version), now)
+                for kind, size in sizes.items()
+            }
         if _has_old_autoscaler():
             return dict.fromkeys(sizes, inf)
     return dict.fromkeys(sizes, 0.0)
@@ -134,13 +151,14 @@ def _has_new_autoscaler() -> bool:
     return found == b"1"
 
 
-def _infeasible() -> list[Mapping[str, float]]:
-    """What is waited for that the autoscaler says it can never bring."""
+def _infeasible() -> tuple[int, list[Mapping[str, float]]]:
+    """What is waited for that the autoscaler says it can never bring, and the version of what it says."""
     from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
     reply = GetClusterStatusReply()
     reply.ParseFromString(_gcs().get_cluster_status(timeout_s=_RPC_SECONDS))
-    return [dict(one.resources_bundle) for one in reply.autoscaling_state.infeasible_resource_requests]
+    said = reply.autoscaling_state
+    return int(said.autoscaler_state_version), [dict(one.resources_bundle) for one in said.infeasible_resource_requests]
 
 
 def _has_old_autoscaler() -> bool:

@@ -15,6 +15,7 @@ from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import Period, SearchOutcome
 from raysweep.space import SearchSpace
 from raysweep.stages.search.attempts import SteeringRules
+from raysweep.stages.search.autoscaling import Refusals
 from raysweep.stages.search.cluster_watch import Change, ClusterWatch
 from raysweep.stages.search.earlier import Driver, drivers_before, limits_document, space_digest, why_over
 from raysweep.stages.search.plan import Plan
@@ -200,6 +201,7 @@ def _slot_rules(
     watch, sizes = followed
     limit = limit_of(config)
     mixed: list[bool] = []
+    refusals = Refusals()
 
     def kind_of(family: str) -> Kind:
         return Kind.GPU if Kind.GPU in sizes and families()[family].uses_gpu else Kind.CPU
@@ -220,7 +222,7 @@ def _slot_rules(
         sizes,
         kind_of,
         config.trial,
-        look=lambda: see_cluster(sizes),
+        look=lambda asked: see_cluster(sizes, refusals, asked),
         plan=lambda cluster: cluster.plan(sizes, limit),
         say=say,
         saw=saw,

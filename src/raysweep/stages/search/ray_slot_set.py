@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ class SlotRules:
         sizes: the kinds of slots.
         kind_of: which kind the candidates of a family need.
         trial: the longest time of a trial, and what it asks for.
-        look: gives the cluster as it is now; called about once a second.
+        look: gives the cluster as it is now, where so many slots are asked for beyond what fits; about once a second.
         plan: how many slots there should be on a cluster.
         say: gets a sentence that the user should know.
         saw: is told of the cluster and its plan after each look.
@@ -39,7 +39,7 @@ class SlotRules:
     sizes: Sizes
     kind_of: Callable[[str], Kind]
     trial: TrialConfig
-    look: Callable[[], Cluster]
+    look: Callable[[Mapping[Kind, int]], Cluster]
     plan: Callable[[Cluster], SlotPlan]
     say: Callable[[str], None]
     saw: Callable[[Cluster, SlotPlan], None]
@@ -139,7 +139,7 @@ class SlotSet:
 
     def look(self) -> None:
         """See what the cluster is now, and have as many processes as it has room for."""
-        cluster = self._rules.look()
+        cluster = self._rules.look(self._seen.plan.pending)
         taking = frozenset(node.id for node in cluster.taking)
         plan = self._rules.plan(cluster)
         self._seen = _Look(time.monotonic() + LOOK_SECONDS, plan, taking, cluster)
