@@ -63,6 +63,18 @@ class RemoteFits:
         work = ray.remote(_fit).options(num_returns=2, **self._options)
         arguments = (self._rows, self._rules, self._added)
         running = {name: work.remote(fit, *arguments) for name, fit in fits.items() if not fit.in_blocks}
+        try:
+            return self._gather(fits, running, needed, say)
+        finally:
+            self._in_blocks.end()
+
+    def _gather(
+        self,
+        fits: Mapping[str, Fit],
+        running: Mapping[str, tuple[Any, Any]],
+        needed: Collection[str],
+        say: Callable[[str], None],
+    ) -> dict[str, Any]:
         models: dict[str, Any] = {}
         for name in sorted(fits, key=lambda one: fits[one].in_blocks):  # those take what the others leave free
             try:
@@ -71,7 +83,6 @@ class RemoteFits:
                     ray.get(ended)
                 else:
                     models[name] = self._in_blocks.fit(fits[name], say)
-                    ray.wait([models[name]], fetch_local=False)
             except ray.exceptions.RayTaskError as error:
                 if name in needed or isinstance(error, SealBroken):
                     raise
