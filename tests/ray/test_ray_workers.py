@@ -16,7 +16,7 @@ from raysweep.runtime.ray_carry import carry
 from raysweep.stages.confirm import ray_workers
 from raysweep.stages.confirm.fits import BOTH, TRAINING, Fit, FitRules
 from raysweep.stages.confirm.ray_block_fits import BlockFits
-from raysweep.stages.confirm.ray_workers import WorkerSize, work_together
+from raysweep.stages.confirm.ray_workers import Team, WorkerSize
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.metrics import score
 from raysweep.training.pipeline import pipeline_of
@@ -44,7 +44,10 @@ def fitted(split, task, fit, workers):
     import ray
 
     fits = BlockFits(split, FitRules(task, RULES, 0), carry(()), WorkerSize(workers, 1))
-    return ray.get(fits.fit(fit, print), timeout=100)
+    try:
+        return ray.get(fits.fit(fit, print), timeout=100)
+    finally:
+        fits.end()
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +115,7 @@ def test_a_sealed_row_among_the_blocks_is_refused(tmp_path):
         fitted(replace(split, search_data=ray.put(planted)), task, Fit(trial_of(), BOTH, in_blocks=True), 1)
 
 
-def begin_with(work, folder):
+def begin_with(work):
     """Workers that sum up their numbers over the network, after `work` of attempt and number."""
     attempts = []
 
@@ -132,35 +135,44 @@ def begin_with(work, folder):
     return begin, attempts
 
 
-def test_a_worker_that_dies_is_tried_again_with_all_others(tmp_path):
+@pytest.fixture
+def team():
+    found = Team(WorkerSize(2, 1))
+    yield found
+    found.end()
+
+
+def test_a_worker_that_dies_is_tried_again_with_all_others(team):
     import ray
 
     def work(attempt, number):
         if attempt == 1 and number == 1:
             os._exit(1)
 
-    begin, attempts = begin_with(work, tmp_path)
+    begin, attempts = begin_with(work)
     said = []
-    first, _ = work_together(begin, WorkerSize(2, 1), said.append)
+    first, _ = team.together(begin, said.append)
 
     assert ray.get(first).tolist() == [3.0]
     assert len(attempts) == 2
     assert "the fit is made again" in said[0]
+    again, _ = team.together(begin, said.append)
+    assert ray.get(again).tolist() == [3.0], "the same workers, in another meeting"
 
 
-def test_workers_that_always_die_are_given_up(tmp_path):
+def test_workers_that_always_die_are_given_up(team):
     def work(_, number):
         if number == 1:
             os._exit(1)
 
-    begin, attempts = begin_with(work, tmp_path)
+    begin, attempts = begin_with(work)
     with pytest.raises(RayUnavailable, match="lost 3 times with one of its 2 workers"):
-        work_together(begin, WorkerSize(2, 1), lambda _: None)
+        team.together(begin, lambda _: None)
 
     assert len(attempts) == 3
 
 
-def test_what_our_own_code_raises_is_raised_at_once(tmp_path):
+def test_what_our_own_code_raises_is_raised_at_once(team):
     import ray.exceptions
 
     def work(_, number):
@@ -168,10 +180,10 @@ def test_what_our_own_code_raises_is_raised_at_once(tmp_path):
             raise SealBroken("a sealed row")
         time.sleep(60)
 
-    begin, attempts = begin_with(work, tmp_path)
+    begin, attempts = begin_with(work)
     started = time.monotonic()
     with pytest.raises(ray.exceptions.RayTaskError, match="a sealed row"):
-        work_together(begin, WorkerSize(2, 1), lambda _: None)
+        team.together(begin, lambda _: None)
 
     assert len(attempts) == 1
     assert time.monotonic() - started < 50, "the other worker was ended"
@@ -181,4 +193,4 @@ def test_no_room_for_all_is_said(monkeypatch):
     monkeypatch.setattr(ray_workers, "_ROOM_SECONDS", 1)
 
     with pytest.raises(RayUnavailable, match=r"search\.trial\.workers is 64"):
-        work_together(lambda *_: [], WorkerSize(64, 1), lambda _: None)
+        Team(WorkerSize(64, 1)).together(lambda *_: [], lambda _: None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from types import TracebackType
 from typing import Any, Final, Self
 
 import xgboost as xgb
@@ -16,7 +15,7 @@ _TALK_SECONDS: Final = 1_800  # a process that still bins its rows is silent mea
 
 
 class Meeting:
-    """Where the processes find each other, for the length of a `with` block; runs in a thread of this process.
+    """Where the processes find each other; runs in a thread of this process until it is forgotten.
 
     Args:
         host: an address of this machine that all of them reach.
@@ -26,14 +25,10 @@ class Meeting:
     def __init__(self, host: str, workers: int) -> None:
         self._tracker = RabitTracker(host_ip=host, n_workers=workers, sortby="task", timeout=_MEET_SECONDS)
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
+        """Listen."""
         self._tracker.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._tracker.free()
 
     @property
     def place(self) -> Mapping[str, Any]:

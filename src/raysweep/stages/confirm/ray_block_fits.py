@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import numpy as np
 import ray
+import ray.exceptions
 
 from raysweep.records.table import Part, Split
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_carry import Carried
 from raysweep.stages.confirm.fits import BOTH, Fit, FitRules, rounds_for
-from raysweep.stages.confirm.ray_workers import Start, WorkerSize, work_together
+from raysweep.stages.confirm.ray_workers import Start, Team, WorkerSize
 from raysweep.training.block_fit import FitBlock, Learned, RowBlocks, learn_columns
 from raysweep.training.block_growth import Growth, Worker, grow, with_rounds
 from raysweep.training.costs import measure_costs
@@ -69,8 +70,8 @@ class BlockFits:
         self._split = split
         self._rules = rules
         self._added = added
-        self._size = size
-        self._options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
+        self._team = Team(size)
+        self._count = size.count
         self._blocks: Mapping[Part, Sequence[Any]] | None = None if split.sample is None else split.sample.blocks
 
     def fit(self, fit: Fit, say: Callable[[str], None]) -> Any:
@@ -81,15 +82,22 @@ class BlockFits:
             RayUnavailable: the cluster has no room for the workers, or they died too often.
         """
         started = time.perf_counter()
+        try:
+            return self._fit(fit, started, say)
+        except ray.exceptions.RayActorError as error:  # one that worked alone for the others
+            self._team.end()
+            say(f"a worker of the fit that ships was lost ({type(error).__name__}); the fit is made again")
+            return self._fit(fit, started, say)
+
+    def _fit(self, fit: Fit, started: float, say: Callable[[str], None]) -> Any:
         search: SearchRows = ray.get(self._split.search_data)
         if self._blocks is None:
-            self._blocks = _in_blocks(search, self._size.count)
+            self._blocks = _in_blocks(search, self._count)
         bins = None if self._split.sample is None else self._split.sample.bins_bytes
         told = Told(fit, self._rules, self._added, self._blocks, bins)
         found: int | None = None
-        if (
-            self._split.sample is not None
-        ):  # as many rounds as all training rows carry, by the testing rows of the sample
+        if self._split.sample is not None:
+            # As many rounds as all training rows carry, which the testing rows of the sample tell.
             learned, rows = self._learn(told, "training")
             learner, found = self._grow(told, "training", learned, None, say)
             if fit.on == BOTH:
@@ -98,27 +106,32 @@ class BlockFits:
         else:
             learned, rows = self._learn(told, fit.on)
             learner, _ = self._grow(told, fit.on, learned, rounds_for(fit.trial, rows, search), say)
-        finish = ray.remote(_finish).options(**self._options)
-        return finish.remote(told, learned, learner, self._split.search_data, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        model, ended = self._team.first(_finish, told, learned, learner, self._split.search_data, seconds)
+        ray.get(ended)
+        return model
+
+    def end(self) -> None:
+        """End the workers that wait for another fit."""
+        self._team.end()
 
     def _learn(self, told: Told, on: str) -> tuple[Any, int]:
-        work = ray.remote(_learn).options(num_returns=2, **self._options)
-        learned, rows = work.remote(told, told.rows(on), self._split.search_data)
+        learned, rows = self._team.first(_learn, told, told.rows(on), self._split.search_data)
         return learned, int(ray.get(rows))
 
     def _grow(
         self, told: Told, on: str, learned: Any, rounds: int | None, say: Callable[[str], None]
     ) -> tuple[Any, int]:
         """References to the learner, and the rounds that it uses; `rounds` None: those that watched rows carry."""
-        shares = _dealt(told.rows(on), self._size.count)
+        shares = _dealt(told.rows(on), self._count)
         watched = self._split.search_data if rounds is None else None
 
         def begin(number: int, place: Mapping[str, Any] | None, start: Start) -> Sequence[Any]:
-            member = _Member(number, self._size.count, place, rounds, is_cut=shares is None)
+            member = _Member(number, self._count, place, rounds, is_cut=shares is None)
             blocks = told.rows(on) if shares is None else shares[number]
             return start(_grow, told, member, learned, blocks, watched)
 
-        learner, used = work_together(begin, self._size, say)
+        learner, used = self._team.together(begin, say)
         return learner, int(ray.get(used))
 
 
@@ -200,11 +213,13 @@ def _reading(blocks: Sequence[Any], worker: Worker | None = None) -> RowBlocks:
     return read
 
 
-def _finish(told: Told, learned: Learned, learner: Learner, search: SearchRows, seconds: float) -> FittedModel:
+def _finish(
+    told: Told, learned: Learned, learner: Learner, search: SearchRows, seconds: float
+) -> tuple[FittedModel, bool]:
     fit, task = told.fit, told.rules.task
     pipeline = Pipeline(fit.trial.candidate.family, learned.preparation, learned.preprocessor, learner)
     some: RowBlock = search.training
-    return FittedModel(
+    model = FittedModel(
         trial=fit.trial,
         learner=pipeline,
         fitted_on=fit.fitted_on(is_sample=search.is_sample),
@@ -213,3 +228,4 @@ def _finish(told: Told, learned: Learned, learner: Learner, search: SearchRows, 
         costs=measure_costs(pipeline, some.features, task.aims.further),
         seen=learned.seen,
     )
+    return model, True

@@ -69,6 +69,18 @@ class RemoteFits:
             if not fit.in_blocks
         }
         self._families |= {model: fits[name].trial.candidate.family for name, (model, _) in running.items()}
+        try:
+            return self._gather(fits, running, needed, say)
+        finally:
+            self._in_blocks.end()
+
+    def _gather(
+        self,
+        fits: Mapping[str, Fit],
+        running: Mapping[str, tuple[Any, Any]],
+        needed: Collection[str],
+        say: Callable[[str], None],
+    ) -> dict[str, Any]:
         models: dict[str, Any] = {}
         for name in sorted(fits, key=lambda one: fits[one].in_blocks):  # those take what the others leave free
             try:
@@ -78,7 +90,6 @@ class RemoteFits:
                 else:
                     models[name] = self._in_blocks.fit(fits[name], say)
                     self._families[models[name]] = fits[name].trial.candidate.family
-                    ray.wait([models[name]], fetch_local=False)
             except ray.exceptions.RayTaskError as error:
                 if name in needed or isinstance(error, SealBroken):
                     raise

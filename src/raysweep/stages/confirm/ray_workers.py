@@ -36,10 +36,12 @@ class _Meeting:
     """An actor of its own, so that it can be ended whatever its threads wait for."""
 
     def __init__(self, host: str, workers: int) -> None:
-        self._meeting = Meeting(host, workers)
-        self._meeting.__enter__()
+        self._host, self._workers = host, workers
+        self._meeting: Meeting | None = None
 
     def place(self) -> Mapping[str, Any]:
+        """A new one: each is good for one work."""
+        self._meeting = Meeting(self._host, self._workers).start()
         return self._meeting.place
 
 
@@ -50,56 +52,86 @@ class _Worker:
         return function(*arguments)
 
 
-def work_together(begin: Begin, size: WorkerSize, say: Callable[[str], None]) -> Sequence[Any]:
-    """References to what the first worker gives, once all have ended well.
+class Team:
+    """Workers that wait for work, since each takes seconds to load its libraries; one alone is a task of Ray's.
 
     Args:
-        begin: is given a worker's number, the place where they meet (None for one alone), and what starts a function
-            with arguments there; gives what that gives: references to its two results, of which the second is small.
         size: of the workers.
-        say: tells the user.
-
-    Raises:
-        RayUnavailable: there is no room for all of them at a time, or they died three times.
     """
-    if size.count == 1:
-        return begin(0, None, lambda work, *given: _alone(work, size).remote(*given))
-    bundle: dict[str, float] = {"CPU": size.cpus} | ({"GPU": size.gpus} if size.gpus else {})
-    group = placement_group([bundle] * size.count)
-    try:
-        if not group.wait(_ROOM_SECONDS):
+
+    def __init__(self, size: WorkerSize) -> None:
+        self.size = size
+        self._group: Any = None
+        self._meeting: Any = None
+        self._actors: list[Any] = []
+
+    def first(self, work: Callable[..., Any], *arguments: Any) -> Sequence[Any]:
+        """References to the two results of what one worker does alone.
+
+        Raises:
+            RayUnavailable: there is no room for the workers.
+        """
+        if self.size.count == 1:
+            task = ray.remote(work).options(num_returns=2, num_cpus=self.size.cpus, num_gpus=self.size.gpus)
+            return list(task.remote(*arguments))
+        self._start()
+        return _started(self._actors[0], work, *arguments)
+
+    def together(self, begin: Begin, say: Callable[[str], None]) -> Sequence[Any]:
+        """References to what the first worker gives, once all have ended well.
+
+        Args:
+            begin: is given a worker's number, the place where they meet (None for one alone), and what starts a
+                function with arguments there; gives what that gives: references to its two results, of which the
+                second is small.
+            say: tells the user.
+
+        Raises:
+            RayUnavailable: there is no room for all of them at a time, or they died three times.
+        """
+        if self.size.count == 1:
+            return begin(0, None, self.first)
+        why = ""
+        for _ in range(_ATTEMPTS):
+            if why:
+                say(f"a worker of the fit that ships was lost ({why}); the fit is made again")
+            self._start()
+            place: Mapping[str, Any] = ray.get(self._meeting.place.remote())
+            results = [begin(number, place, partial(_started, actor)) for number, actor in enumerate(self._actors)]
+            why = _first_failure([result[-1] for result in results])
+            if not why:
+                return results[0]
+            self.end()
+        raise RayUnavailable(
+            f"the fit that ships was lost {_ATTEMPTS} times with one of its {self.size.count} workers: {why}. Fewer or "
+            "smaller workers (search.trial.workers, search.rows) take less memory; `ray status` says which nodes are "
+            "there"
+        )
+
+    def end(self) -> None:
+        """End all workers, whatever they do; new ones start with the next work."""
+        for actor in (*self._actors, *([] if self._meeting is None else [self._meeting])):
+            ray.kill(actor)
+        if self._group is not None:
+            remove_placement_group(self._group)
+        self._actors, self._group, self._meeting = [], None, None
+
+    def _start(self) -> None:
+        if self._actors:
+            return
+        size = self.size
+        bundle: dict[str, float] = {"CPU": size.cpus} | ({"GPU": size.gpus} if size.gpus else {})
+        self._group = placement_group([bundle] * size.count)
+        if not self._group.wait(_ROOM_SECONDS):
+            self.end()
             raise RayUnavailable(
                 f"search.trial.workers is {size.count}, with {size.cpus} CPUs and {size.gpus:g} GPUs each: the cluster "
                 f"had no room for all of them within {_ROOM_SECONDS} s. Lower search.trial.workers or search.trial.cpus"
             )
-        return _try(begin, size, group, say)
-    finally:
-        remove_placement_group(group)
-
-
-def _try(begin: Begin, size: WorkerSize, group: Any, say: Callable[[str], None]) -> Sequence[Any]:
-    why = ""
-    for _ in range(_ATTEMPTS):
-        if why:
-            say(f"a worker of the fit that ships was lost ({why}); the fit is made again")
-        meeting, place = _meet(size.count)
-        actors = [ray.remote(_Worker).options(**_options(size, group, number)).remote() for number in range(size.count)]
-        try:
-            results = [begin(number, place, partial(_started, actor)) for number, actor in enumerate(actors)]
-            why = _first_failure([result[-1] for result in results])
-        finally:
-            for actor in (*actors, meeting):
-                ray.kill(actor)
-        if not why:
-            return results[0]
-    raise RayUnavailable(
-        f"the fit that ships was lost {_ATTEMPTS} times with one of its {size.count} workers: {why}. Fewer or smaller "
-        "workers (search.trial.workers, search.rows) take less memory; `ray status` says which nodes are there"
-    )
-
-
-def _alone(work: Callable[..., Any], size: WorkerSize) -> Any:
-    return ray.remote(work).options(num_returns=2, num_cpus=size.cpus, num_gpus=size.gpus)
+        self._meeting = _meet(size.count)
+        self._actors = [
+            ray.remote(_Worker).options(**_options(size, self._group, number)).remote() for number in range(size.count)
+        ]
 
 
 def _started(actor: Any, work: Callable[..., Any], *arguments: Any) -> Sequence[Any]:
@@ -133,11 +165,9 @@ def _options(size: WorkerSize, group: Any, number: int) -> dict[str, Any]:
     return {"num_cpus": size.cpus, "num_gpus": size.gpus, "max_restarts": 0, "scheduling_strategy": strategy}
 
 
-def _meet(workers: int) -> tuple[Any, Mapping[str, Any]]:
-    """An actor on this node, and the place where the workers meet; beyond loopback only where there are other nodes."""
+def _meet(workers: int) -> Any:
+    """An actor on this node, which gives places to meet; beyond loopback only where there are other nodes."""
     is_alone = sum(node["Alive"] for node in ray.nodes()) == 1
     host = _LOOPBACK if is_alone else ray.util.get_node_ip_address()
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    meeting = ray.remote(num_cpus=0, scheduling_strategy=here)(_Meeting).remote(host, workers)
-    place: Mapping[str, Any] = ray.get(meeting.place.remote())
-    return meeting, place
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(_Meeting).remote(host, workers)
