@@ -84,6 +84,65 @@ def test_a_wrong_token_is_told_from_none_and_never_repeated() -> None:
     assert TOKEN not in repr(said.value.__cause__)
 
 
+@pytest.mark.parametrize("value", ["ab\nSECRET", "two SECRET words", "\u00e4SECRET", "   "])
+def test_a_variable_without_a_token_is_refused_and_not_repeated(value: str) -> None:
+    with pytest.raises(RequestInvalid, match="RAY_AUTH_TOKEN holds no token") as said:
+        JobsApi("http://head:8265", {"RAY_AUTH_TOKEN": value})
+    assert "SECRET" not in str(said.value)
+
+
+def test_a_token_goes_nowhere_else() -> None:
+    seen: list[str | None] = []
+
+    def take(request: BaseHTTPRequestHandler) -> Answer:
+        seen.append(request.headers.get("Authorization"))
+        return 200, "{}"
+
+    with served(take) as elsewhere:
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(302)
+                self.send_header("Location", f"{elsewhere}/api/version")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(RayUnavailable, match="sends on to"):
+                JobsApi(f"http://127.0.0.1:{server.server_port}", {"RAY_AUTH_TOKEN": TOKEN}).check_cluster()
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+    assert seen == []
+
+
+def test_a_server_that_answers_byte_by_byte_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobsApi._json, "__kwdefaults__", {"seconds": 0.3})
+    done = threading.Event()
+
+    def dribble(request: BaseHTTPRequestHandler) -> Answer:
+        while not done.wait(0.05):
+            request.wfile.write(b"H")
+        return 200, ""
+
+    with served(dribble) as address:
+        with pytest.raises(RayUnavailable, match="does not answer in time"):
+            JobsApi(address, {}).check_cluster()
+        done.set()
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://head:port", "http://head:99999", "http://head:8265/?a=b"])
+def test_what_is_no_address_is_a_wrong_request(address: str) -> None:
+    with pytest.raises(RequestInvalid, match="write it as http"):
+        JobsApi(address, {})
+
+
 @pytest.mark.parametrize("mode", ["variable", "file", "home"])
 def test_the_token_is_found_where_ray_finds_it(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".ray" / "auth_token"

@@ -41,8 +41,8 @@ def follow(run: SubmittedRun, *, as_events: bool) -> SweepEnded:
             return run.wait(progress, words=progress.quote, turn=turn)
         except KeyboardInterrupt:
             raise Interrupted(
-                f"no longer followed; the run goes on: `raysweep status {run.run_id}` says how far it is, "
-                f"`raysweep logs {run.run_id} --follow` follows it, `raysweep stop {run.run_id} --now` stops it"
+                f"no longer followed; the run goes on: `raysweep status {run.named}` says how far it is, "
+                f"`raysweep logs {run.named} --follow` follows it, `raysweep stop {run.named} --now` stops it"
             ) from None
 
 

@@ -125,9 +125,9 @@ def _left(run: SubmittedRun) -> Answer:
     document = {"run_id": run.run_id, "submission_id": run.submission_id, "address": run.address}
     lines = (
         f"run {run.run_id}: job {run.submission_id} at {run.address}",
-        f"  raysweep status {run.run_id}",
-        f"  raysweep logs {run.run_id} --follow",
-        f"  raysweep stop {run.run_id}",
+        f"  raysweep status {run.named}",
+        f"  raysweep logs {run.named} --follow",
+        f"  raysweep stop {run.named}",
     )
     show: Callable[[], None] = lambda: typer.echo("\n".join(lines))  # noqa: E731 - one line is all it is
     return Answer(document, show)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from raysweep.job.packages import is_older, needed_packages
 
 QUICK_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 120.0  # an upload, or a log of many thousand trials
+_MOST_BYTES: Final = 512 * 1024**2
 _HTTP_NOT_FOUND: Final = 404
 _HTTP_DENIED: Final = (401, 403)
 
@@ -172,27 +174,30 @@ class JobsApi:
         headers = {**self.headers, **({} if body is None else {"Content-Type": "application/json"})}
         request = urllib.request.Request(self.address + path, body, headers, method=method)  # noqa: S310 - http(s) only
         try:
-            with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310 - as above
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            raise self._refused(error, path) from error
+            answer = _answer_within(request, seconds)
         except (OSError, http.client.HTTPException) as error:
             raise self._silent(error) from error
+        if answer.code not in range(200, 300):
+            raise self._refused(answer, path)
+        if len(answer.content) > _MOST_BYTES:
+            raise self._stranger(f"its answer to {path} does not end")
+        return answer.content
 
-    def _refused(self, error: urllib.error.HTTPError, path: str) -> Exception:
-        with error:
-            words = _last_line(error.read().decode("utf-8", "replace"))
-        if error.code in _HTTP_DENIED:
-            return self._denied(error.code)
-        if error.code == _HTTP_NOT_FOUND:
+    def _refused(self, answer: _Answer, path: str) -> Exception:
+        words = _last_line(answer.content.decode("utf-8", "replace"))
+        if answer.code in range(300, 400):
+            return self._stranger(f"it sends on to {shorten(answer.location)}, where no token is sent")
+        if answer.code in _HTTP_DENIED:
+            return self._denied(answer.code)
+        if answer.code == _HTTP_NOT_FOUND:
             if path == "/api/version":
                 return self._stranger("it knows no /api/version")
             return NotFound(f"the cluster at {self.address} has no {path.removeprefix('/api/')}: {words}")
-        if error.code in range(400, 500):
+        if answer.code in range(400, 500):
             return RequestInvalid(f"the cluster at {self.address} refuses the request: {words}")
         return RayUnavailable(
-            f"the cluster at {self.address} answers with HTTP {error.code}: {words}. Where its head is about to start, "
-            "try again in a moment"
+            f"the cluster at {self.address} answers with HTTP {answer.code}: {words}. Where its head is about to "
+            "start, try again in a moment"
         )
 
     def _denied(self, code: int) -> RayUnavailable:
@@ -219,6 +224,54 @@ class JobsApi:
             f"what answers at {self.address} is not Ray's dashboard: {what}. Check host and port (8265 by default), "
             "and whether a proxy or a login page stands between"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    code: int
+    content: bytes
+    location: str = ""
+
+
+class _StaysHere(urllib.request.HTTPRedirectHandler):
+    """Follows nobody to another place: the token would go along."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """No request."""
+
+
+def _answer_within(request: urllib.request.Request, seconds: float) -> _Answer:
+    """What a server answers, whole, within so many seconds: its own limits count from one byte to the next.
+
+    Raises:
+        TimeoutError: it takes longer.
+        OSError, http.client.HTTPException: it does not answer.
+    """
+    found: list[_Answer | Exception] = []
+
+    def ask() -> None:
+        try:
+            found.append(_ask(request, seconds))
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            found.append(error)
+
+    thread = threading.Thread(target=ask, name="raysweep-jobs-api", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not found:
+        raise TimeoutError
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return found[0]
+
+
+def _ask(request: urllib.request.Request, seconds: float) -> _Answer:
+    try:
+        with urllib.request.build_opener(_StaysHere).open(request, timeout=seconds) as answer:
+            return _Answer(answer.status, bytes(answer.read(_MOST_BYTES + 1)))
+    except urllib.error.HTTPError as error:
+        with error:
+            return _Answer(error.code, error.read(_MOST_BYTES), str(error.headers.get("Location") or ""))
 
 
 def _last_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A submitted run, to be watched, stopped and waited for; what `raysweep.submit` and `raysweep.submitted` give."""
+"""A submitted run, to be watched, stopped and waited for; what `raysweep.submit` and `raysweep.attach` give."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
-from raysweep.errors import RayUnavailable
+from raysweep.errors import NotFound, RayUnavailable
 from raysweep.events import Event, Listener, SweepEnded, ignore
 from raysweep.job.attempts import Attempt, last_attempt
 from raysweep.job.jobs_api import Job, JobsApi, JobState
@@ -144,27 +144,34 @@ class SubmittedRun:
             RayUnavailable: the cluster is lost, or the driver ended without a word.
         """
         stream, state = LogStream(self._api, self.submission_id), RunState()
+        self._api.job(self.submission_id)  # from here on one that is not there was lost with its head
         try:
             for line in stream.lines():
                 if turn is not None:
                     turn()
                 if line is not None:
                     _hand_on(state.read(line), listener, words)
-        except RayUnavailable as error:
+            job = self._api.job(self.submission_id)
+        except (RayUnavailable, NotFound) as error:
+            lost = "the cluster was started anew and has forgotten it: " if isinstance(error, NotFound) else ""
             raise RayUnavailable(
-                f"{error}. The run {self.run_id} was followed there until now: `{self.again()}` follows it further, or "
-                "goes on with it from its journal"
+                f"{lost}{error}. The run {self.run_id} was followed there until now: `{self.again()}` follows it "
+                "further, or goes on with it from its journal"
             ) from error
-        job = self._api.job(self.submission_id)
         ended = result_of(job, state, self.again())
         odd = contradiction(job, ended)
         if odd:
             words(odd)
         return ended
 
+    @property
+    def named(self) -> str:
+        """The run and its cluster, as a user types them after a command."""
+        return f"{shlex.quote(self.run_id)} --address {shlex.quote(self.address)}"
+
     def again(self) -> str:
         """What a user types to follow or go on with the run."""
-        return f"raysweep submit SWEEP --run {shlex.quote(self.run_id)} --address {shlex.quote(self.address)}"
+        return f"raysweep submit SWEEP --run {self.named}"
 
     def _halt(self, job: Job) -> None:
         """Stop the driver by a process on its node: the Jobs API passes only one signal on, and only once."""
@@ -188,14 +195,12 @@ class SubmittedRun:
             raise RayUnavailable(f"the driver of {self.submission_id} could not be stopped: {found.message}")
 
     def _next_steps(self, job: Job, state: RunState) -> tuple[str, ...]:
-        there = f"--address {shlex.quote(self.address)}"
-        run = shlex.quote(self.run_id)
         if not job.state.is_over:
-            return f"raysweep logs {run} --follow {there}", f"raysweep stop {run} {there}", self.again()
+            return f"raysweep logs {self.named} --follow", f"raysweep stop {self.named}", self.again()
         if state.ended is not None:
             bundle = shlex.quote(state.ended.bundle_url)
             return f"raysweep show {bundle}", f"raysweep verify {bundle}"
-        return f"raysweep logs {run} {there}", self.again()
+        return f"raysweep logs {self.named}", self.again()
 
     def __repr__(self) -> str:
         return f"<SubmittedRun {self.run_id}: job {self.submission_id} at {self.address}>"

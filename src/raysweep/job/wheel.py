@@ -16,7 +16,6 @@ from raysweep.space import shipped_spaces
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SPACES: Final = "raysweep/search_spaces/"
-_LEFT_OUT: Final = (".pyc", ".pyo")
 _WHEEL: Final = "Wheel-Version: 1.0\nGenerator: raysweep\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say
 _MODE: Final = 0o100644 << 16
@@ -61,7 +60,8 @@ def _code() -> Iterator[Path]:
     for path in sorted(_PACKAGE.rglob("*")):
         inside = path.relative_to(_PACKAGE)
         hidden = any(step.startswith(".") or step == "__pycache__" for step in inside.parts)
-        if path.is_file() and not hidden and path.suffix not in _LEFT_OUT:
+        is_ours = path.suffix == ".py" or path.name == "py.typed" or inside.parts[0] == "schemas"
+        if path.is_file() and not hidden and is_ours:
             yield path
 
 
