@@ -93,6 +93,19 @@ def test_an_autoscaler_is_asked_for_both_kinds():
     assert not plan.mixed
 
 
+def test_an_autoscaler_without_a_limit_is_asked_for_a_few_of_both_kinds():
+    plan = plan_slots([A], sizes("xgboost", "ridge", gpus=1), None, {Kind.GPU: inf, Kind.CPU: inf})
+
+    assert set(plan.pending) == {Kind.GPU, Kind.CPU}
+
+
+def test_one_slot_takes_both_kinds_though_an_autoscaler_could_bring_more():
+    node = Node("n", "n", 8, 1)
+    plan = plan_slots([node], sizes("xgboost", "ridge", gpus=1), 1, {Kind.CPU: 3})
+
+    assert plan.mixed
+
+
 def test_how_far_groups_of_nodes_may_grow():
     wanted = sizes("xgboost", "ridge", cpus=2, gpus=1)
     groups = [({"CPU": 4.0}, 3), ({"CPU": 8.0, "GPU": 2.0}, 2), ({"CPU": 1.0}, -1)]

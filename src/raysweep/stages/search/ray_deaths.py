@@ -20,6 +20,8 @@ DEATHS: Final = (
     ray.exceptions.WorkerCrashedError,
     ray.exceptions.NodeDiedError,
     ray.exceptions.ActorUnschedulableError,
+    ray.exceptions.ObjectLostError,  # its answer was ready, and lay on a node that was lost before it was fetched
+    ray.exceptions.ObjectFetchTimedOutError,
 )
 _DOUBT_SECONDS: Final = 60.0  # Ray notices within half a minute that a node does not answer
 # Which of these it was cannot be seen from outside: the kernel kills for want of memory without a word.

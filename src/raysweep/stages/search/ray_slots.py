@@ -211,9 +211,9 @@ class SlotProcesses:
             return None
         if attempt.alone:
             return room
-        share = room // sum(
-            other.node in {slot.node, ""} for other in self._set.slots
-        )  # those that start may come here
+        there = sum(other.node == slot.node for other in self._set.slots)
+        planned = sum(other.place[1] == slot.node for other in self._set.slots)  # some may be starting still
+        share = room // max(there, planned)
         return min(room, max(share, int(_NEED_MARGIN * self._memory.need(attempt.candidate.family))))
 
     def _slot_of(self, attempt: Attempt) -> Slot:

@@ -103,8 +103,9 @@ def plan_slots(nodes: Iterable[Node], sizes: Sizes, limit: int | None = None, gr
         fewer = _pack(known, sizes, most, spared=1)  # one GPU less, so that the others have a place at all
         here = fewer if fewer[Kind.CPU] else here
     may = {kind: 0.0 if growth is None else growth.get(kind, 0.0) for kind in sizes}
-    mixed = len(sizes) > 1 and bool(here[Kind.GPU]) and not here[Kind.CPU] and not may[Kind.CPU]
     left = most - sum(sum(nodes.values()) for nodes in here.values())
+    alone = len(sizes) > 1 and bool(here[Kind.GPU]) and not here[Kind.CPU]
+    mixed = alone and not (may[Kind.CPU] and left > 0)
     return SlotPlan(here, _pending(may, left, limited=limit is not None), mixed)
 
 
@@ -135,7 +136,7 @@ def _pending(may: Mapping[Kind, float], left: float, *, limited: bool) -> dict[K
     pending: dict[Kind, int] = {}
     growing = [kind for kind, more in may.items() if more > 0]
     for position, kind in enumerate(growing):
-        share = left if position == len(growing) - 1 else -(-left // 2)
+        share = left if position == len(growing) - 1 or left == inf else -(-left // 2)
         wanted = share if limited else min(share, PENDING)
         pending[kind] = int(min(wanted, may[kind]))
         left -= pending[kind]
