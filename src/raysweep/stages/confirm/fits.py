@@ -119,7 +119,7 @@ def plan_fits(
     for finalist in finalists:
         default = default_of(finalist, trials, config.search.trial.seconds)
         if default is not None and default is not finalist:
-            in_blocks = fits_in_blocks(default, config, is_sample)
+            in_blocks = is_sample and fits_in_blocks(default, config, is_sample)  # else it would not run to its end
             fits[default_name(finalist)] = Fit(default, confirm.refit, to_its_end=True, in_blocks=in_blocks)
     fits |= {seed_name(number): Fit(_with_seed(winner, number), TRAINING) for number in range(1, SEEDS)}
     return FitPlan(finalists, len(best), fits)

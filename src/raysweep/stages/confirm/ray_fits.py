@@ -13,7 +13,7 @@ import ray.exceptions
 
 from raysweep.config import SweepConfig
 from raysweep.documents import shorten
-from raysweep.errors import SealBroken
+from raysweep.errors import RayUnavailable, SealBroken
 from raysweep.records.table import LearningTask, Part, Split
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_carry import Carried, carry
@@ -90,10 +90,11 @@ class RemoteFits:
                 else:
                     models[name] = self._in_blocks.fit(fits[name], say)
                     self._families[models[name]] = fits[name].trial.candidate.family
-            except ray.exceptions.RayTaskError as error:
+            except (ray.exceptions.RayTaskError, RayUnavailable) as error:
                 if name in needed or isinstance(error, SealBroken):
                     raise
-                say(f"the fit {name!r} of the final check failed, and is left out: {shorten(str(error.cause), 200)}")
+                why = shorten(str(getattr(error, "cause", error)), 200)
+                say(f"the fit {name!r} of the final check failed, and is left out: {why}")
                 models.pop(name, None)
         return models
 
