@@ -94,7 +94,7 @@ def test_only_a_family_that_can_use_a_gpu_holds_one(told: dict[str, Any]):
     assert set(found["states"]) == {"complete"}
     assert Counter(found["families"]).keys() == {"noop", "noop_gpu"}
     for family, error, gpu_seconds in zip(found["families"], found["devices"], found["gpu_seconds"], strict=True):
-        assert (error > ON_GPU / 2) == (family == "noop_gpu"), "its learner was told cuda"
+        assert error < ON_GPU / 2, "the GPUs are numbers here: none works, and fits go to the CPU"
         assert (gpu_seconds > 0) == (family == "noop_gpu")
 
 
