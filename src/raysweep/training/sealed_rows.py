@@ -73,8 +73,7 @@ class Seal:
         try:
             once = 0 if again else os.O_EXCL
             os.close(os.open(self.path.with_name(_OPENED_FILE), os.O_WRONLY | os.O_CREAT | once, 0o600))
-            with self.path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            content = self._content()
         except FileExistsError as error:
             raise SealBroken(
                 f"the sealed validation rows were opened before ({self.path}): what was learned from them cannot be "
@@ -85,22 +84,26 @@ class Seal:
                 f"the sealed validation rows cannot be read ({self.path}: {error.strerror}): resume the run, which "
                 "cuts them again from the source"
             ) from error
-        if found != self.sha256:
+        if hashlib.sha256(content).hexdigest() != self.sha256:
             raise SealBroken(
                 f"the sealed validation rows were changed since they were sealed ({self.path}): resume the run, which "
                 "cuts them again from the source"
             )
-        return self._read()
+        return self._read(content)
 
     def delete(self) -> None:
         """Delete the rows with their folder; where that was done before, nothing."""
         shutil.rmtree(self.path.parent, ignore_errors=True)
 
-    def _read(self) -> SealedRows:
-        if self.path.name == STREAMED_FILE:
-            table = pa.ipc.open_file(pa.memory_map(str(self.path))).read_all()
-        else:
-            table = pq.read_table(pa.BufferReader(self.path.read_bytes()))
+    def _content(self) -> bytes | pa.Buffer:
+        """The file's bytes, in memory or where they lie; the file is opened once."""
+        if self.path.name != STREAMED_FILE:
+            return self.path.read_bytes()
+        return pa.memory_map(str(self.path)).read_buffer()
+
+    def _read(self, content: bytes | pa.Buffer) -> SealedRows:
+        reader = pa.BufferReader(content)
+        table = pa.ipc.open_file(reader).read_all() if self.path.name == STREAMED_FILE else pq.read_table(reader)
         features = pa.table({name: table.column(str(position)) for position, name in enumerate(self.inputs)})
         further = pa.table({name: table.column(f"{_FURTHER}{position}") for position, name in enumerate(self.further)})
         weight, group = (
