@@ -112,6 +112,16 @@ def test_a_family_that_cannot_go_on_keeps_nothing():
     assert kept == [None] * 4
 
 
+@pytest.mark.parametrize(("params", "keeps"), [({"subsample": 0.6}, False), ({}, True)])
+def test_dropped_trees_cannot_be_taken_back(params: dict, keeps: bool):
+    task, found = rows(TaskKind.BINARY, 1)
+    whole, kept = follow(xgboost(booster="dart", rate_drop=0.3, **params), task, found)
+    assert [one is not None for one in kept] == [keeps] * len(kept)
+    if keeps:
+        rest, _ = follow(xgboost(booster="dart", rate_drop=0.3, **params), task, found, kept[1].pack())
+        assert [reported(one) for one in rest] == [reported(one) for one in whole[2:]]
+
+
 def test_what_was_cut_short_is_refused():
     task, found = rows(TaskKind.BINARY, 1)
     content = follow(xgboost(), task, found)[1][0].pack()

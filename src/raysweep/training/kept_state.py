@@ -41,6 +41,11 @@ class LearnerState:
 class Lasting(Protocol):
     """A learner that can go on from a kept state: the same rounds follow, bit for bit."""
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it can with its params."""
+        ...
+
     def keep(self) -> LearnerState:
         """What it has come to."""
         ...
@@ -51,8 +56,8 @@ class Lasting(Protocol):
 
 
 def lasting(learner: Learner) -> Lasting | None:
-    """The learner as one that can go on from a kept state; None where its family cannot."""
-    return cast("Lasting", learner) if hasattr(learner, "take_up") else None
+    """The learner as one that can go on from a kept state; None where its family, or its params, cannot."""
+    return cast("Lasting", learner) if getattr(learner, "lasts", False) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ class Course:
         self.learners: Sequence[Learner] = ()
 
     def keep(self) -> KeptState | None:
-        """What the trial has come to; None where its family cannot go on from that."""
+        """What the trial has come to; None where it cannot go on from that."""
         able = [lasting(learner) for learner in self.learners]
         known = [one for one in able if one is not None]
         if not known or len(known) != len(able):

@@ -109,6 +109,11 @@ class XGBoostLearner:
         if self._grown >= self._setting.rounds:
             self.finished = True
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it can go on in another process: not where `dart` has changed trees before the draws began anew."""
+        return not (self._draws and self._params.get("booster") == "dart")
+
     def keep(self) -> LearnerState:
         """What it has come to, for `take_up` in another process."""
         if self._booster is None:
