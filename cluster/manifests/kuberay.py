@@ -117,7 +117,7 @@ def _network(settings: Json) -> list[Json]:
     site = settings["kuberay"]
     ray_pods = {"podSelector": {"matchLabels": {"ray.io/is-ray-node": "yes"}}}
     operator = {
-        "namespaceSelector": {},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": site["operator_namespace"]}},
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}},
     }
     dashboard = [{"port": PORTS["dashboard"], "protocol": "TCP"}]
