@@ -188,7 +188,8 @@ class SlotSet:
         return Slot(place, actor, actor.prepare.remote(self._context, kind is Kind.GPU))
 
     def _say_if_waiting(self) -> None:
-        if any(slot.node for slot in self.slots):
+        lacking = self._lacking()
+        if lacking is None:
             self._waits_since = None
             return
         now = time.monotonic()
@@ -196,21 +197,29 @@ class SlotSet:
             self._waits_since = now
         elif now - self._waits_since > _SAID_TO_WAIT_SECONDS:
             self._waits_since = None
-            self._say_it_waits()
+            self._say_it_waits(lacking)
 
-    def _say_it_waits(self) -> None:
+    def _lacking(self) -> Kind | None:
+        """A kind of slots of which none has started: its families have no place; None where all have one."""
+        started = {slot.place[0] for slot in self.slots if slot.node}
+        if started and self._seen.plan.mixed:
+            return None
+        return next((kind for kind in self._rules.sizes if kind not in started), None)
+
+    def _say_it_waits(self, kind: Kind) -> None:
         """Say what is waited for.
 
         Raises:
             RayUnavailable: it can never come.
         """
         plan, cluster = self._seen.plan, self._seen.cluster
-        asked = f"{self._config.cpus} CPUs and {self._config.gpus:g} GPUs"
-        if plan.total:
+        size = self._rules.sizes[kind]
+        asked = f"{size.cpus} CPUs and {size.gpus:g} GPUs"
+        if plan.count(kind):
             self._rules.say(f"still waiting for the cluster to give a trial {asked}")
-        elif plan.pending:
+        elif plan.pending.get(kind):
             self._rules.say(f"still waiting for the autoscaler to bring a node with {asked}")
-        elif self._has_started or cluster is None:
-            self._rules.say(f"no node with {asked} is left: waiting for one to join the cluster")
+        elif self._has_started or plan.total or cluster is None:
+            self._rules.say(f"no node has {asked} for a trial now: waiting for one to join the cluster")
         else:  # the autoscaler has said so meanwhile
             raise RayUnavailable(no_room(cluster.nodes, self._config))
