@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 ASKED = "asked the job to finish with what there is; Ctrl-C again leaves it to itself"
 
 
+class NoLongerFollowed(Interrupted):
+    """The user has left a run that goes on."""
+
+
 def follow(run: SubmittedRun, *, as_events: bool) -> SweepEnded:
     """Show a run until it is over.
 
@@ -26,7 +30,7 @@ def follow(run: SubmittedRun, *, as_events: bool) -> SweepEnded:
 
     Raises:
         RaysweepError: as `SubmittedRun.wait`.
-        Interrupted: the user has left; the run goes on.
+        NoLongerFollowed: the user has left; the run goes on.
     """
     with showing_progress(as_events=as_events) as progress, _counting_signals(progress.notify) as times:
         asked = False
@@ -40,7 +44,7 @@ def follow(run: SubmittedRun, *, as_events: bool) -> SweepEnded:
         try:
             return run.wait(progress, words=progress.quote, turn=turn)
         except KeyboardInterrupt:
-            raise Interrupted(
+            raise NoLongerFollowed(
                 f"no longer followed; the run goes on: `raysweep status {run.named}` says how far it is, "
                 f"`raysweep logs {run.named} --follow` follows it, `raysweep stop {run.named} --now` stops it"
             ) from None

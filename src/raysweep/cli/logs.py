@@ -9,22 +9,20 @@ from typing import Annotated
 
 import typer
 
-from raysweep.cli.options import AsJson, Debug
+from raysweep.cli.options import AsJson, Debug, RunAddress, SubmittedRunId
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import PlainLines
-from raysweep.cli.submit import Address
 from raysweep.errors import Interrupted
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The id of a submitted run.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Go on until the run is over; Ctrl-C leaves it alone.")]
 Raw = Annotated[bool, typer.Option("--raw", help="As it is: events as lines of JSON.")]
 
 
 def logs(
-    run: Run,
+    run: SubmittedRunId,
     follow: Follow = False,
     raw: Raw = False,
-    address: Address = None,
+    address: RunAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> int:

@@ -46,6 +46,17 @@ S3Endpoint = Annotated[
     ),
 ]
 
+SubmittedRunId = Annotated[str, typer.Argument(metavar="RUN", help="The id of a submitted run.")]
+RunAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="Ray's dashboard, such as http://head:8265. Default: where RUN was submitted from this machine, else "
+        "RAY_API_SERVER_ADDRESS, else RAY_ADDRESS where it is http(s).",
+    ),
+]
+
 
 def s3_settings(endpoint: str | None) -> S3Config | None:
     """The settings for an `s3://` address on the command line; credentials come from the AWS chain."""

@@ -10,9 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.cli.options import AsJson, Debug
+from raysweep.cli.options import AsJson, Debug, RunAddress
 from raysweep.cli.outcome import Answer, carry_out
-from raysweep.cli.submit import Address
 from raysweep.cli.tables import output
 from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.report.search_state import clock_text
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 Run = Annotated[str | None, typer.Argument(metavar="[RUN]", help="The id of a run; all of the cluster where absent.")]
 
 
-def status(run: Run = None, address: Address = None, as_json: AsJson = False, debug: Debug = False) -> int:
+def status(run: Run = None, address: RunAddress = None, as_json: AsJson = False, debug: Debug = False) -> int:
     """Say how far a submitted run is: job, stage, trials, the best score, and how to go on. Without RUN: all of them.
 
     \b

@@ -6,31 +6,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raysweep.cli.options import AsJson, Debug
+from raysweep.cli.following import NoLongerFollowed, follow
+from raysweep.cli.options import AsJson, Debug, RunAddress, SubmittedRunId
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.run import ended_answer
-from raysweep.cli.submit import Address, Detach
+from raysweep.cli.submit import Detach
 from raysweep.errors import Interrupted
 
 if TYPE_CHECKING:
     from raysweep.job.submitted import SubmittedRun
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The id of a submitted run.")]
 Now = Annotated[bool, typer.Option("--now", help="Stop at once, and publish nothing; the run can be gone on with.")]
 
 
 def stop(
-    run: Run,
+    run: SubmittedRunId,
     now: Now = False,
     detach: Detach = False,
-    address: Address = None,
+    address: RunAddress = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> int:
-    """Let a submitted run finish with what there is: no new trial, the final check, the bundle. It is waited for.
+    """Let a submitted run finish with what there is: no new trial, the final check, the bundle.
 
-    A run that has not come to its search yet stops at once. The exit code is that of the sweep; 0 where it stopped
-    without a result, as it was asked to.
+    It is followed to its end; a second Ctrl-C leaves it to itself. A run that has not come to its search yet stops at
+    once. The exit code is that of the sweep; 0 where it stopped without a result, as it was asked to.
 
     \b
     Examples:
@@ -49,8 +49,13 @@ def _stop(run: str, address: str | None, *, now: bool, detach: bool) -> Answer:
         typer.echo(f"the run {run} was over already", err=True)
     elif detach:
         return _said(found, "is asked to stop")
+    else:
+        how = "now" if now else f"with what there is; `raysweep stop {found.named} --now` does at once"
+        typer.echo(f"the run {run} is asked to stop {how}", err=True)
     try:
-        return ended_answer(found.wait())
+        return ended_answer(follow(found, as_events=False))
+    except NoLongerFollowed:
+        raise
     except Interrupted as error:
         return _said(found, f"has stopped: {error}. `{found.again()}` goes on with it")
 
