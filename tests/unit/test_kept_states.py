@@ -62,7 +62,7 @@ def wait_until(is_so):
 def test_a_state_is_named_once_it_is_there(place):
     place.states.put(17, 2, b"grown")
     (one,) = place.stored(1)
-    assert (one.candidate, one.rung, one.key) == (17, 2, f"{KEPT_FOLDER}000001/000017-2.state")
+    assert (one.candidate, one.rung, one.key) == (17, 2, f"{KEPT_FOLDER}000001/000017-2-1.state")
     assert place.states.get(one.key, one.sha256) == b"grown"
     assert place.states.take_stored() == []
 
@@ -80,9 +80,18 @@ def test_the_last_two_are_kept_and_none_of_a_trial_that_is_over(place):
     for rung in (1, 2, 3):
         place.states.put(5, rung, b"%d" % rung)
         place.stored(1)
-    wait_until(lambda: place.keys == [f"{KEPT_FOLDER}000001/000005-{rung}.state" for rung in (2, 3)])
+    wait_until(lambda: place.keys == [f"{KEPT_FOLDER}000001/000005-{rung}-{rung}.state" for rung in (2, 3)])
     place.states.forget(5)
     wait_until(lambda: place.keys == [])
+
+
+def test_a_rung_that_is_reached_again_leaves_what_the_journal_names(place):
+    place.states.put(5, 2, b"first")
+    (first,) = place.stored(1)
+    place.states.put(5, 2, b"again")
+    (again,) = place.stored(1)
+    assert place.states.get(first.key, first.sha256) == b"first"
+    assert place.states.get(again.key, again.sha256) == b"again"
 
 
 def test_a_store_that_is_away_fails_no_trial_and_is_said_once(place):

@@ -61,6 +61,7 @@ class KeptStates:
         self._done: deque[Stored] = deque()
         self._trouble: deque[str] = deque()
         self._said = self._closing = False
+        self._number = 0  # of states so far: a rung that is reached again has another key than the journal knows
         self._thread: threading.Thread | None = None
 
     def put(self, candidate: int, rung: int, content: bytes) -> None:
@@ -143,7 +144,8 @@ class KeptStates:
 
     def _put_one(self, candidate: int, rung: int, content: bytes) -> bool:
         """Put it; False where nothing may be put any more."""
-        key = f"{KEPT_FOLDER}{self._epoch:06d}/{candidate:06d}-{rung}.state"
+        self._number += 1
+        key = f"{KEPT_FOLDER}{self._epoch:06d}/{candidate:06d}-{rung}-{self._number}.state"
         try:
             self._check()
             self._store.put(key, content)
