@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -65,16 +66,17 @@ def s3_config(s3_server: S3Server) -> S3Config:
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
-    """One small Ray on this machine for all tests that need one."""
+    """One small Ray on this machine for all tests that need one; its processes can import the tests."""
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=512 * 1024 * 1024,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    with contextlib.chdir(Path(__file__).parents[1]):  # whichever test needs it first may be somewhere else
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=512 * 1024 * 1024,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
     yield
     ray.shutdown()
