@@ -117,6 +117,15 @@ def signalled(number, *, only_ctrl_c_finishes):
         return interrupts.asked()
 
 
+@pytest.fixture
+def no_nohup():
+    """Under nohup, as the tests may run themselves, nobody catches SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("no_nohup")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_node_that_is_taken_away_does_not_cut_the_search_short(number):
     assert signalled(number, only_ctrl_c_finishes=False)
