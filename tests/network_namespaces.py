@@ -25,9 +25,12 @@ _TOOLS = ("unshare", "nsenter", "ip", "mount")
 _BUFFER_BYTES = 1 << 16
 ResultT = TypeVar("ResultT")
 
-_SWITCH = """
+# A bridge without an address of its own takes the lowest of its ports': it may change with a machine that joins, and
+# the others reach the gateway no more until their kernels ask anew.
+BRIDGE = "link add br0 address 02:00:00:00:00:01 type bridge"
+_SWITCH = f"""
 ip link set lo up
-ip link add br0 type bridge && ip link set br0 up && ip addr add {gateway}/24 dev br0
+ip {BRIDGE} && ip link set br0 up && ip addr add {GATEWAY}/24 dev br0
 """
 _MACHINE = """
 hostname {name}
@@ -83,7 +86,7 @@ class Switch:
     """The bridge that the machines are plugged into; its own address on it is `GATEWAY`."""
 
     def __init__(self) -> None:
-        self._namespaces = _Namespaces(["-n"], _SWITCH.format(gateway=GATEWAY))
+        self._namespaces = _Namespaces(["-n"], _SWITCH)
         self._relays: list[Relay] = []
 
     def ip(self, *arguments: str) -> None:

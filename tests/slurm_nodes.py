@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from network_namespaces import BRIDGE
+
 NETWORK = "10.99.7"
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "unshare", "nsenter", "ip")
 FIRST_ADDRESS = 10
@@ -67,7 +69,7 @@ def slurm(folder: Path, nodes: int, cpus: int) -> Iterator[Slurm]:
     with ExitStack() as stack:
         _munged(folder, stack)
         switch = stack.enter_context(_namespace(folder, "ctl", _controller(folder)))
-        _ip(switch, "link add br0 type bridge", "link set br0 up", f"addr add {NETWORK}.1/24 dev br0")
+        _ip(switch, BRIDGE, "link set br0 up", f"addr add {NETWORK}.1/24 dev br0")
         for number, name in enumerate(names):
             pid = stack.enter_context(_namespace(folder, name, _node(folder, name)))
             _plug(switch, pid, number)

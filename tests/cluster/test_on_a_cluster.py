@@ -102,6 +102,7 @@ def refused(node: Node, *words: str | Path, environment: dict[str, str] | None =
     began = time.monotonic()
     done = node.run([BIN / "raysweep", *words], environment=environment)
     seconds = time.monotonic() - began
+    print(done.stderr)  # whole, where a test fails on it
     assert done.returncode == code, done.stdout + done.stderr
     assert seconds < SOON_SECONDS
     assert "search:" not in done.stderr
