@@ -18,6 +18,7 @@ from raysweep.stages.search.attempts import SteeringRules
 from raysweep.stages.search.autoscaling import Refusals
 from raysweep.stages.search.cluster_watch import Change, ClusterWatch
 from raysweep.stages.search.earlier import Driver, drivers_before, limits_document, space_digest, why_over
+from raysweep.stages.search.keeping import Keeping
 from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
@@ -26,7 +27,7 @@ from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.search.ray_slot_set import SlotRules
 from raysweep.stages.search.ray_slots import SlotProcesses
-from raysweep.stages.search.ray_trials import Keeping, Watch, run_trials
+from raysweep.stages.search.ray_trials import Watch, run_trials
 from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan, sizes_for
 from raysweep.stages.search.steering import Steering
@@ -187,7 +188,7 @@ def _search(
     rules = _slot_rules(request, config, log, followed)
     with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
         look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
-        why = run_trials(steering, running, look, Keeping(request.kept, say))
+        why = run_trials(steering, running, look, Keeping(request.kept, steering, say))
     if why is not None:
         return why
     if steering.exhausted:
