@@ -125,3 +125,24 @@ def test_rows_that_come_and_go_between_the_passes_are_noticed(tmp_path):
 
     with pytest.raises(DataUnsuitable, match="when they were counted"):
         cut_sampled(replace(table, scan=Shrinking()), task_of(frame), tmp_path, 100, kind="random")
+
+
+def test_rows_that_change_between_the_passes_are_noticed(tmp_path):
+    frame = clean_table(800, seed=1)
+    frame["part"] = np.resize(["training", "training", "training", "testing", "validation"], len(frame))
+    numbers = frame.select_dtypes("float").columns[0]
+    before, after = table_in(frame), table_in(frame.assign(**{numbers: frame[numbers] + 1}))
+
+    class Changing:
+        """Has as many rows in each part, but others, in the last pass: those before it deal them out."""
+
+        passes = 0
+
+        def __call__(self, count, names=None):
+            self.passes += 1
+            yield from (before if self.passes < 3 else after).scan(count, names)
+
+    with pytest.raises(DataUnsuitable, match="and others, by their keys, when they were read again"):
+        cut_sampled(
+            replace(before, scan=Changing()), task_of(frame), tmp_path, 100, kind="column", column="part", folds=1
+        )

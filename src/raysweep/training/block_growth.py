@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import numpy as np
 
 from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
+from raysweep.training.bins_folder import bins_folder
 from raysweep.training.block_fit import Learned, RowBlocks, encode_block, matrices
 from raysweep.training.evaluate import TrialRules, new_learner
 from raysweep.training.learner import BlockLearner, Floats, Learner, Matrix, OnDevice
@@ -79,9 +79,9 @@ def grow(growth: Growth, blocks: RowBlocks, worker: Worker | None = None) -> Lea
         first, last = me.share(watched.rows)
         watched = watched.take(slice(first, last))
     sampled = me.share(0 if learned.sample is None else learned.sample.values.shape[0])
-    with tempfile.TemporaryDirectory(prefix="raysweep-bins-") as folder, me.connected():
-        kept = KeptMatrices(Path(folder), lambda: matrices(learned, blocks(), sampled))
-        cache = _cache(growth, kept, me, Path(folder))
+    with bins_folder() as folder, me.connected():
+        kept = KeptMatrices(folder, lambda: matrices(learned, blocks(), sampled))
+        cache = _cache(growth, kept, me, folder)
         learner.grow_on_blocks(kept, None if watched is None else encode_block(learned, watched), cache)
         if isinstance(learner, OnDevice):
             learner.leave_gpu()

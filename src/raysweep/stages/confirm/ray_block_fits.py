@@ -16,6 +16,8 @@ import numpy as np
 import ray
 import ray.exceptions
 
+from raysweep.documents import shorten
+from raysweep.errors import RayUnavailable
 from raysweep.records.table import Part, Split
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_carry import Carried
@@ -88,6 +90,14 @@ class BlockFits:
             self._team.end()
             say(f"a worker of the fit that ships was lost ({type(error).__name__}); the fit is made again")
             return self._fit(fit, started, say)
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:  # Ray itself has tried it again, where one worker fits alone
+            why = shorten(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}", 200)
+            raise RayUnavailable(
+                f"the worker of the fit that ships was lost again and again: {why}. A larger node, or several workers "
+                "(search.trial.workers), have more memory; `ray status` says which nodes are there"
+            ) from error
 
     def _fit(self, fit: Fit, started: float, say: Callable[[str], None]) -> Any:
         search: SearchRows = ray.get(self._split.search_data)

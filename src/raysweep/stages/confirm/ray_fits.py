@@ -90,7 +90,7 @@ class RemoteFits:
                 else:
                     models[name] = self._in_blocks.fit(fits[name], say)
                     self._families[models[name]] = fits[name].trial.candidate.family
-            except (ray.exceptions.RayTaskError, RayUnavailable) as error:
+            except (ray.exceptions.RayError, RayUnavailable) as error:
                 if name in needed or isinstance(error, SealBroken):
                     raise
                 why = shorten(str(getattr(error, "cause", error)), 200)

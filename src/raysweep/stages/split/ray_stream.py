@@ -24,6 +24,7 @@ from raysweep.training.sealed_rows import Seal, SealedRows, SealWriter
 
 _SEARCHED: Final = (Part.TRAINING, Part.TESTING)
 _BESIDE_BYTES: Final = 48
+_HASHES: Final = 1 << 64
 _RAISED: Final = 2.0  # times the share of all rows
 
 
@@ -77,14 +78,14 @@ def cut_in_stream(request: StreamRequest, assignment: AnyAssignment) -> Streamed
         sampled, blocks = {Part.VALIDATION: hidden.sampled}, dict[Part, tuple[Any, ...]]()
         known = np.zeros(0, np.uint64)
         for part in _SEARCHED:
-            references, kept, rows = list[Any](), list[Cut](), 0
+            references, kept, read = list[Any](), list[Cut](), _Tally()
             for cut in buckets.cuts(part):
-                taken, rows = samples[part].contains(cut.keys), rows + cut.block.rows
+                taken, read = samples[part].contains(cut.keys), read.with_rows(cut)
                 references.append(ray.put(FitBlock(cut.block, taken)))
                 kept.append(_taken(cut, taken))
                 known = np.union1d(known, np.intersect1d(hidden.marks, cut.marks))
             sampled[part], blocks[part] = _joined(kept), tuple(references)
-            _check_whole(part, rows, parts[part].block.rows)
+            _check_whole(part, read, parts[part])
     canaries = smallest(np.setdiff1d(hidden.marks, known))
     sample = RowSample(
         wanted=request.wanted,
@@ -124,28 +125,44 @@ class _Hidden:
 
 
 def _seal(buckets: BucketedRows, sample: PartSample, request: StreamRequest) -> _Hidden:
-    writer, kept = SealWriter(request.work_folder), list[Cut]()
+    writer, kept, read = SealWriter(request.work_folder), list[Cut](), _Tally()
     marks = sketch = np.zeros(0, np.uint64)
     for cut in buckets.cuts(Part.VALIDATION):
         writer.add(SealedRows(cut.block, cut.further))
+        read = read.with_rows(cut)
         kept.append(_taken(cut, sample.contains(cut.keys)))
         # More than are needed: those that a row of the search has as well are taken out again.
         marks = smallest(np.concatenate([marks, cut.marks]), 4 * SKETCH_ROWS)
         sketch = smallest(np.concatenate([sketch, cut.rows]))
     seal = writer.close(request.digest)
-    _check_whole(Part.VALIDATION, seal.rows, request.bare.parts[Part.VALIDATION].block.rows)
+    _check_whole(Part.VALIDATION, read, request.bare.parts[Part.VALIDATION])
     return _Hidden(seal, _joined(kept), marks, sketch)
 
 
-def _check_whole(part: Part, rows: int, counted: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """How many rows there were, and the sum of their keys: the same for the same rows in any order."""
+
+    rows: int = 0
+    keys: int = 0
+
+    def with_rows(self, cut: Cut) -> _Tally:
+        """The same with these."""
+        keys = int(np.add.reduce(cut.keys, dtype=np.uint64))
+        return _Tally(self.rows + cut.block.rows, (self.keys + keys) % _HASHES)
+
+
+def _check_whole(part: Part, read: _Tally, counted: Cut) -> None:
     """Both passes over the table have to see the same rows.
 
     Raises:
         DataUnsuitable: they have not.
     """
-    if rows != counted:
+    before = _Tally().with_rows(counted)
+    if read != before:
+        more = f"{read.rows:,}" if read.rows != before.rows else "others, by their keys,"
         raise DataUnsuitable(
-            f"the {part.value} part had {counted:,} rows when they were counted, and {rows:,} when they were read "
+            f"the {part.value} part had {before.rows:,} rows when they were counted, and {more} when they were read "
             "again: does something write to the source? Start again once nothing does"
         )
 
