@@ -142,6 +142,9 @@ def test_a_job_can_be_stopped_by_a_signal_that_it_understands() -> None:
         ({"data": {"source": ["s3://b/a.csv", "/data/b.csv"]}}, r"/data/b\.csv is on this machine"),
         ({"export": {"to": "runs/"}}, r"export\.to: runs/ would be lost with the node.*s3://bucket/prefix"),
         ({"confirm": {"production": "runs@production"}}, r"confirm\.production: runs@production is on this machine"),
+        ({"export": {"sign": "key.pem"}}, r"export\.sign: /\S+/key\.pem is on this machine, and a key is never sent"),
+        ({"export": {"s3": {"ca_bundle": "/etc/ca.pem"}}}, r"export\.s3\.ca_bundle: /etc/ca\.pem .*AWS_CA_BUNDLE"),
+        ({"data": {"s3": {"ca_bundle": "/etc/ca.pem"}}}, r"data\.s3\.ca_bundle: /etc/ca\.pem .*AWS_CA_BUNDLE"),
         ({"data": {"source": "memory:"}}, r"memory: is a table in this process"),
     ],
 )
@@ -196,6 +199,7 @@ def test_files_that_would_become_one_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(RequestInvalid, match=r"same name and content .*part\.csv"):
         uploaded(config, print)
+    assert not (tmp_path / "store").exists(), "nothing is put of what is refused"
 
 
 def test_what_is_missing_or_too_old_is_named() -> None:

@@ -60,8 +60,11 @@ def uploaded(config: SweepConfig, say: Callable[[str], None]) -> SweepConfig:
             "that of export.s3: name all files here, or all there"
         )
     store = open_store(config.export.to, config.export.s3, policy=PATIENT)
-    addresses = [store.address(_put(store, path, say)) for path in _files(local, config.data.format)]
+    files = {path: _key_of(path) for path in _files(local, config.data.format)}
+    addresses = [store.address(key) for key in files.values()]
     _refuse_twice(addresses)
+    for path, key in files.items():
+        _put(store, path, key, say)
     kept = [source for source in config.data.sources if source.startswith(S3_SCHEME)]
     every = (*kept, *sorted(addresses))
     data = config.data.model_copy(update={"source": every[0] if len(every) == 1 else every, "s3": None})
@@ -94,6 +97,17 @@ def _local_problems(config: SweepConfig, *, upload: bool) -> Iterable[str]:
     production = config.confirm.production
     if production is not None and not production.startswith(S3_SCHEME):
         yield f"confirm.production: {production} is on this machine: give the s3:// address of the bundle, or {_SHARED}"
+    if config.export.sign is not None:
+        yield (
+            f"export.sign: {config.export.sign} is on this machine, and a key is never sent: where every node has it "
+            "under this path, such as from a Kubernetes Secret, say --shared-paths"
+        )
+    for section, s3 in (("data.s3", config.data_s3), ("export.s3", config.export.s3)):
+        if s3.ca_bundle is not None and (section == "export.s3" or s3 != config.export.s3):
+            yield (
+                f"{section}.ca_bundle: {s3.ca_bundle} is on this machine: set AWS_CA_BUNDLE here and on the nodes "
+                f"instead, or {_SHARED}"
+            )
 
 
 def _files(sources: Iterable[str], declared: str | None) -> list[Path]:
@@ -102,19 +116,22 @@ def _files(sources: Iterable[str], declared: str | None) -> list[Path]:
     return [Path(file.address) for file in find_files(tuple(sources), FileReach(), declared)]
 
 
-def _put(store: Store, path: Path, say: Callable[[str], None]) -> str:
+def _key_of(path: Path) -> str:
+    """Where a file is put: the same content under the same name has the same place."""
     try:
         with path.open("rb") as file:
-            size, digest = path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
+            return f"{UPLOADS}{hashlib.file_digest(file, 'sha256').hexdigest()}/{path.name}"
     except OSError as error:
         raise StorageFailed(f"data.source: {path} cannot be read: {error.strerror}") from error
-    key = f"{UPLOADS}{digest}/{path.name}"
+
+
+def _put(store: Store, path: Path, key: str, say: Callable[[str], None]) -> None:
+    size = path.stat().st_size
     if any(one.key == key and one.size_bytes == size for one in store.list(key)):
         say(f"{path} is in the store already: {store.address(key)}")
-        return key
+        return
     say(f"{path} ({size:,} bytes) is put to {store.address(key)}")
     store.put_if_absent(key, path)
-    return key
 
 
 def _refuse_twice(addresses: list[str]) -> None:
