@@ -205,14 +205,16 @@ def doctor(
 
 
 def submit(  # noqa: PLR0913 - a front door too
-    sweep: SweepConfig | Mapping[str, Any] | str | Path,
+    sweep: SweepConfig | Mapping[str, Any] | str | Path | None = None,
     *,
+    resume: str | None = None,
     address: str | None = None,
     run_id: str | None = None,
     overrides: Sequence[str] = (),
     install: str = "code",
     shared_paths: bool = False,
     upload_data: bool = False,
+    s3: S3Config | Mapping[str, Any] | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> SubmittedRun:
     """Run a sweep as a job of a Ray cluster; does not wait for it.
@@ -221,9 +223,13 @@ def submit(  # noqa: PLR0913 - a front door too
 
     Args:
         sweep: a sweep file, its keys, or a config; its data and `export.to` lie where the cluster sees them.
+        resume: instead of a sweep, the `s3://` address of a run to go on with: one that has not finished in its place,
+            a published one as a new run that starts from its trials, with what `overrides` change.
         address: of the cluster's dashboard, such as `http://head:8265`; else RAY_API_SERVER_ADDRESS or RAY_ADDRESS.
-        run_id: the name of the run's folder; the sweep's name when absent.
+        run_id: the name of the run's folder; the sweep's name when absent. That of a run which starts from another one
+            follows from what it is asked.
         overrides: `path=value` assignments.
+        s3: how to reach the run of `resume`; the AWS environment when absent.
         install: how raysweep gets there: `code` (what runs here), `index` (this version, by Ray), `none` (it is there).
         shared_paths: local paths are on a file system that every node sees.
         upload_data: put local data into the store, by their content.
@@ -237,12 +243,17 @@ def submit(  # noqa: PLR0913 - a front door too
     """
     from raysweep.job.packing import Install
     from raysweep.job.remembered import choose_address
-    from raysweep.job.submission import Choices, begin
+    from raysweep.job.submission import Choices, begin, begin_from
 
     if install not in set(Install):
         raise RequestInvalid(f"install: {install!r} is none of {', '.join(Install)}")
     choices = Choices(run_id, Install(install), shared_paths, upload_data)
-    return begin(choose_address(address), sweep, overrides, choices, tell or (lambda _: None))
+    say = tell or (lambda _: None)
+    if sweep is not None and resume is None:
+        return begin(choose_address(address), sweep, overrides, choices, say)
+    if resume is not None and sweep is None:
+        return begin_from(choose_address(address), resume, overrides, choices, _s3(s3), say)
+    raise RequestInvalid("name a sweep, or a run to go on with (--resume), and not both")
 
 
 def attach(run: str, *, address: str | None = None) -> SubmittedRun:

@@ -219,6 +219,14 @@ def differences(before: SweepConfig, now: SweepConfig) -> list[str]:
     return [path for path in paths if not _is_among(path, elsewhere)]
 
 
+def value_at(config: SweepConfig, path: str) -> Any:
+    """The plain value at a path such as `search.trials`."""
+    value: Any = _plain(config)
+    for key in path.split("."):
+        value = value[key]
+    return value
+
+
 def _plain(config: SweepConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json", by_alias=True)
     return plain

@@ -116,6 +116,17 @@ def test_a_submitted_sweep_is_the_local_one(
         if len(secret) >= 32 and "/" not in secret:
             assert secret not in json.dumps(listed)
 
+    from_there = ("--resume", f"{place}/nightly", "--s3-endpoint", s3_config.endpoint_url)
+    more = ("submit", *from_there, *there, "--set", "search.trials=6", "--run", "nightly-more")
+    wider = command(*more, "--json")
+    assert wider.code in {0, 7}, wider.err
+    assert "the run nightly-more starts from what nightly has tried" in wider.err
+    longer = raysweep.show(f"{place}/nightly-more", s3=s3_config)
+    assert len(longer.trials) == 6
+    (parent,) = longer.manifest["lineage"]
+    assert parent.startswith("nightly@sha256:")
+    assert "is published already" in command(*more).err
+
 
 def has_trials(run: raysweep.SubmittedRun) -> bool:
     search = run.status().state.search

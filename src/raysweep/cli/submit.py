@@ -11,7 +11,7 @@ import typer
 
 from raysweep.cli.consoles import printable
 from raysweep.cli.following import follow
-from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
+from raysweep.cli.options import AsJson, Debug, Events, S3Endpoint, Sets, s3_settings
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.run import ended_answer
 
@@ -27,6 +27,16 @@ class Installation(StrEnum):
     NONE = "none"
 
 
+Sweep = Annotated[str | None, typer.Argument(metavar="SWEEP", help="Path of a sweep file (YAML or JSON).")]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Instead of SWEEP: the s3:// address of a run to go on with. A published one stays as it is: a new run "
+        "starts from its trials, with what --set changes.",
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -61,31 +71,36 @@ Install = Annotated[
 class _Wish:
     """What is submitted, and how, as the command line says it."""
 
-    sweep: str
+    sweep: str | None
+    resume: str | None
     overrides: list[str]
     address: str | None
     run_id: str | None
     install: Installation
     shared_paths: bool
     upload_data: bool
+    s3_endpoint: str | None
 
     def submit(self) -> SubmittedRun:
         from raysweep import api
 
         return api.submit(
             self.sweep,
+            resume=self.resume,
             address=self.address,
             run_id=self.run_id,
             overrides=self.overrides,
             install=self.install.value,
             shared_paths=self.shared_paths,
             upload_data=self.upload_data,
+            s3=s3_settings(self.s3_endpoint),
             tell=_say,
         )
 
 
 def submit(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user says
-    sweep: SweepFile,
+    sweep: Sweep = None,
+    resume: Resume = None,
     address: Address = None,
     run_id: RunId = None,
     overrides: Sets = None,
@@ -93,6 +108,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user s
     upload_data: UploadData = False,
     shared_paths: SharedPaths = False,
     install: Install = Installation.CODE,
+    s3_endpoint: S3Endpoint = None,
     as_json: AsJson = False,
     events: Events = None,
     debug: Debug = False,
@@ -102,7 +118,7 @@ def submit(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user s
     The same line again follows the run while it is running, and goes on with it after whatever broke it off. Sent are
     the sweep, its space and rules, and raysweep itself; never data, never credentials: the nodes have those of the
     store in their own environment. A token for the cluster is read from RAY_AUTH_TOKEN or the file that
-    RAY_AUTH_TOKEN_PATH names. export.sign is a path on the cluster.
+    RAY_AUTH_TOKEN_PATH names. A key that export.sign names is never sent: it has to be on the nodes (--shared-paths).
 
     Ctrl-C asks the run to finish with what there is; a second one leaves it to itself.
 
@@ -111,8 +127,9 @@ def submit(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user s
       raysweep submit sweep.yaml --address http://head:8265
       raysweep submit sweep.yaml --run nightly --detach        then: raysweep status nightly
       raysweep submit sweep.yaml --upload-data --set export.to=s3://bucket/runs
+      raysweep submit --resume s3://bucket/runs/nightly --set search.trials=500
     """
-    wish = _Wish(sweep, overrides or [], address, run_id, install, shared_paths, upload_data)
+    wish = _Wish(sweep, resume, overrides or [], address, run_id, install, shared_paths, upload_data, s3_endpoint)
 
     def action() -> Answer:
         run = wish.submit()

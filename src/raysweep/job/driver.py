@@ -1,7 +1,8 @@
 """What a submitted job runs: looks whether raysweep can run here, and becomes it.
 
-    python -m raysweep.job.driver run RUN     the sweep of this folder
-    python -m raysweep.job.driver look        what would go wrong in it, or, without one, on this cluster
+    python -m raysweep.job.driver run RUN                        the sweep of this folder
+    python -m raysweep.job.driver resume RUN FROM [--set ...]    a run that starts from what a published one has tried
+    python -m raysweep.job.driver look                           what would go wrong in the sweep, or on this cluster
 
 It loads nothing but the standard library before it knows that the rest is there.
 """
@@ -16,24 +17,26 @@ import sys
 from raysweep.job.packages import lacking_packages
 
 SWEEP_FILE = "sweep.yaml"
-RUN, LOOK = "run", "look"
+RUN, RESUME, LOOK = "run", "resume", "look"
 STARTED = "JobStarted"  # the lines of this module among the events: who runs, for `raysweep status` and `stop --now`
 EXIT_RAY = 5
 
 
 def main(what: str, *names: str) -> None:
-    """Become `raysweep run`, its events on stderr and its result among them, or what looks at the cluster."""
-    _say(STARTED, {"run_id": names[0] if names else "", "pid": os.getpid(), "host": socket.gethostname()})
+    """Become `raysweep run` or `resume`, its events on stderr and its result among them, or what looks around."""
+    run_id, *more = names or ("",)
+    _say(STARTED, {"run_id": run_id, "pid": os.getpid(), "host": socket.gethostname()})
     lacking = lacking_packages()
     if lacking:
         _say("SweepFailed", {"kind": "RayUnavailable", "message": _words(lacking), "exit_code": EXIT_RAY})
         sys.exit(EXIT_RAY)
-    if what == RUN:
+    if what == LOOK:
+        arguments = ["raysweep.job.look_there"]
+    else:
         # With --json what libraries print goes to stderr; the result itself is among the events already.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        arguments = ["raysweep", "run", SWEEP_FILE, "--run", *names, "--events", "jsonl", "--json"]
-    else:
-        arguments = ["raysweep.job.look_there"]
+        named = [SWEEP_FILE] if what == RUN else more
+        arguments = ["raysweep", what, *named, "--run", run_id, "--events", "jsonl", "--json"]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - no shell is wanted
 
 

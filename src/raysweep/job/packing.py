@@ -18,7 +18,7 @@ from raysweep.bundle.locate import SUBMITTED
 from raysweep.config import SweepConfig
 from raysweep.documents import digest, plain_yaml
 from raysweep.errors import NotFound
-from raysweep.job.driver import RUN, SWEEP_FILE
+from raysweep.job.driver import RESUME, RUN, SWEEP_FILE
 from raysweep.job.wheel import own_wheel, zip_of
 
 SCHEMA_FILE: Final = "schema.yaml"
@@ -40,6 +40,27 @@ class Install(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """A published run, as one that starts from its trials names it.
+
+    Attributes:
+        address: where it lies.
+        changes: what is asked otherwise, as `path=value` assignments.
+        endpoint: of the S3-compatible server, where the run's own settings name one.
+    """
+
+    address: str
+    changes: tuple[str, ...] = ()
+    endpoint: str | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """What `raysweep resume` is told beside the new run's id."""
+        endpoint = [] if self.endpoint is None else ["--s3-endpoint", self.endpoint]
+        return [self.address, *endpoint, *(word for change in self.changes for word in ("--set", change))]
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A job, ready to be sent.
 
@@ -47,6 +68,7 @@ class Package:
         config: the sweep as it will run.
         digest: of the sweep and its rules, by which two submissions of the same are known.
         content: the zip file that becomes the job's working folder; empty of data and of secrets.
+        starts_from: the published run that it starts from.
     """
 
     run_id: str
@@ -54,6 +76,7 @@ class Package:
     digest: str
     content: bytes = field(repr=False)
     install: Install
+    starts_from: Published | None = None
 
     @property
     def name(self) -> str:
@@ -62,7 +85,9 @@ class Package:
 
     def entrypoint(self) -> str:
         """The shell command of the job."""
-        return entrypoint(RUN, self.run_id)
+        if self.starts_from is None:
+            return entrypoint(RUN, self.run_id)
+        return entrypoint(RESUME, self.run_id, *self.starts_from.words)
 
     def runtime_env(self, working_dir: str) -> dict[str, Any]:
         """What Ray prepares for the job's processes: the folder, the way it is stopped; no credentials."""
@@ -87,7 +112,7 @@ class Package:
         }
 
 
-def pack(config: SweepConfig, run_id: str, install: Install) -> Package:
+def pack(config: SweepConfig, run_id: str, install: Install, starts_from: Published | None = None) -> Package:
     """Pack a resolved sweep for the cluster.
 
     Raises:
@@ -96,9 +121,11 @@ def pack(config: SweepConfig, run_id: str, install: Install) -> Package:
     packed, files = sweep_files(config)
     plain = packed.model_dump(mode="json", by_alias=True)
     asked = digest({"sweep": plain, "schema": hashlib.sha256(files.get(SCHEMA_FILE, b"")).hexdigest()})
+    if starts_from is not None:
+        asked = digest({"sweep": asked, "starts_from": starts_from.words})
     if install is Install.CODE:
         files |= own_wheel().files
-    return Package(run_id, packed, asked, zip_of(files), install)
+    return Package(run_id, packed, asked, zip_of(files), install, starts_from)
 
 
 def sweep_files(config: SweepConfig) -> tuple[SweepConfig, dict[str, bytes]]:

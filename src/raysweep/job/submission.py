@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
-from raysweep.bundle.locate import resume_command
-from raysweep.config import SweepConfig, load_config
+from raysweep.config import S3Config, SweepConfig, load_config
+from raysweep.documents import canonical_json, digest
 from raysweep.errors import RaysweepError, RequestInvalid
+from raysweep.history import MAY_CHANGE, value_at
 from raysweep.job.attempts import attempts_of, submission_id
 from raysweep.job.jobs_api import JobsApi
 from raysweep.job.local_data import absolute, check_addresses, uploaded
-from raysweep.job.packing import Install, Package, pack
+from raysweep.job.packing import Install, Package, Published, pack
 from raysweep.job.remembered import remember
 from raysweep.job.submitted import SubmittedRun
 from raysweep.records.manifest import MANIFEST_FILE
 from raysweep.request_check import check_asked
+from raysweep.run_place import plan_resume
 from raysweep.runtime.run_folder import check_run_id
 from raysweep.storage.open_store import open_store
 
@@ -60,16 +62,59 @@ def begin(
     """
     config = load_config(sweep, overrides=overrides)
     run_id = config.name if choices.run_id is None else choices.run_id
+    return _begin(JobsApi(address), config, replace(choices, run_id=run_id), say)
+
+
+def begin_from(
+    address: str, run: str, overrides: Sequence[str], choices: Choices, s3: S3Config | None, say: Say
+) -> SubmittedRun:
+    """Go on with a run on a cluster: one that has not finished in its place, a published one as a new run.
+
+    Without a run id the new run's follows from what it is asked, so that the same line again goes on with it.
+
+    Raises:
+        NotFound: there is no such run, or it has recorded nothing.
+        RequestInvalid: something would change that must not; and as `begin`.
+        StorageFailed, RayUnavailable: as `begin`.
+    """
+    plan = plan_resume(run, overrides, choices.run_id, s3)
+    if not plan.earlier.lineage:
+        return _begin(JobsApi(address), plan.config, replace(choices, run_id=plan.run_id), say)
+    if plan.config.checks.schema_file is not None:
+        raise RequestInvalid(
+            f"checks.schema: {plan.config.checks.schema_file} is not sent along with a run that starts from a "
+            "published one: type `raysweep resume` on a node of the cluster that has it"
+        )
+    before, name = plan.earlier.history.config(), plan.earlier.lineage.partition("@")[0]
+    changes = tuple(_changes(before or plan.config, plan.config))
+    origin = Published(f"{plan.config.export.to.rstrip('/')}/{name}", changes, plan.config.export.s3.endpoint_url)
+    new_id = choices.run_id or f"{name}-{digest(origin.words)[:6]}"
+    say(f"the run {new_id} starts from what {name} has tried")
+    return _begin(JobsApi(address), plan.config, replace(choices, run_id=new_id), say, origin)
+
+
+def _changes(before: SweepConfig, now: SweepConfig) -> Iterator[str]:
+    """What differs, as assignments that need no file of this machine; the cluster is the job's own."""
+    for path in MAY_CHANGE:
+        value = value_at(now, path)
+        if path != "cluster" and value != value_at(before, path):
+            yield f"{path}={canonical_json(value).decode()}"
+
+
+def _begin(
+    api: JobsApi, config: SweepConfig, choices: Choices, say: Say, starts_from: Published | None = None
+) -> SubmittedRun:
+    run_id = str(choices.run_id)
     check_run_id(run_id)
     check_addresses(config, shared=choices.shared_paths, upload=choices.upload_data)
     config = absolute(config)
-    published, api = _Published(config, run_id), JobsApi(address)
+    published = _LookedUp(config, run_id)
     api.check_cluster()
     for sentence in check_asked(config).said:
         say(sentence)
     if choices.upload_data:
         config = uploaded(config, say)
-    package = pack(config, run_id, choices.install)
+    package = pack(config, run_id, choices.install, starts_from)
     job_id = _running(api, package)
     if job_id is None:
         published.refuse(say)
@@ -120,7 +165,7 @@ def _send(api: JobsApi, package: Package, say: Say) -> str:
     return job_id
 
 
-class _Published:
+class _LookedUp:
     """Whether the run is published already, looked for beside the rest; a store that does not answer says nothing."""
 
     def __init__(self, config: SweepConfig, run_id: str) -> None:
@@ -137,10 +182,9 @@ class _Published:
             say(f"{self._config.export.to} cannot be looked at from here: the job will")
         if self._found:
             address = f"{self._config.export.to.rstrip('/')}/{self._run_id}"
-            more = resume_command(address, self._config, "search.trials=...")
             raise RequestInvalid(
                 f"{address} is published already: choose another run id (--run), or start from what it has tried, with "
-                f"more budget or a wider space, by `{more}`"
+                f"more budget or a wider space, by `raysweep submit --resume {address} --set search.trials=...`"
             )
 
     def _look(self) -> None:
