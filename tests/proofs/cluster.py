@@ -1,4 +1,4 @@
-"""The flights on a cluster of several machines, of which one thing after the other is broken: nothing comes out otherwise.
+"""The flights on a cluster of several machines, of which one thing after the other breaks: nothing comes out otherwise.
 
     python tests/proofs/cluster.py [--every 4] [--trials 12] [--rounds 200] [--only driver --only head ...]
 
