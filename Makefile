@@ -25,8 +25,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)  ## run a real sweep on real data
 	$(BIN)/raysweep demo
 
+# In the order of the folders: by the number of tests, as xdist has it, the longest file, of few tests, would run last and alone.
 test: $(STAMP)  ## run every test
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(STAMP)  ## run the quick tests, without Ray
 	$(BIN)/pytest tests/unit -n 2
@@ -50,9 +51,12 @@ proofs: $(STAMP)  ## what takes too long for every day: each check switched off,
 	$(BIN)/python tests/proofs/crashes.py --victim worker
 	$(BIN)/python tests/proofs/lost_node.py
 	$(BIN)/python tests/proofs/lost_node.py --store s3
+	$(BIN)/python tests/proofs/autoscaled.py
 	$(BIN)/python tests/proofs/cluster.py
 	$(BIN)/python tests/proofs/reproduce.py
 	$(BIN)/python tests/proofs/storage_faults.py
+	$(BIN)/python tests/proofs/slurm.py
+	$(BIN)/python tests/proofs/image.py
 	$(BIN)/python tests/benchmarks/publish_memory.py
 
 check: $(STAMP)  ## lint, formatting, types, import rules

@@ -1,8 +1,9 @@
-"""A family that does nothing, or computes for so many seconds: what is left of a trial is what the search costs."""
+"""A family that does nothing, computes or sleeps for so many seconds: what is left is what the search costs."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,14 +12,20 @@ from raysweep.training.families import Family
 
 
 class NoOp:
-    """Predicts 0; computes for as long as its param `seconds` says, measured in CPU time."""
+    """Predicts `x`; computes for as long as its param `seconds` says, measured in CPU time, and sleeps for `sleep`."""
 
-    def __init__(self, params, setting):  # noqa: ARG002 - a learner's signature
+    def __init__(self, params, setting):
         self.rounds, self.curve, self.finished = None, [], False
         self._seconds = float(params.get("seconds", 0.0))
+        self._sleep = float(params.get("sleep", 0.0))
+        self._slept = 0.0
         self._x = float(params["x"])
+        if setting.device != "cpu":
+            self._x = ON_GPU
 
     def grow(self, training, share, watched=None):  # noqa: ARG002 - a learner's signature
+        time.sleep(max(0.0, self._sleep * share - self._slept))
+        self._slept = self._sleep * share
         until = time.process_time() + self._seconds * share
         while time.process_time() < until:
             pass
@@ -27,10 +34,12 @@ class NoOp:
         return np.full(len(matrix.y), self._x)
 
 
+ON_GPU = 1_000.0  # is predicted on a GPU
 FAMILY = Family(
     "noop",
     frozenset({TaskKind.REGRESSION}),
-    {"x": 0.0, "seconds": 0.0, "encoding": "ordinal"},
+    {"x": 0.0, "seconds": 0.0, "sleep": 0.0, "encoding": "ordinal"},
     "noop_family:NoOp",
 )
+GPU_FAMILY = replace(FAMILY, name="noop_gpu", uses_gpu=True)
 SPACE = {"version": 1, "families": {"noop": {"params": {"x": {"float": [0.0, 1.0]}}}}}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.config import TaskKind
-from raysweep.events import SearchPlanned
+from raysweep.events import SearchPlanned, SweepEnded
 from raysweep.records.aims import ranked
 from raysweep.records.final_check import Comparison, FinalCheck, Gap, Gate, Outcome, Verdict
 from raysweep.records.metric import COSTS, METRICS
@@ -27,6 +27,7 @@ from raysweep.records.table import (
     Table,
 )
 from raysweep.records.trial import Candidate, Capacity, Period, RungReport, SearchOutcome, Trial, TrialState
+from raysweep.records.usage import Seconds, Usage
 from raysweep.report.view import ReportInput
 
 HOSTILE = ("<script>alert(1)</script>", "[red]x[/red]", "a|b", "`c` *d*", '"><img src=x onerror=alert(2)>')
@@ -135,3 +136,21 @@ def make_view(names: tuple[str, ...] = ("age", "city"), **changes: Any) -> Repor
         "outcome": "adequate",
     }
     return ReportInput(**(values | changes))
+
+
+def make_ended() -> SweepEnded:
+    """What a sweep with a good model ends with."""
+    seconds = Seconds(10.0, 1.0, 5.0, 1.0, 2.0, 1.0)
+    return SweepEnded(
+        run_id="nightly",
+        bundle_url="s3://bucket/runs/nightly",
+        metric="roc_auc",
+        part="testing",
+        leaders=(make_trial(1, 0.8), make_trial(0, 0.7)),
+        scored=2,
+        final_check=make_final_check(),
+        usage=Usage(seconds, seconds, 4.0, 0.5),
+        objectives=("size_bytes",),
+        constraints={"size_bytes": 1e6},
+        document={"run_id": "nightly", "split": {"training": {"rows": 4}}},
+    )

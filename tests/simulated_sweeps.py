@@ -12,7 +12,7 @@ import numpy as np
 import ray
 
 from builders import arrow_of
-from raysweep.config import SweepConfig, TrialConfig, load_config
+from raysweep.config import SweepConfig, load_config
 from raysweep.examine import examine
 from raysweep.records.aims import ranked
 from raysweep.records.final_check import FinalCheck
@@ -94,7 +94,7 @@ class Simulated:
 
 def start_process() -> Processes:
     """The process of a sweep's trials: to start it takes as long as the rest of the sweep, so it is started before."""
-    processes = Processes(_SPACE, TrialConfig())
+    processes = Processes(_SPACE)
     processes.start_early(1)
     return processes
 

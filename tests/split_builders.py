@@ -52,6 +52,13 @@ def cut_and_seal(
     return cut_table(table, sweep, task, folder, DEFAULTS, further=further)
 
 
+def cut_sampled(table: Table, task: LearningTask, folder: Path, rows: int, **config: Any) -> tuple[Split, Seal]:
+    """The same, and the search gets a sample of about so many rows."""
+    data = config.pop("data", {})
+    sweep = sweep_config(task.target, split=config, search={"rows": rows}, **data)
+    return cut_table(table, sweep, task, folder, DEFAULTS)
+
+
 def cut(table: Table, task: LearningTask, folder: Path, **config: Any) -> Split:
     """The same without the seal."""
     return cut_and_seal(table, task, folder, **config)[0]

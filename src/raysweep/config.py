@@ -175,11 +175,31 @@ class TrialConfig(Document):
 
     Attributes:
         seconds: the longest that it may take; then its process is killed. It keeps the rungs that it has reached.
+        workers: processes, with `cpus` and `gpus` each, over which the fit that ships is spread, for a family that can
+            be: xgboost. Trials of the search keep to one: slots are a better use of cores.
+        device: what a family that can use a GPU fits on. `auto`: cuda where `gpus` is more than 0, and the CPU, which
+            is said, where a process finds no GPU that works. With `cuda` that is an error.
     """
 
     cpus: Annotated[int, Field(ge=1)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
     seconds: Annotated[float, Field(gt=0)] | None = None
+    workers: Annotated[int, Field(ge=1)] = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def wanted_device(self) -> Literal["auto", "cpu", "cuda"]:
+        """Where a fit runs; `auto`: on a GPU, if there is one."""
+        return "cpu" if self.device == "auto" and not self.gpus else self.device
+
+    @model_validator(mode="after")
+    def _check_device(self) -> TrialConfig:
+        if self.device == "cuda" and not self.gpus:
+            raise ValueError(
+                "search.trial.device is cuda, but search.trial.gpus is 0: set search.trial.gpus (1, or a share of one "
+                "such as 0.25)"
+            )
+        return self
 
 
 class SearchConfig(Document):
@@ -194,6 +214,11 @@ class SearchConfig(Document):
         scheduler: auto: asha, or none where there are objectives.
         deterministic: propose and decide in batches, so that any number of slots gives the same candidates, decisions
             and winner. Slots wait for the slowest trial of a batch, and the first batch is not pruned.
+        rows: how many training and testing rows candidates are compared on. `auto`: all of them, or a sample where they
+            are more than a trial's share of the smallest node's memory, or than Ray's object store, can hold; a number:
+            a sample of about so many, where there are more. A sample is dealt out by the hash of the rows' keys, so
+            that it is the same on any cluster; what ships is fitted on all rows, where its family can take them in a
+            stream. With `deterministic`, `auto` counts with 2 GiB a trial, whatever the cluster has.
     """
 
     space: str | Mapping[str, Any] = "auto"
@@ -208,6 +233,7 @@ class SearchConfig(Document):
     stop: StopConfig = StopConfig()
     trial: TrialConfig = TrialConfig()
     concurrency: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    rows: Literal["auto", "all"] | Annotated[int, Field(ge=100)] = "auto"
 
     @property
     def pruning(self) -> str:

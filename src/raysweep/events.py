@@ -87,6 +87,23 @@ class SearchPlanned:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterChanged:
+    """Nodes have come or gone while the search runs.
+
+    Attributes:
+        slots: how many trials can run at a time now.
+        nodes, cores, gpus: of the whole cluster now.
+        words: what has happened.
+    """
+
+    slots: int
+    nodes: int
+    cores: float
+    gpus: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class TrialStarted:
     """A trial begins."""
 
@@ -163,6 +180,7 @@ Event = (
     | Said
     | DataChecked
     | SearchPlanned
+    | ClusterChanged
     | TrialStarted
     | RungReached
     | TrialEnded

@@ -55,6 +55,14 @@ class History:
         return next(self._newest("split"), None)
 
     @property
+    def search_rows(self) -> int | str | None:
+        """How many rows the search was to get, or `all`; None where that is not decided yet."""
+        if self.split is None:
+            return None
+        found = self.split.get("sample_rows")
+        return "all" if found is None else int(found)
+
+    @property
     def lineage(self) -> tuple[str, ...]:
         """The published runs that this one goes on from, oldest first, each as `<run id>@sha256:<of its manifest>`."""
         return tuple(str(record["of"]) for record in self._newest("lineage"))  # the newest stands first of all
@@ -112,6 +120,7 @@ def split_record(split: Split, profile: Profile, task: LearningTask) -> dict[str
         "rows": profile.rows,
         "row_digest": profile.row_digest,
         "features": [column.name for column in task.features],
+        "sample_rows": None if split.sample is None else split.sample.wanted,
     }
 
 

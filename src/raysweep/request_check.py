@@ -52,6 +52,7 @@ def check_asked(config: SweepConfig) -> Asked:
             said = (
                 f"left out of the search, since export.rows is none and their models hold rows: {', '.join(left_out)}",
             )
+    _check_workers(config, space)
     secrets = process_secrets()
     _refuse_secrets(config, space, secrets)
     if config.search.algorithm == "grid":
@@ -59,6 +60,17 @@ def check_asked(config: SweepConfig) -> Asked:
     resolve_thresholds(config.checks)
     check_formats(config.export.formats)
     return Asked(space, read_user_schema(config), said, secrets)
+
+
+def _check_workers(config: SweepConfig, space: SearchSpace) -> None:
+    """Refuse several workers where no family that may win can be spread over them."""
+    workers, known = config.search.trial.workers, families()
+    if workers > 1 and not any(known[name].takes_blocks for name in space.families):
+        able = ", ".join(name for name, family in known.items() if family.takes_blocks)
+        raise RequestInvalid(
+            f"search.trial.workers is {workers}, but no fit of {', '.join(space.families)} can be spread over several "
+            f"workers: set it to 1, or search {able}, too"
+        )
 
 
 def _refuse_secrets(config: SweepConfig, space: SearchSpace, secrets: Mapping[str, str]) -> None:

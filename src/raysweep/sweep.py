@@ -13,7 +13,7 @@ from raysweep.bundle.signing import Signer
 from raysweep.config import PriceConfig, SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, Interrupted, NoTrialFinished
-from raysweep.events import DataChecked, Said, Stage
+from raysweep.events import DataChecked, Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
 from raysweep.history import History, check_same_rows, check_same_split, split_record
 from raysweep.records.aims import Aims, ranked
@@ -23,8 +23,10 @@ from raysweep.records.trial import Capacity, Period, SearchOutcome, Trial
 from raysweep.records.usage import Usage
 from raysweep.report.view import ReportInput
 from raysweep.request import Ready, SweepRequest
+from raysweep.row_plan import plan_rows, sentences
 from raysweep.run_place import begin, claim_by
 from raysweep.runtime.ray_failures import ray_errors_translated
+from raysweep.runtime.ray_room import check_workers
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder
 from raysweep.space import SearchSpace
@@ -38,8 +40,9 @@ from raysweep.stages.export.export import export_bundle
 from raysweep.stages.export.parity import Gate
 from raysweep.stages.export.publish import Claim
 from raysweep.stages.profile.document import profile_document
+from raysweep.stages.search.ray_nodes import count_slots
 from raysweep.stages.search.ray_processes import Processes
-from raysweep.stages.search.ray_search import SearchRequest, count_slots, run_search
+from raysweep.stages.search.ray_search import SearchRequest, run_search
 from raysweep.stages.split.ray_split import cut_table
 from raysweep.stages.validate.document import findings_document, without_examples
 from raysweep.stages.validate.gate import with_findings
@@ -119,7 +122,9 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     """
     config, place, folder = request.config, ready.place, ready.folder
     slots = count_slots(config.search)
-    processes = Processes(ready.space.families, config.search.trial)
+    if session.is_ours:
+        check_workers(config.search)
+    processes = Processes(ready.space.families)
     ours_alone = session.is_ours and not config.search.trial.gpus
     if ours_alone:  # half of them: to read the table and to load the learners takes cores, too
         processes.start_early((slots + 1) // 2)
@@ -166,13 +171,17 @@ def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
         return _export(request, sweep, out, gate)
 
 
-def _cut(config: SweepConfig, examined: Examined, task: LearningTask, out: Out) -> tuple[Split, Seal]:
-    table = examined.table
+def _cut(config: SweepConfig, sweep: Sweep, task: LearningTask, out: Out, tell: Listener) -> tuple[Split, Seal]:
+    table = sweep.examined.table
     production = () if out.champion is None else (name for name in out.champion.columns if name in table.names)
     further = (*config.confirm.slices, *production)
     with ray_errors_translated("splitting the table"):
         thresholds = resolve_thresholds(config.checks)
-        return cut_table(table, config, task, out.folder.path, thresholds, further=further)
+        plan = plan_rows(config, task, sweep.examined.profile.rows, sweep.history.search_rows)
+        split, seal = cut_table(table, plan.config, task, out.folder.path, thresholds, further=further)
+    for sentence in sentences(plan, split):
+        tell(Said(sentence))
+    return plan.of(split), seal
 
 
 def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -> Sweep:
@@ -180,7 +189,7 @@ def _split(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) ->
     before, config = sweep.examined.check, request.config
     with stage_told(request.tell, Stage.SPLIT) as done:
         try:
-            split, seal = _cut(config, sweep.examined, task, out)
+            split, seal = _cut(config, sweep, task, out, request.tell)
             found = split.findings
         except DataUnsuitable as error:  # a part is empty: published like the gate's own verdict
             split, seal, found = None, None, tuple(error.findings)
@@ -224,6 +233,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             price=request.config.cluster.price_per_hour,
             processes=out.processes,
             prepared_seconds=time.perf_counter() - out.started,
+            kept=out.journal.kept_states(),
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)

@@ -18,14 +18,16 @@ from builders import arrow_of, clean_table
 from raysweep.config import SearchConfig, TaskKind
 from raysweep.documents import canonical_json, plain_record
 from raysweep.errors import SealBroken
-from raysweep.events import TrialEnded
+from raysweep.events import Said, TrialEnded
 from raysweep.records.metric import METRICS
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import TrialState
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest, run_search
-from raysweep.stages.search.ray_slots import SlotProcesses
+from raysweep.stages.search.ray_slot_set import SlotSet
+from raysweep.storage.kept_states import KeptStates
+from raysweep.storage.local import LocalStore
 from raysweep.training import families as registry
 from raysweep.training.canaries import hash_block
 from raysweep.training.evaluate import TrialRules, evaluate
@@ -53,20 +55,32 @@ def rows_and_task() -> tuple[SearchRows, LearningTask]:
     return SearchRows(training, testing, np.zeros(0, np.int64), 1), task
 
 
-def search(space, records=None, *, interrupted=lambda: False, tell=lambda _: None, masked=str, **config):
+def search(
+    space,
+    records=None,
+    *,
+    interrupted=lambda: False,
+    tell=lambda _: None,
+    masked=str,
+    kept=None,
+    metric="roc_auc",
+    **config,
+):
     """Run a search over three features of a clean table; its journal goes into `records`."""
     import ray
 
     rows, task = rows_and_task()
     split = Split("random", 0, (), {}, 1, 0, 0, search_data=ray.put(rows))
     request = SearchRequest(
-        task=task,
+        task=replace(task, metric=METRICS[metric]),
         split=split,
         space=load_space(space, base=Path()),
         tell=tell,
         record=([] if records is None else records).append,
         interrupted=interrupted,
         masked=masked,
+        kept=kept,
+        keep_after=0.0,
     )
     return run_search(request, SearchConfig(**config))
 
@@ -144,12 +158,12 @@ def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_sc
         assert trial.score == undisturbed_score(trial.candidate)
 
 
-def busy_slots() -> list[psutil.Process]:
+def busy_slots(method: str = "SlotActor.begin") -> list[psutil.Process]:
     """Processes that run a candidate now: Ray shows the method in their name."""
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "SlotActor.begin" in " ".join(process.cmdline()):
+            if method in " ".join(process.cmdline()):
                 found.append(process)
     return found
 
@@ -172,6 +186,41 @@ def test_a_slot_that_is_killed_costs_no_trial(ray_session: None):
     assert sum(trial.attempts - 1 for trial in outcome.trials) == sum(one["event"] == "lost" for one in records) >= 1
     ended = [one["candidate"] for one in records if one["event"] == "ended"]
     assert len(ended) == len(set(ended)) == 25
+
+
+def test_a_long_trial_that_loses_its_process_goes_on_from_its_last_rung(ray_session: None, tmp_path: Path):
+    store, records, told = LocalStore(tmp_path), list[dict](), list[object]()
+    killed: list[int] = []
+
+    def kill_once() -> bool:
+        kept = [one for one in records if one["event"] == "kept"]
+        if kept and not killed:
+            assert store.exists(kept[0]["key"])
+            for slot in busy_slots("SlotActor"):
+                slot.send_signal(signal.SIGKILL)
+                killed.append(slot.pid)
+        return False
+
+    family = {
+        "params": {"max_depth": {"int": [6, 9]}},
+        "fixed": {"subsample": 0.7, "colsample_bytree": 0.7, "learning_rate": 0.0005},
+        "effort": {"rounds": 9_000},
+    }
+    space = {"version": 1, "families": {"xgboost": family}}
+    asked = {"algorithm": "random", "deterministic": True, "trials": 2, "concurrency": 1, "metric": "log_loss"}
+    kept = KeptStates(store, 1, lambda: None, told.append)
+    outcome = search(space, records, interrupted=kill_once, tell=told.append, kept=kept, **asked)
+    plain = search(space, **asked)
+    assert len(killed) == 1
+    assert [tuple(rung.score for rung in one.rungs) for one in outcome.trials] == [
+        tuple(rung.score for rung in one.rungs) for one in plain.trials
+    ]
+    (again,) = [one for one in outcome.trials if one.attempts == 2]
+    said = [one.message for one in told if isinstance(one, Said)]
+    assert any(one.startswith(f"trial {again.candidate.number} goes on from rung ") for one in said)
+    assert 0 < again.lost_seconds < again.slot_seconds
+    assert again.lost_seconds < again.rungs[-1].seconds
+    assert store.list("journal/kept/") == []
 
 
 def test_the_search_ends_in_time_though_a_trial_hangs(ray_session: None):
@@ -201,13 +250,13 @@ def test_a_driver_that_was_busy_when_a_trial_was_late_hears_of_both(ray_session:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux only")
 def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, monkeypatch: pytest.MonkeyPatch):
     replaced: list[tuple[str, ...]] = []
-    replace = SlotProcesses._replace
+    replace = SlotSet.replace
 
     def watched(slots, slot) -> None:
         replaced.append(slot.spoiled)
         replace(slots, slot)
 
-    monkeypatch.setattr(SlotProcesses, "_replace", watched)
+    monkeypatch.setattr(SlotSet, "replace", watched)
     wild = {"fixed": {"deed": "leak"}, "params": {"x": {"float": [0.0, 3.0]}}}
     space = {"version": 1, "families": {"wild": wild}}
     outcome = search(space, algorithm="random", scheduler="none", trials=3, concurrency=1)
@@ -219,7 +268,7 @@ def test_a_process_in_which_memory_has_leaked_is_replaced(ray_session: None, mon
 @pytest.mark.parametrize("cpus", [1, 2])
 def test_candidates_that_behave_share_a_process(ray_session: None, monkeypatch: pytest.MonkeyPatch, cpus: int):
     replaced: list[object] = []
-    monkeypatch.setattr(SlotProcesses, "_replace", lambda _, slot: replaced.append(slot.spoiled))
+    monkeypatch.setattr(SlotSet, "replace", lambda _, slot: replaced.append(slot.spoiled))
     space = {
         "version": 1,
         "families": {

@@ -104,6 +104,18 @@ def test_importing_raysweep_is_light() -> None:
     assert loaded_after("-c", "import raysweep") == []
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["spaces"]])
+def test_asking_a_cluster_loads_no_ray() -> None:
+    assert loaded_after("-c", "import raysweep.job.submitted, raysweep.job.log_stream") == []
+
+
+def test_a_driver_looks_for_packages_before_it_loads_any() -> None:
+    command = [sys.executable, "-c", "import sys, raysweep.job.driver; print(*sys.modules)"]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    ours = {name for name in loaded if name.startswith("raysweep")}
+    assert ours == {"raysweep", "raysweep.job", "raysweep.job.driver", "raysweep.job.packages"}
+    assert not {"typer", "pydantic", "yaml"} & set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["submit", "--help"], ["spaces"]])
 def test_the_command_line_starts_light(arguments: list[str]) -> None:
     assert loaded_after("-m", "raysweep", *arguments) == []

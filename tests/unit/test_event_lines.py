@@ -12,6 +12,7 @@ import pytest
 from raysweep.config import TaskKind
 from raysweep.event_lines import EventReader, event_lines
 from raysweep.events import (
+    ClusterChanged,
     DataChecked,
     Event,
     RungReached,
@@ -20,7 +21,6 @@ from raysweep.events import (
     Stage,
     StageFinished,
     StageStarted,
-    SweepEnded,
     SweepFailed,
     TrialEnded,
     TrialStarted,
@@ -28,26 +28,7 @@ from raysweep.events import (
 from raysweep.prepare_rules import ToNull
 from raysweep.records.table import Meaning, Preparation, Proposal
 from raysweep.records.trial import TrialState
-from raysweep.records.usage import Seconds, Usage
-from record_builders import HOSTILE, make_final_check, make_plan, make_trial, make_view
-
-SECONDS = Seconds(10.0, 1.0, 5.0, 1.0, 2.0, 1.0)
-
-
-def ended() -> SweepEnded:
-    return SweepEnded(
-        run_id="nightly",
-        bundle_url="s3://bucket/runs/nightly",
-        metric="roc_auc",
-        part="testing",
-        leaders=(make_trial(1, 0.8), make_trial(0, 0.7)),
-        scored=2,
-        final_check=make_final_check(),
-        usage=Usage(SECONDS, SECONDS, 4.0, 0.5),
-        objectives=("size_bytes",),
-        constraints={"size_bytes": 1e6},
-        document={"run_id": "nightly", "split": {"training": {"rows": 4}}},
-    )
+from record_builders import HOSTILE, make_ended, make_plan, make_trial, make_view
 
 
 def checked() -> DataChecked:
@@ -67,10 +48,11 @@ EVENTS: list[Event] = [
     Said("ä 東京 \x1b[31m"),
     checked(),
     make_plan(known=(make_trial(0, 0.7), make_trial(1, None, TrialState.FAILED)), spent_seconds=25.0),
+    ClusterChanged(4, 2, 4.0, 0.5, "a node has come"),
     TrialStarted(make_trial(2, None, TrialState.RUNNING)),
     RungReached(make_trial(3, 0.5, TrialState.RUNNING), make_trial(3, 0.5).rungs[0]),
     TrialEnded(make_trial(4, 0.6, TrialState.PRUNED, learning_rate=0.1, encoding="native", flag=True, none=None)),
-    ended(),
+    make_ended(),
     SweepFailed("DataUnsuitable", "nothing to learn", 3, ("a", "b"), "s3://bucket/runs/nightly"),
 ]
 

@@ -17,6 +17,7 @@ from raysweep.records.metric import METRICS
 from raysweep.records.trial import Capacity, Period, RungReport, SlotSize, TrialState
 from raysweep.space import load_space
 from raysweep.stages.search import proposals
+from raysweep.stages.search.attempts import SteeringRules
 from raysweep.stages.search.earlier import (
     Driver,
     Slots,
@@ -26,8 +27,8 @@ from raysweep.stages.search.earlier import (
     why_over,
 )
 from raysweep.stages.search.proposals import Proposer
-from raysweep.stages.search.steering import Steering, SteeringRules
-from raysweep.stages.search.trial_log import Limits, Loss, TrialLog
+from raysweep.stages.search.steering import Steering
+from raysweep.stages.search.trial_log import Kept, Limits, Loss, TrialLog
 from raysweep.training.families import families
 
 SPACE = {
@@ -579,3 +580,66 @@ def test_what_costs_too_much_is_stopped_and_is_no_measure_for_others(batch):
     assert not search.decider.running
     resumed = Search(space={"ridge": SPACE["ridge"]}, aims=aims, batch=batch, trials=20, earlier=search.records)
     assert resumed.outcome == search.outcome
+
+
+KEPT = Kept(1, "journal/kept/000001/000000-1.state", "sha")
+
+
+def begun(search):
+    """A search whose first trial has reached its first rung, which is kept."""
+    attempt = search.take()
+    search.steering.reached(0, report_of(attempt.candidate, 1), "node")
+    assert search.steering.kept(0, KEPT)
+    return attempt
+
+
+def test_a_trial_that_lost_its_process_goes_on_from_what_is_kept():
+    search = Search(trials=3)
+    assert begun(search).start is None
+    search.steering.lost(0, Loss("its node is gone", counts=False))
+    again = search.take()
+    assert (again.candidate.number, again.number, again.start) == (0, 2, KEPT)
+
+
+def test_a_driver_that_goes_on_takes_it_up_as_well():
+    search = Search(trials=3)
+    begun(search)
+    resumed = Search(trials=3, earlier=search.records)
+    assert resumed.take().start == KEPT
+
+
+def test_what_comes_too_late_or_was_never_reached_is_not_kept():
+    search = Search(trials=3)
+    begun(search)
+    assert not search.steering.kept(0, replace(KEPT, rung=2))
+    search.steering.failed(0, "broke")
+    assert not search.steering.kept(0, KEPT)
+
+
+def test_lost_work_is_what_was_done_since_the_last_kept_rung(monkeypatch):
+    clock = [1_000.0]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    search = Search(trials=1)
+    candidate = search.take().candidate
+    clock[0] += 40
+    search.steering.reached(0, report_of(candidate, 1), "node")
+    clock[0] += 2
+    search.steering.kept(0, KEPT)  # it took two seconds to put it: it is safe since it was reported
+    clock[0] += 5
+    search.steering.lost(0, Loss("its node is gone", counts=False))
+    assert search.log.trial(0).lost_seconds == 7
+    search.take()
+    clock[0] += 11
+    search.steering.lost(0, Loss("its node is gone", counts=False))
+    trial = search.log.trial(0)
+    assert (trial.lost_seconds, trial.lost_core_seconds, trial.slot_seconds) == (18, 18, 58)
+    search.take()
+    clock[0] += 3
+    resumed = Search(trials=1, earlier=search.records)
+    resumed.take()
+    clock[0] += 1
+    for rung in (2, 3):
+        resumed.steering.reached(0, report_of(candidate, rung), "node")
+    ended = resumed.log.trial(0)
+    assert ended.state is TrialState.COMPLETE
+    assert ended.lost_seconds == 18, "the driver was last heard of when that attempt began"

@@ -133,7 +133,11 @@ def test_the_plan_is_told_by_trials_that_ran_to_their_end():
         return replace(trial(number, 0.5, state=state), slot_seconds=seconds)
 
     config = SearchConfig(trials=100)
-    slots, price, told = Slots(4, SlotSize()), PriceConfig(cpu=0.9), []
+    price, told = PriceConfig(cpu=0.9), []
+
+    def slots():
+        return Slots(4, SlotSize())
+
     plan = Plan(config, slots, price, told.append)
     plan.tell(lambda: [trial(0, None, state=TrialState.RUNNING)], 60.0)
     plan.tell(lambda: [trial(0, 0.5, state=TrialState.RUNNING, effort=0.1)], 2.0)

@@ -13,10 +13,19 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.events import DataChecked, Event, Said, SearchPlanned, Stage, StageFinished, StageStarted
+from raysweep.events import (
+    ClusterChanged,
+    DataChecked,
+    Event,
+    Said,
+    SearchPlanned,
+    Stage,
+    StageFinished,
+    StageStarted,
+)
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.report.leaderboard import leaderboard
-from raysweep.report.search_state import SearchState
+from raysweep.report.search_state import SearchState, cluster_text
 from raysweep.report.wording import score_heading
 
 LEADERS = 5
@@ -81,6 +90,8 @@ class LiveDisplay:
         if self._search is not None:
             with self._lock:
                 self._search.update(event)
+        if isinstance(event, ClusterChanged):
+            self._console.print(Text(f"  {cluster_text(event)}", style="dim"))
 
     def _finish(self, event: StageFinished) -> None:
         self._stage = None

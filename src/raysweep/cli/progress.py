@@ -14,6 +14,7 @@ from raysweep.cli.live_display import LiveDisplay
 from raysweep.errors import RaysweepError
 from raysweep.event_lines import event_lines
 from raysweep.events import (
+    ClusterChanged,
     DataChecked,
     Event,
     Listener,
@@ -27,7 +28,7 @@ from raysweep.events import (
 )
 from raysweep.records.table import DataCheck, Severity, Suitability
 from raysweep.records.trial import TrialState
-from raysweep.report.search_state import SearchState
+from raysweep.report.search_state import SearchState, cluster_text
 
 HEARTBEAT_SECONDS = 10.0
 LOUD = {Severity.ERROR, Severity.WARNING}
@@ -68,7 +69,7 @@ def showing_progress(*, as_events: bool) -> Iterator[Progress]:
 
 @contextmanager
 def failures_told(tell: Listener) -> Iterator[None]:
-    """Tell of an error that leaves the block as an event too: whoever follows the events from elsewhere sees no other."""
+    """Tell of an error that leaves the block as an event too: who follows a sweep from elsewhere sees no other."""
     try:
         yield
     except Exception as error:
@@ -149,6 +150,8 @@ class PlainLines:
             return None
         if self._search.update(event):
             return f"search: {self._search.score_text()}; {self._search.time(self._clock())}"
+        if isinstance(event, ClusterChanged):
+            return f"search: {cluster_text(event)}"
         if isinstance(event, TrialEnded) and event.trial.state is TrialState.FAILED:
             return f"search: trial {event.trial.candidate.number} failed: {event.trial.reason}"
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from raysweep.cli.options import AsJson, Debug, Events, Sets, SweepFile
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.progress import failures_told, showing_progress
 from raysweep.cli.tables import leaderboard_table, next_steps, output, verdict_panel
+from raysweep.cli.until_published import answer_if_published
 from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.events import SweepEnded, broadcast
 from raysweep.report.leaderboard import leaderboard
@@ -30,12 +32,22 @@ RunId = Annotated[
         "digits.",
     ),
 ]
+UntilPublished = Annotated[
+    bool,
+    typer.Option(
+        "--until-published",
+        help="For schedulers that try again what failed: exit 0 once a model is published, whatever its verdict, and "
+        "where the run was published before, show it; SIGTERM stops at once, for another try to go on, and only SIGINT "
+        "finishes with what there is. Wants --run.",
+    ),
+]
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917 - each argument is one thing that a user says
     sweep: SweepFile,
     overrides: Sets = None,
     run_id: RunId = None,
+    until_published: UntilPublished = False,
     as_json: AsJson = False,
     events: Events = None,
     debug: Debug = False,
@@ -54,21 +66,33 @@ def run(
     """
 
     def action() -> Answer:
-        return sweep_answer(carry_out_sweep(sweep, overrides or (), run_id, as_events=events is not None))
+        before = answer_if_published(sweep, overrides or (), run_id) if until_published else None
+        if before is not None:
+            return before
+        result = carry_out_sweep(
+            sweep, overrides or (), run_id, as_events=events is not None, goes_on_elsewhere=until_published
+        )
+        answer = sweep_answer(result)
+        return replace(answer, exit_code=EXIT_OK) if until_published else answer
 
     return carry_out(action, as_json=as_json, debug=debug)
 
 
 def carry_out_sweep(
-    sweep: str | Mapping[str, Any], overrides: Sequence[str], run_id: str | None, *, as_events: bool
+    sweep: str | Mapping[str, Any],
+    overrides: Sequence[str],
+    run_id: str | None,
+    *,
+    as_events: bool,
+    goes_on_elsewhere: bool = False,
 ) -> SweepResult:
-    """Run the sweep with a progress display and Ctrl-C."""
+    """Run the sweep with a progress display and Ctrl-C; SIGTERM leaves it to another try where there will be one."""
     from raysweep import api
 
     with (
         showing_progress(as_events=as_events) as progress,
         failures_told(progress),
-        catching_interrupts(progress.notify) as interrupts,
+        catching_interrupts(progress.notify, only_ctrl_c_finishes=goes_on_elsewhere) as interrupts,
     ):
         return api.run_sweep(
             sweep,

@@ -16,10 +16,11 @@ from raysweep.cli.published import read_final_check, read_findings, read_proposa
 from raysweep.cli.tables import findings_table, leaderboard_table, next_steps, output, proposals_text, verdict_panel
 from raysweep.documents import shorten
 from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
+from raysweep.records.cluster import NodeUse
 from raysweep.records.final_check import Verdict
 from raysweep.records.usage import Usage
 from raysweep.report.leaderboard import Entry, leaderboard_rows
-from raysweep.report.wording import usage_line
+from raysweep.report.wording import nodes_text, usage_line
 
 if TYPE_CHECKING:
     from raysweep.bundle.unfinished import Progress
@@ -81,6 +82,9 @@ def _print(view: RunView, top: int) -> None:
     console.print()
     if view.final_check is not None:
         console.print(verdict_panel(read_final_check(view.final_check)))
+    nodes = (view.manifest.get("search") or {}).get("nodes", ())
+    if nodes:
+        console.print(Text(f"ran on {nodes_text(NodeUse(**one) for one in nodes)}", style="dim"), soft_wrap=True)
     if view.manifest.get("usage"):
         console.print(Text(usage_line(Usage.read(view.manifest["usage"])), style="dim"))
     without_model = str(view.manifest.get("without_model", ""))

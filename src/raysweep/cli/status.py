@@ -14,6 +14,7 @@ from raysweep.cli.options import AsJson, Debug
 from raysweep.cli.outcome import Answer, carry_out
 from raysweep.cli.submit import Address
 from raysweep.cli.tables import output
+from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.report.search_state import clock_text
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _print_all(address: str, runs: list[tuple[str, Attempt]]) -> None:
 
 
 def _state(job: Job) -> str:
-    word = job.state.value.lower()
+    # To Ray every code but 0 is a failure, also that of a sweep whose model is not adequate.
+    word = "done" if job.exit_code in {EXIT_OK, EXIT_NOT_ADEQUATE} else job.state.value.lower()
     if job.started is None:
         return word
     since = f"{datetime.fromtimestamp(job.started, UTC):%Y-%m-%d %H:%M:%S} UTC"

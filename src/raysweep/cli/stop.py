@@ -48,13 +48,13 @@ def _stop(run: str, address: str | None, *, now: bool, detach: bool) -> Answer:
     if not was_there:
         typer.echo(f"the run {run} was over already", err=True)
     elif detach:
-        return _said(found, "is asked to stop", published=None)
+        return _said(found, "is asked to stop")
     try:
         return ended_answer(found.wait())
-    except Interrupted:
-        return _said(found, f"has stopped, nothing is published; `{found.again()}` goes on with it", published=False)
+    except Interrupted as error:
+        return _said(found, f"has stopped: {error}. `{found.again()}` goes on with it")
 
 
-def _said(run: SubmittedRun, words: str, *, published: bool | None) -> Answer:
-    document = {"run_id": run.run_id, "submission_id": run.submission_id, "stopped": True, "published": published}
+def _said(run: SubmittedRun, words: str) -> Answer:
+    document = {"run_id": run.run_id, "submission_id": run.submission_id, "stopped": True}
     return Answer(document, lambda: typer.echo(f"the run {run.run_id} {words}"))

@@ -1,7 +1,7 @@
 """Stops the driver of a job at once: `python -m raysweep.job.halt PID`, on its node.
 
-Ray passes one signal on to a job, and a driver that is asked once finishes with what there is. Asked twice it stops,
-and clears up after itself; it is killed only where it does not.
+Ray passes one signal on to a job, by which a driver finishes with what there is. By SIGQUIT it stops, and clears up
+after itself; it is killed only where it does not.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-BETWEEN_SECONDS = 1.0
 PATIENCE_SECONDS = 30.0
 
 
 def halt(pid: int) -> bool:
-    """Ask the process twice to stop, and kill it with its whole group where it stays.
+    """Let the process stop, and kill it with its whole group where it stays.
 
     Returns:
         Whether it was raysweep's driver, and is gone.
     """
     if not _is_driver(pid):
         return False
-    for number in (signal.SIGINT, signal.SIGINT):
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-        if _is_gone_within(pid, BETWEEN_SECONDS):
-            return True
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGQUIT)
     if not _is_gone_within(pid, PATIENCE_SECONDS):
         with suppress(ProcessLookupError):
             os.killpg(os.getpgid(pid), signal.SIGKILL)  # Ray gives each job a group of its own

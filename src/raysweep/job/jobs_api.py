@@ -10,19 +10,18 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 from raysweep.documents import shorten
 from raysweep.errors import NotFound, RayUnavailable, RequestInvalid
+from raysweep.job.access import TOKEN_VARIABLES, check_address, find_token
 from raysweep.job.packages import is_older, needed_packages
 
 QUICK_SECONDS: Final = 10.0
 SLOW_SECONDS: Final = 120.0  # an upload, or a log of many thousand trials
-_TOKEN_VARIABLES: Final = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _HTTP_NOT_FOUND: Final = 404
 _HTTP_DENIED: Final = (401, 403)
 
@@ -92,7 +91,7 @@ class JobsApi:
     def __init__(self, address: str, environment: Mapping[str, str] | None = None) -> None:
         """At an address such as `http://head:8265`; the environment says where the token is."""
         self.address = check_address(address)
-        self._token = _token(os.environ if environment is None else environment)
+        self._token = find_token(os.environ if environment is None else environment)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -200,11 +199,11 @@ class JobsApi:
         if self._token is None:
             return RayUnavailable(
                 f"the cluster at {self.address} wants a token (HTTP {code}), and none is known here: set "
-                f"{_TOKEN_VARIABLES[0]}, or name the file that holds it by {_TOKEN_VARIABLES[1]}"
+                f"{TOKEN_VARIABLES[0]}, or name the file that holds it by {TOKEN_VARIABLES[1]}"
             )
         return RayUnavailable(
-            f"the cluster at {self.address} refuses the token (HTTP {code}): {_TOKEN_VARIABLES[0]} or the file that "
-            f"{_TOKEN_VARIABLES[1]} names holds that of another cluster, or an old one"
+            f"the cluster at {self.address} refuses the token (HTTP {code}): {TOKEN_VARIABLES[0]} or the file that "
+            f"{TOKEN_VARIABLES[1]} names holds that of another cluster, or an old one"
         )
 
     def _silent(self, error: Exception) -> RayUnavailable:
@@ -220,45 +219,6 @@ class JobsApi:
             f"what answers at {self.address} is not Ray's dashboard: {what}. Check host and port (8265 by default), "
             "and whether a proxy or a login page stands between"
         )
-
-
-def check_address(address: str) -> str:
-    """The address without a slash at its end.
-
-    Raises:
-        RequestInvalid: it is no http(s) address, or holds credentials.
-    """
-    scheme, divider, rest = address.partition("://")
-    if not divider or scheme not in {"http", "https"} or not rest.strip("/"):
-        raise RequestInvalid(
-            f"--address {shorten(address)}: write it as http://head:8265 or https://..., the address of Ray's dashboard"
-        )
-    if "@" in rest.split("/", 1)[0]:
-        raise RequestInvalid(f"--address holds a user name or password: a token is read from {_TOKEN_VARIABLES[0]}")
-    return address.rstrip("/")
-
-
-def _token(environment: Mapping[str, str]) -> str | None:
-    """As Ray has it: the variable, the file that another one names, and in token mode the file in the home folder."""
-    if environment.get(_TOKEN_VARIABLES[0]):
-        return environment[_TOKEN_VARIABLES[0]].strip()
-    named = environment.get(_TOKEN_VARIABLES[1])
-    if named:
-        return _read_token(Path(named), lambda why: RequestInvalid(f"{_TOKEN_VARIABLES[1]}: {named} {why}"))
-    default = Path.home() / ".ray" / "auth_token"
-    if environment.get("RAY_AUTH_MODE", "").lower() == "token" and default.is_file():
-        return _read_token(default, lambda why: RequestInvalid(f"{default} {why}"))
-    return None
-
-
-def _read_token(path: Path, refusal: Callable[[str], Exception]) -> str:
-    try:
-        token = path.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise refusal(f"cannot be read: {getattr(error, 'strerror', error)}") from error
-    if not token or any(not character.isprintable() or character.isspace() for character in token):
-        raise refusal("holds no token")
-    return token
 
 
 def _last_line(text: str) -> str:

@@ -88,11 +88,12 @@ class LogStream:
                 continue
             if isinstance(item, _Closed):
                 return item
-            silent_since = self._heard = self._clock()
+            silent_since = self._clock()
             fresh = item[max(0, self._received - position) :]
             position += len(item)
             self._received = max(self._received, position)
-            if fresh:
+            if fresh:  # a connection that only repeats what is known is no sign of life
+                self._heard = self._clock()
                 yield fresh
 
     def _look(self) -> bool:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from raysweep.errors import RequestInvalid
-from raysweep.job.jobs_api import check_address
+from raysweep.job.access import check_address
 from raysweep.runtime.run_folder import check_run_id, runs_folder
 
 VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")

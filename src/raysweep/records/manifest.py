@@ -105,7 +105,8 @@ class ModelRecord(Document):
     """The fit that ships.
 
     Attributes:
-        fitted_on: training, or training+testing.
+        fitted_on: training, or training+testing; where the search had a sample of these rows, with `all` or `sampled`
+            before it.
         rounds: trees or boosting rounds, for a family that grows in rounds.
         prepare_sha256: over the canonical JSON of `model/prepare.json`; None where the columns are not prepared.
         params_digest: the candidate's, by which it is found in trials.parquet.
@@ -195,6 +196,8 @@ class SplitRecord(Document):
         cuts: as they can stand in `split.cuts`.
         left_out: rows that are in no part, by the reason.
         target, task, classes: by which it is told whether a row has a target, and of which class.
+        sample_rows: how many training and testing rows the search was to get; None where it got all.
+        sampled: how many it got, of each of the two.
     """
 
     kind: str
@@ -213,6 +216,17 @@ class SplitRecord(Document):
     target: str | None = None
     task: TaskKind | None = None
     classes: tuple[Label, ...] = ()
+    sample_rows: int | None = None
+    sampled: Mapping[str, int] = Field(default_factory=dict)
+
+
+class NodeRecord(Document):
+    """A machine that the search ran on; see `raysweep.records.cluster.NodeUse`."""
+
+    name: str
+    cpus: float
+    gpus: float
+    trials: int
 
 
 class SearchRecord(Document):
@@ -238,6 +252,7 @@ class SearchRecord(Document):
     seconds: float
     slots: int
     trials_sha256: str
+    nodes: tuple[NodeRecord, ...] = ()
 
 
 class SecondsRecord(Document):
@@ -258,6 +273,7 @@ class UsageRecord(Document):
     gpu_seconds: SecondsRecord
     fitting: float
     cost: float | None
+    lost: float = 0.0
 
 
 class GateRecord(Document):

@@ -411,6 +411,35 @@ class PartSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class RowSample:
+    """The rows that a search gets of a table that is too large for it.
+
+    Attributes:
+        wanted: how many were asked for: the same number gives the same rows.
+        rows: of training and of testing.
+        of: how many rows these parts have.
+        raised: a class that is rare, how many of its rows are in the sample, and of how many.
+        blocks: references to all rows of training and of testing in Ray's object store, in blocks ordered by key;
+            opaque.
+        bins_bytes: what a fit on all rows may hold of them in memory; None: as much as they take.
+    """
+
+    wanted: int
+    rows: Mapping[Part, int]
+    of: Mapping[Part, int]
+    raised: tuple[tuple[Label, int, int], ...] = ()
+    blocks: Any = field(default=None, repr=False, compare=False)
+    bins_bytes: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return self.words(*self.rows)
+
+    def words(self, *parts: Part) -> str:
+        """`a sample of 200,000 of 8,000,000 rows`, of these parts together."""
+        return f"a sample of {sum(self.rows[one] for one in parts):,} of {sum(self.of[one] for one in parts):,} rows"
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """Which rows belong where.
 
@@ -425,6 +454,7 @@ class Split:
         cuts: kinds by time: when testing and validation begin, in microseconds since 1970 (or the column's numbers).
         rule: all by which the rows were dealt out, with the cuts that were found.
         left_out: rows that are in no part, by the reason (`raysweep.records.split_rule`).
+        sample: what the search gets instead of all training and testing rows; None where it gets all of them.
     """
 
     kind: str
@@ -440,3 +470,12 @@ class Split:
     findings: tuple[Finding, ...] = ()
     rule: SplitRule | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    sample: RowSample | None = None
+
+    @property
+    def scored_on(self) -> str:
+        """What search scores are measured on, in words."""
+        if self.folds > 1:
+            sample = "" if self.sample is None else f" ({self.sample})"
+            return f"training+testing{sample}, cross-validated in {self.folds} folds"
+        return "testing" if self.sample is None else f"testing ({self.sample.words(Part.TESTING)})"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysweep.space import ParamValue
+
+if TYPE_CHECKING:
+    from raysweep.records.cluster import NodeUse
 
 Params = Mapping[str, ParamValue]
 
@@ -101,6 +104,8 @@ class Trial:
         slot: that of the last attempt.
         slot_seconds: for how long it has held one, over all attempts.
         core_seconds, gpu_seconds: what it has held meanwhile.
+        lost_seconds: of `slot_seconds`, those of attempts that lost their process, since the last rung that is kept.
+        lost_core_seconds: what it held meanwhile.
     """
 
     candidate: Candidate
@@ -115,6 +120,8 @@ class Trial:
     slot_seconds: float = 0.0
     core_seconds: float = 0.0
     gpu_seconds: float = 0.0
+    lost_seconds: float = 0.0
+    lost_core_seconds: float = 0.0
 
     @property
     def score(self) -> float | None:
@@ -135,25 +142,48 @@ class Capacity:
     gpus: float = 0.0
 
 
+def over_time(first: float, changes: Iterable[tuple[float, float]], seconds: float) -> float:
+    """What comes together in so many seconds of something that changes from time to time.
+
+    Args:
+        first: how much of it there is a second at the beginning.
+        changes: after how many seconds there is how much of it instead, in order.
+        seconds: how long it goes on.
+    """
+    total, rate, since = 0.0, first, 0.0
+    for after, now in changes:
+        until = min(max(after, since), seconds)
+        total, rate, since = total + (until - since) * rate, now, until
+    return total + (seconds - since) * rate
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """The time of one driver, in wall seconds.
 
     Attributes:
+        capacity: when its search began, or where it came to none.
         before: from the command's start to the search.
         searching: of the search.
         after: since the search; of a driver that died it is not known, and counts as nothing.
+        changes: how many seconds after the search began the cluster had another capacity, and which.
     """
 
     capacity: Capacity
     before: float
     searching: float = 0.0
     after: float = 0.0
+    changes: tuple[tuple[float, Capacity], ...] = ()
 
     @property
     def seconds(self) -> float:
         """All of it."""
         return self.before + self.searching + self.after
+
+    @property
+    def last(self) -> Capacity:
+        """What the cluster had in the end."""
+        return self.changes[-1][1] if self.changes else self.capacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +195,8 @@ class SearchOutcome:
         part: what the scores were measured on, in words, such as `testing`.
         stopped_by: why the search ended, in words.
         periods: of each driver so far, this one last; of this one what came after the search is not known yet.
-        slots: how many trials could run at a time.
+        slots: how many trials could run at a time in the end.
+        nodes: the machines that it ran on; empty where a journal of before does not say.
     """
 
     trials: tuple[Trial, ...]
@@ -174,6 +205,7 @@ class SearchOutcome:
     periods: tuple[Period, ...]
     slots: int
     interrupted: bool = False
+    nodes: tuple[NodeUse, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -187,10 +219,11 @@ class FittedModel:
 
     Attributes:
         learner: a `raysweep.training.pipeline.Pipeline`; opaque outside `training/`.
-        fitted_on: training, or training+testing.
+        fitted_on: training, or training+testing; with `all` or `sampled` before it where the search had a sample.
         rows: how many rows it was fitted on.
         seconds: how long that took.
         costs: what using it costs, by the names of `raysweep.records.metric.COSTS` that were asked for.
+        seen: a small table that has the same extremes, texts and gaps as the rows, where these came in blocks.
     """
 
     trial: Trial
@@ -199,3 +232,4 @@ class FittedModel:
     rows: int
     seconds: float
     costs: Mapping[str, float] = field(default_factory=dict)
+    seen: Any = field(default=None, repr=False, compare=False)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raysweep.config import PriceConfig
-from raysweep.records.trial import Period, Trial
+from raysweep.records.trial import Capacity, Period, Trial, over_time
 
 _HOUR = 3600
 
@@ -41,12 +41,15 @@ class Usage:
         core_seconds, gpu_seconds: by what they were for.
         fitting: CPU seconds measured in the trials, in fit and predict; a part of `core_seconds.trials`.
         cost: by `cluster.price_per_hour`; None where that is not known.
+        lost: core-seconds of what trials had done when they lost their process, and did again; a part of what trials
+            held.
     """
 
     core_seconds: Seconds
     gpu_seconds: Seconds
     fitting: float
     cost: float | None = None
+    lost: float = 0.0
 
     @classmethod
     def of(cls, periods: Sequence[Period], trials: Sequence[Trial], price: PriceConfig | None = None) -> Usage:
@@ -59,31 +62,34 @@ class Usage:
         """
         cpu_held = _held((bool(trial.rungs), trial.core_seconds) for trial in trials)
         gpu_held = _held((bool(trial.rungs), trial.gpu_seconds) for trial in trials)
-        cores = _add_up(periods, [one.capacity.cores for one in periods], cpu_held)
-        gpus = _add_up(periods, [one.capacity.gpus for one in periods], gpu_held)
+        cores = _add_up(periods, lambda capacity: capacity.cores, cpu_held)
+        gpus = _add_up(periods, lambda capacity: capacity.gpus, gpu_held)
         cost = None if price is None else (cores.total * price.cpu + gpus.total * price.gpu) / _HOUR
         fitting = sum(trial.rungs[-1].cpu_seconds for trial in trials if trial.rungs)
-        return cls(cores, gpus, fitting, cost)
+        return cls(cores, gpus, fitting, cost, sum(trial.lost_core_seconds for trial in trials))
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Usage:
         """From the document in a manifest."""
         cores, gpus = (Seconds(**document[name]) for name in ("core_seconds", "gpu_seconds"))
-        return cls(cores, gpus, float(document["fitting"]), document["cost"])
+        return cls(cores, gpus, float(document["fitting"]), document["cost"], float(document.get("lost", 0.0)))
 
 
-def _add_up(periods: Sequence[Period], units: Sequence[float], held: tuple[float, float]) -> Seconds:
-    """The seconds of so many units in each period, of which trials with and without a score have held so many."""
+def _add_up(periods: Sequence[Period], units: Callable[[Capacity], float], held: tuple[float, float]) -> Seconds:
+    """The seconds of what each period had, of which trials with and without a score have held so many."""
     trials, failed = held
-    counted = list(zip(periods, units, strict=True))
-    searching = sum(period.searching * count for period, count in counted)
+    before = sum(one.before * units(one.capacity) for one in periods)
+    after = sum(one.after * units(one.last) for one in periods)
+    searching = sum(
+        over_time(units(one.capacity), [(at, units(now)) for at, now in one.changes], one.searching) for one in periods
+    )
     return Seconds(
-        total=sum(period.seconds * count for period, count in counted),
-        preparation=sum(period.before * count for period, count in counted),
+        total=before + searching + after,
+        preparation=before,
         trials=trials,
         failed=failed,
         idle=max(0.0, searching - trials - failed),
-        final_check=sum(period.after * count for period, count in counted),
+        final_check=after,
     )
 
 

@@ -45,14 +45,15 @@ PROMOTIONS = {
 
 def fits_line(check: FinalCheck) -> str:
     """Which fit was checked, and which one ships."""
-    if check.fitted_on == "training":
+    if check.fitted_on in {"training", "sampled training"}:
         return "The fit that ships is the one on training rows: score and gap are both of it."
     others = ["the gap"] + ["the seeds"] * (check.seeds is not None)
     others += ["the choice of a threshold"] * (check.threshold is not None)
     listed = f"{', '.join(others[:-1])} and {others[-1]}" if len(others) > 1 else others[0]
+    apart = "the training rows of the search's sample" if " " in check.fitted_on else "training rows"
     return (
         f"The fit that ships is the one on {check.fitted_on} rows, and its score is shown; {listed} "
-        f"{'is' if len(others) == 1 else 'are'} of the fit with the same params on training rows alone."
+        f"{'is' if len(others) == 1 else 'are'} of the fit with the same params on {apart} alone."
     )
 
 

@@ -20,7 +20,7 @@ from raysweep.report.markup import Html, definitions, join, table, tag
 from raysweep.report.page import STYLE, page, rest, section
 from raysweep.report.split_wording import split_facts, split_table
 from raysweep.report.view import ReportInput, states_text
-from raysweep.report.wording import learned_from, params_text, usage_line
+from raysweep.report.wording import learned_from, nodes_text, params_text, usage_line
 
 SHOWN_TRIALS: Final = 50
 SHOWN_COLUMNS: Final = 200
@@ -99,6 +99,7 @@ def _search(view: ReportInput) -> Html:
         ("scored on", search.part),
         ("ended because", search.stopped_by),
         ("took", f"{search.seconds:,.1f} s, {search.slots:,} trials at a time"),
+        *((("ran on", nodes_text(search.nodes)),) if search.nodes else ()),
     )
     used = () if view.usage is None else (("used", usage_line(view.usage)),)
     return section("Search", definitions((*facts, *used)), _progress(search, view.task))

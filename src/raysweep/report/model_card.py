@@ -14,6 +14,7 @@ from raysweep.report.wording import (
     interval_name,
     interval_text,
     learned_from,
+    nodes_text,
     params_text,
     verdict_texts,
 )
@@ -146,6 +147,7 @@ def _search(view: ReportInput) -> list[str]:
         f"trials: {states_text(search)}",
         f"ended because: {search.stopped_by}",
         f"took {search.seconds:,.1f} s, {search.slots:,} trials at a time",
+        *([f"ran on {nodes_text(search.nodes)}"] if search.nodes else []),
     ]
     lines = ["## Search", "", *bullets(said)]
     if view.task is None or not view.ranking:

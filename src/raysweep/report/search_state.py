@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from raysweep.events import Event, RungReached, SearchPlanned, TrialEnded, TrialStarted
+from raysweep.events import ClusterChanged, Event, RungReached, SearchPlanned, TrialEnded, TrialStarted
 from raysweep.records.aims import Standing, ranked
 from raysweep.records.trial import Trial, TrialState
 
@@ -14,6 +14,7 @@ class SearchState:
 
     def __init__(self, plan: SearchPlanned, now: float) -> None:
         self.plan = plan
+        self.slots = plan.slots
         self._aims = plan.aims
         self._started = now - plan.spent_seconds
         self._trials: dict[int, Trial] = {trial.candidate.number: trial for trial in plan.known}
@@ -21,6 +22,8 @@ class SearchState:
 
     def update(self, event: Event) -> bool:
         """Take in an event; True where it brought a new best score."""
+        if isinstance(event, ClusterChanged):
+            self.slots = event.slots
         if not isinstance(event, TrialStarted | RungReached | TrialEnded):
             return False
         trial = event.trial
@@ -60,7 +63,7 @@ class SearchState:
         """`2 of 4 cores busy`."""
         running = sum(trial.state is TrialState.RUNNING for trial in self._trials.values())
         each = self.plan.cpus_per_trial
-        return f"{running * each:,} of {self.plan.slots * each:,} cores busy"
+        return f"{running * each:,} of {self.slots * each:,} cores busy"
 
     def time(self, now: float) -> str:
         """The time left where the search has a limit and trials to come, else the time gone."""
@@ -102,3 +105,10 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def cluster_text(change: ClusterChanged) -> str:
+    """What has happened to the cluster, and what it has now."""
+    gpus = f", {change.gpus:g} GPUs" if change.gpus else ""
+    has = f"{change.nodes:,} nodes with {change.cores:g} cores{gpus}"
+    return f"{change.words}: {has}, {change.slots:,} trials at a time"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
+from raysweep.records.cluster import NodeUse
 from raysweep.records.final_check import Comparison, FinalCheck, Outcome
 from raysweep.records.metric import COSTS
 from raysweep.records.model_facts import Estimate
@@ -22,6 +24,7 @@ MARKS = {
 
 EXACT = 1e15
 MEBIBYTE = 1024**2
+_SHOWN_NODES: Final = 8
 LONG = 10_000  # years stay without a comma
 _CROSS_VALIDATED = re.compile(r"cross-validated in (\d+) folds$")
 
@@ -75,7 +78,21 @@ def usage_line(usage: Usage) -> str:
     said = f"{cores.total:,.0f} core-seconds: {_parts(cores, fitting)}"
     if gpus.total:
         said += f"; {gpus.total:,.0f} GPU-seconds: {_parts(gpus)}"
+    if usage.lost:
+        said += f"; {max(1.0, usage.lost):,.0f} core-seconds were lost with processes, and done again"
     return said if usage.cost is None else f"{said}; {usage.cost:.4g} by cluster.price_per_hour"
+
+
+def nodes_text(nodes: Iterable[NodeUse]) -> str:
+    """`2 nodes: a (4 CPUs, 12 trials), b (4 CPUs, 1 GPUs, 9 trials)`; empty where they are not known."""
+    known = [
+        f"{one.name} ({one.cpus:g} CPUs, {f'{one.gpus:g} GPUs, ' if one.gpus else ''}{one.trials:,} trials)"
+        for one in nodes
+    ]
+    shown = ", ".join(known[:_SHOWN_NODES]) + (
+        f", and {len(known) - _SHOWN_NODES:,} more" if known[_SHOWN_NODES:] else ""
+    )
+    return f"{len(known):,} nodes: {shown}" if len(known) > 1 else shown
 
 
 def _parts(seconds: Seconds, fitting: str = "") -> str:

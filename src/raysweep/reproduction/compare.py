@@ -97,6 +97,9 @@ def compare_splits(then: SplitRecord, now: SplitRecord) -> StageCompared:
     compared += [
         Compared.of("rows in no part", word(_some(then.left_out)), word(_some(now.left_out))),
         Compared.of("keys in several parts", then.keys_shared, now.keys_shared),
+        Compared.of(
+            "rows of the search's sample", word(sorted(then.sampled.items())), word(sorted(now.sampled.items()))
+        ),
     ]
     return StageCompared(StageName.SPLIT, tuple(compared))
 

@@ -20,7 +20,7 @@ from raysweep.records.table import LearningTask, Part, Split
 from raysweep.records.trial import FittedModel, Trial
 from raysweep.reproduction.apart import Apart, Predicted, how_far, predicted
 from raysweep.reproduction.model_state import differing_files
-from raysweep.stages.confirm.fits import BOTH, TRAINING, Fit, fitted_rows, shipped_name, trained_name
+from raysweep.stages.confirm.fits import BOTH, TRAINING, Fit, fitted_rows, shipped_name, shipping_fit, trained_name
 from raysweep.stages.confirm.ray_fits import RemoteFits
 from raysweep.storage.store import Store
 from raysweep.training.agreement import ordinary_rows
@@ -104,11 +104,12 @@ def refit(request: RefitRequest, say: Callable[[str], None]) -> Refitted:
     """
     config, task, name = request.config, request.task, request.task.metric.name
     fits = {trained_name(1): Fit(request.winner, TRAINING)}
-    if config.confirm.refit == BOTH:
-        fits[shipped_name(1)] = Fit(request.winner, BOTH)
-    remote = RemoteFits(task, request.split.search_data, config)
+    shipping = shipping_fit(request.winner, config, is_sample=request.split.sample is not None)
+    if shipping is not None:
+        fits[shipped_name(1)] = shipping
+    remote = RemoteFits(task, request.split, config)
     models = remote.fit_all(fits, fits.keys(), say)
-    shipped = models[shipped_name(1) if config.confirm.refit == BOTH else trained_name(1)]
+    shipped = models.get(shipped_name(1), models[trained_name(1)])
     rows: SearchRows = ray.get(request.split.search_data)
     (on_testing,) = remote.predict({TRAINING: models[trained_name(1)]}, Part.TESTING).values()
     validation = request.seal.open().block

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Final
 
+from raysweep.config import SweepConfig
 from raysweep.documents import plain_record
 from raysweep.errors import DataUnsuitable, RaysweepError, RayUnavailable, SealBroken
 from raysweep.events import Listener, Said, Stage
 from raysweep.examine import Examined, examine, stage_told
+from raysweep.records.manifest import Manifest
 from raysweep.records.table import LearningTask, Split, Suitability
 from raysweep.records.trial import Trial
 from raysweep.reproduction.compare import (
@@ -40,9 +43,11 @@ from raysweep.reproduction.outcome import (
 from raysweep.reproduction.ray_refit import RefitRequest, refit
 from raysweep.reproduction.recorded import Recorded
 from raysweep.reproduction.search_again import search_again
+from raysweep.row_plan import plan_rows
 from raysweep.runtime.ray_failures import ray_errors_translated
 from raysweep.runtime.ray_session import RaySession
 from raysweep.runtime.run_folder import RunFolder, make_run_folder, new_run_id
+from raysweep.space import load_space
 from raysweep.stages.export.environment import environment, packages
 from raysweep.stages.export.split_document import split_record
 from raysweep.stages.profile.document import profile_document
@@ -52,6 +57,7 @@ from raysweep.stages.validate.document import findings_document
 from raysweep.stages.validate.gate import with_findings
 from raysweep.stages.validate.thresholds import resolve_thresholds
 from raysweep.stages.validate.user_schema import read_user_schema
+from raysweep.training.families import full_rounds
 from raysweep.training.sealed_rows import Seal
 
 _UNSUITABLE: Final = "the checks find the data unsuitable, and no model would be made of them"
@@ -202,11 +208,20 @@ def _cut(asked: _Asked, examined: Examined, task: LearningTask) -> tuple[Split, 
     config = asked.recorded.asked
     with stage_told(asked.tell, Stage.SPLIT) as done, ray_errors_translated("splitting the table"):
         try:
-            split, seal = cut_table(examined.table, config, task, asked.folder.path, resolve_thresholds(config.checks))
+            plan = plan_rows(config, task, examined.profile.rows, _search_rows(asked.recorded.manifest))
+            thresholds = resolve_thresholds(config.checks)
+            split, seal = cut_table(examined.table, plan.config, task, asked.folder.path, thresholds)
+            split = plan.of(split)
         except DataUnsuitable as error:
             return error
         done(", ".join(f"{part.value} {one.rows:,}" for part, one in split.parts.items()) + " rows")
     return split, seal
+
+
+def _search_rows(manifest: Manifest) -> int | str:
+    """How many rows the search got, as `search.rows` says it."""
+    record = manifest.split
+    return "all" if record is None or record.sample_rows is None else record.sample_rows
 
 
 def _fit_again(asked: _Asked, task: LearningTask, split: Split, seal: Seal, found: _Found) -> None:
@@ -215,7 +230,7 @@ def _fit_again(asked: _Asked, task: LearningTask, split: Split, seal: Seal, foun
     if winner is None or manifest.search is None or manifest.final_check is None:
         found.stopped = "the bundle does not say which candidate won, or what the final check found"
         return
-    again = _again(winner, config.search.seed)
+    again = _again(winner, config)
     found.stages.append(compare_searches(manifest.search, winner, again.candidate, config, task))
     if asked.searching:
         with stage_told(asked.tell, Stage.SEARCH) as done, ray_errors_translated("searching again"):
@@ -240,8 +255,11 @@ def _fit_again(asked: _Asked, task: LearningTask, split: Split, seal: Seal, foun
     found.stages.append(stage)
 
 
-def _again(winner: Trial, seed: int) -> Trial:
-    """The winner with the digest and the seed that its family and params have in a sweep of this seed."""
+def _again(winner: Trial, config: SweepConfig) -> Trial:
+    """The winner with the digest, the seed and the full effort that its family and params have in such a sweep."""
     candidate = winner.candidate
     identity = candidate_digest(candidate.family, candidate.params)
-    return replace(winner, candidate=replace(candidate, digest=identity, seed=seed_for(seed, identity)))
+    space = load_space(config.search.space, base=Path())
+    rounds = full_rounds(candidate.family, space) if candidate.family in space.families else None
+    seed = seed_for(config.search.seed, identity)
+    return replace(winner, candidate=replace(candidate, digest=identity, seed=seed, rounds=rounds))

@@ -26,6 +26,7 @@ from raysweep.storage.copies import copy_path, find_unput, forget_copies
 from raysweep.storage.epoch_records import Records, read_epochs
 from raysweep.storage.epochs import Owner, check_owned, claim, file_key, is_far, owner_key, segment_key, taken_over
 from raysweep.storage.journal import Journal
+from raysweep.storage.kept_states import KeptStates
 from raysweep.storage.local import write_whole
 from raysweep.storage.retry import hasty
 from raysweep.storage.segments import Pace, SegmentWriter
@@ -114,6 +115,10 @@ class RunJournal:
                 raise taken_over(self._store, self._owner.epoch + 1)
         else:
             check_owned(self._store, self._owner)
+
+    def kept_states(self) -> KeptStates:
+        """The room beside the journal for what long trials have come to."""
+        return KeptStates(self._store, self._owner.epoch, self.check_ours, self._say)
 
     def flush(self) -> None:
         """Make every record durable before this returns.

@@ -15,6 +15,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate, RungReport
 from raysweep.training.costs import measure_costs
 from raysweep.training.families import families
+from raysweep.training.kept_state import Course, lasting
 from raysweep.training.learner import FitSetting, Floats, Learner, Matrix
 from raysweep.training.metrics import all_scores, score
 from raysweep.training.pipeline import Pipeline
@@ -29,39 +30,54 @@ class TrialRules:
 
     Attributes:
         efforts: the share of full effort at each rung, rising to 1. With folds: the share of the folds.
+        device: `cpu` or `cuda`; before a process has looked for a GPU also `auto` (`raysweep.training.devices`).
         further: metrics and costs that every rung reports beside the sweep's metric.
+        sharing: fits that may be on one GPU at a time.
     """
 
     efforts: tuple[float, ...]
     threads: int
     device: str = "cpu"
     further: tuple[str, ...] = ()
+    sharing: int = 1
 
 
 class ScoreUndefined(ValueError):
     """A metric that is asked for has no value on the testing rows, or the predictions are not numbers."""
 
 
-def evaluate(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[RungReport]:
+def evaluate(
+    candidate: Candidate, prepared: PreparedRows, rules: TrialRules, course: Course | None = None
+) -> Iterator[RungReport]:
     """Fit and score a candidate, yielding at each rung.
+
+    Args:
+        candidate: what to fit.
+        prepared: the rows.
+        rules: what all trials have in common.
+        course: is kept up to date; where it has a start, the evaluation goes on from there, and the rungs before that
+            are not reported again.
 
     Raises:
         ScoreUndefined: predictions are not finite, or the metric is not defined on the testing rows.
     """
-    wall, cpu = time.perf_counter(), time.process_time()
-    steps = _over_folds(candidate, prepared, rules) if prepared.cuts > 1 else _over_rungs(candidate, prepared, rules)
-    for rung, step in enumerate(steps, start=1):
+    course = course or Course()
+    wall, cpu = time.perf_counter() - course.seconds, time.process_time() - course.cpu_seconds
+    work = _over_folds if prepared.cuts > 1 else _over_rungs
+    steps = work(candidate, prepared, rules, course)
+    for rung, step in enumerate(steps, start=course.rung + 1):
         name = prepared.task.metric.name
         for asked in (name, *rules.further):
             if asked not in step.scores:
                 raise ScoreUndefined(f"{asked} is not defined on the rows that the candidate was scored on")
+        course.rung, course.seconds, course.cpu_seconds = rung, time.perf_counter() - wall, time.process_time() - cpu
         yield RungReport(
             rung=rung,
             effort=step.effort,
             score=step.scores[name],
             metrics=step.scores,
-            seconds=time.perf_counter() - wall,
-            cpu_seconds=time.process_time() - cpu,
+            seconds=course.seconds,
+            cpu_seconds=course.cpu_seconds,
             rounds=step.rounds,
             is_last=step.is_last,
             # Fewer rounds are a model that can be shipped; a fit on fewer rows, or on some of the folds, is not.
@@ -88,6 +104,7 @@ class Step:
 
 def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, seed: int) -> Learner:
     """A learner for the candidate, not fitted yet."""
+    family = families()[candidate.family]
     setting = FitSetting(
         task=task.kind,
         classes=len(task.classes),
@@ -95,9 +112,9 @@ def new_learner(candidate: Candidate, task: LearningTask, rules: TrialRules, see
         threads=rules.threads,
         rounds=candidate.rounds or 1,
         metric=task.metric.name,
-        device=rules.device,
+        device=rules.device if family.uses_gpu else "cpu",
+        sharing=rules.sharing,
     )
-    family = families()[candidate.family]
     made = family.load_learner()(candidate.params, setting)
     limit_threads(family.learner, rules.threads)
     return made
@@ -112,11 +129,12 @@ def limit_threads(_loaded: str, threads: int) -> None:
     threadpool_limits(threads)
 
 
-def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
+def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules, course: Course) -> Iterator[Step]:
     """One cut; each rung is more rounds, or more rows."""
     encoded = prepared.encoded(0, candidate)
-    learner = new_learner(candidate, prepared.task, rules, candidate.seed)
-    for effort in rules.efforts:
+    learner = _learner(candidate, prepared, rules, course, 0)
+    course.learners = (learner,)
+    for effort in rules.efforts[course.rung :]:
         learner.grow(encoded.fit, effort, encoded.scored)
         is_last = learner.finished or effort >= 1
         names = None if is_last else (prepared.task.metric.name, *rules.further)
@@ -127,17 +145,32 @@ def _over_rungs(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
             return
 
 
-def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules) -> Iterator[Step]:
+def _learner(candidate: Candidate, prepared: PreparedRows, rules: TrialRules, course: Course, cut: int) -> Learner:
+    """The learner of a cut, as far as the course has come."""
+    learner = new_learner(candidate, prepared.task, rules, candidate.seed + cut)
+    known = () if course.start is None else course.start.learners
+    able = lasting(learner)
+    if cut < len(known) and able is not None:
+        able.take_up(known[cut])
+    return learner
+
+
+def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules, course: Course) -> Iterator[Step]:
     """Full effort in every fold; a rung is a number of folds, its scores the means over them, its costs the last's."""
     grown: list[tuple[Learner, Matrix]] = []
     predicted: list[Floats] = []
     seen: list[dict[str, float]] = []
+    done = course.rung
     for cut in range(prepared.cuts):
         encoded = prepared.encoded(cut, candidate)
-        learner = new_learner(candidate, prepared.task, rules, candidate.seed + cut)
-        learner.grow(encoded.fit, 1.0, encoded.scored)
+        learner = _learner(candidate, prepared, rules, course, cut)
+        if cut >= done:
+            learner.grow(encoded.fit, 1.0, encoded.scored)
         grown.append((learner, encoded.scored))
+        course.learners = tuple(one for one, _ in grown)
         if learner.curve:
+            if cut + 1 < done:
+                continue
             rounds = agreed_rounds([one.curve for one, _ in grown], learner.look_every)
             for one, _ in grown:
                 one.rounds = rounds
@@ -146,6 +179,8 @@ def _over_folds(candidate: Candidate, prepared: PreparedRows, rules: TrialRules)
         else:
             predicted.append(learner.predict(encoded.scored))
             seen.append(_scores(predicted[-1], prepared, encoded.scored))
+        if cut < done:
+            continue
         names = set(seen[0]).intersection(*seen)
         means = {name: float(np.mean([scores[name] for scores in seen])) for name in sorted(names)}
         means |= _costs(candidate, learner, prepared, cut, rules)

@@ -59,6 +59,7 @@ _SHIPPED = (
         "raysweep.training.xgboost_family:XGBoostLearner",
         rounds=2000,
         uses_gpu=True,
+        takes_blocks=True,
     ),
     Family(
         "hist_gradient_boosting",

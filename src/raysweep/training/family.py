@@ -32,6 +32,7 @@ class Family:
         uses_gpu: whether it can run on a GPU.
         encodings: those of `raysweep.training.preprocess` that it can take.
         keeps_rows: whether a fitted one holds rows that it was fitted on, so that who has the model has them.
+        takes_blocks: whether its learner is a `raysweep.training.learner.BlockLearner`.
         own: the classes of an estimator that is not raysweep's; None where `learner` is enough.
     """
 
@@ -44,6 +45,7 @@ class Family:
     uses_gpu: bool = False
     encodings: tuple[str, ...] = ENCODINGS
     keeps_rows: bool = False
+    takes_blocks: bool = False
     own: Estimators | None = None
 
     def load_learner(self) -> type[Learner]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,8 @@ class FitSetting:
         threads: how many it may use.
         rounds: full effort for a family that grows in rounds.
         metric: the sweep's metric, by name.
+        device: `cpu` or `cuda`.
+        sharing: fits that may be on one GPU at a time.
     """
 
     task: TaskKind
@@ -53,6 +55,7 @@ class FitSetting:
     rounds: int
     metric: str
     device: str = "cpu"
+    sharing: int = 1
 
 
 class Learner(Protocol):
@@ -100,4 +103,31 @@ class Learner(Protocol):
     @classmethod
     def load(cls, folder: Path, setting: FitSetting) -> Learner:
         """The learner that `save` wrote, ready to predict."""
+        ...
+
+
+Blocks = Callable[[], Iterator[Matrix]]
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A learner that may have been fitted on a GPU."""
+
+    def leave_gpu(self) -> None:
+        """Predict on the CPU from now on, as a loaded model does."""
+        ...
+
+
+@runtime_checkable
+class BlockLearner(Protocol):
+    """A learner that takes rows in blocks, in one process or in several that have a part of them each."""
+
+    def grow_on_blocks(self, blocks: Blocks, watched: Matrix | None = None, cache: Path | None = None) -> None:
+        """Fit at full effort, once.
+
+        Args:
+            blocks: gives the rows anew each time that it is called, each block with at least one row.
+            watched: rows by which the number of rounds is chosen; None: all rounds count.
+            cache: an empty folder for what is prepared of the rows, where memory has no room for it.
+        """
         ...

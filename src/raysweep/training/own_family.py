@@ -90,6 +90,7 @@ def make_family(  # noqa: PLR0913 - each argument is one thing that a user says
     rounds: int | None = None,
     trusted: Sequence[str] = (),
     keeps_rows: bool = True,
+    uses_gpu: bool = False,
 ) -> Family:
     """A family that is a scikit-learn-compatible estimator, for an entry point of a package in `raysweep.families`.
 
@@ -111,6 +112,7 @@ def make_family(  # noqa: PLR0913 - each argument is one thing that a user says
         trusted: the dotted names of the types, beside the classes themselves, that a fitted estimator holds.
         keeps_rows: whether a fitted estimator holds rows that it was fitted on, as nearest neighbours do. A sweep with
             `export.rows: none` leaves such families out.
+        uses_gpu: whether it uses a GPU where it finds one: its trials get `search.trial.gpus`, those of others none.
 
     Raises:
         RequestInvalid: with every problem.
@@ -128,6 +130,7 @@ def make_family(  # noqa: PLR0913 - each argument is one thing that a user says
         scaled=not takes_gaps if scaled is None else scaled,
         encodings=asked.encodings,
         keeps_rows=keeps_rows,
+        uses_gpu=uses_gpu,
         own=own,
     )
 
@@ -144,6 +147,7 @@ def register_family(  # noqa: PLR0913 - as make_family
     rounds: int | None = None,
     trusted: Sequence[str] = (),
     keeps_rows: bool = True,
+    uses_gpu: bool = False,
 ) -> Family:
     """Let the sweeps of this program search an estimator of the user's own; see `make_family` for the arguments.
 
@@ -165,6 +169,7 @@ def register_family(  # noqa: PLR0913 - as make_family
         rounds=rounds,
         trusted=trusted,
         keeps_rows=keeps_rows,
+        uses_gpu=uses_gpu,
     )
     check_types(family)
     register(family)

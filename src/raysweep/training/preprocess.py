@@ -14,7 +14,7 @@ Families that need it get numbers without gaps (median, and a flag for what was 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -76,6 +76,22 @@ class Preprocessor:
             if self.encoding == "target":
                 self.encoder.cv = TARGET_FOLDS  # fitted: the splitter is not part of what is written
         return self._assemble(table, encoded, fit=True)
+
+    def fit_blocks(self, tables: Iterable[pa.Table]) -> None:
+        """Learn from training rows that come in blocks what `fit_transform` learns from them at once.
+
+        Only for the encodings `ordinal` and `native` without scaling: they know categories and empty columns alone.
+        """
+        texts: list[set[str]] = [set() for _ in self.texts]
+        filled: npt.NDArray[np.bool_] | None = None
+        for table in tables:
+            for known, name in zip(texts, self.texts, strict=True):
+                known.update(_distinct(table.column(name)))
+            some = np.isfinite(self._numeric(table)).any(axis=0)
+            some = np.append(some, [table.column(name).null_count < table.num_rows for name in self.texts])
+            filled = some if filled is None else filled | some
+        self.categories = [json.dumps(sorted(known)) for known in texts]
+        self.empty = [] if filled is None else np.flatnonzero(~filled.astype(bool)).tolist()
 
     def transform(self, table: pa.Table) -> Any:
         """The matrix of other rows."""

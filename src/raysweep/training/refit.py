@@ -8,6 +8,7 @@ from raysweep.records.table import LearningTask
 from raysweep.records.trial import Candidate
 from raysweep.training.evaluate import TrialRules, new_learner
 from raysweep.training.families import families
+from raysweep.training.learner import OnDevice
 from raysweep.training.pipeline import Pipeline
 from raysweep.training.trial_data import RowBlock, encode
 
@@ -36,4 +37,6 @@ def fit_pipeline(
     encoded = encode(task, rows, None, encoding, scaled=family.scaled, seed=seed)
     learner = new_learner(replace(candidate, rounds=rounds), task, rules, candidate.seed)
     learner.grow(encoded.fit, 1.0)
+    if isinstance(learner, OnDevice):
+        learner.leave_gpu()
     return Pipeline(candidate.family, encoded.preparation, encoded.preprocessor, learner)

@@ -49,15 +49,17 @@ class RowBlock:
         weight = None if self.weight is None else self.weight[rows]
         return RowBlock(features, self.y[rows], weight, None if self.group is None else self.group[rows])
 
-    def joined(self, other: RowBlock) -> RowBlock:
-        """These rows and then the other's."""
-        weight = group = None
-        if self.weight is not None and other.weight is not None:
-            weight = np.concatenate([self.weight, other.weight])
-        if self.group is not None and other.group is not None:
-            group = np.concatenate([self.group, other.group])
-        features = pa.concat_tables([self.features, other.features])
-        return RowBlock(features, np.concatenate([self.y, other.y]), weight, group)
+    def joined(self, *others: RowBlock) -> RowBlock:
+        """These rows and then the others', in their order."""
+        blocks = (self, *others)
+        weights = [block.weight for block in blocks if block.weight is not None]
+        groups = [block.group for block in blocks if block.group is not None]
+        return RowBlock(
+            pa.concat_tables([block.features for block in blocks]),
+            np.concatenate([block.y for block in blocks]),
+            np.concatenate(weights) if len(weights) == len(blocks) else None,
+            np.concatenate(groups) if len(groups) == len(blocks) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class SearchRows:
     Attributes:
         fold_of_row: for cross-validation, the fold of each row of training, then testing; empty without folds.
         canaries: hashes of validation rows, which none of these may have (`raysweep.training.canaries`).
+        is_sample: there are more rows in both parts, which are fitted on in blocks.
     """
 
     training: RowBlock
@@ -74,6 +77,7 @@ class SearchRows:
     fold_of_row: npt.NDArray[np.int64]
     folds: int
     canaries: Hashes = field(default_factory=lambda: np.zeros(0, np.uint64))
+    is_sample: bool = False
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from raysweep.records.table import LearningTask, Part
 from raysweep.records.trial import Candidate, FittedModel, Trial, TrialState
 from raysweep.training.costs import measure_costs
 from raysweep.training.evaluate import TrialRules, evaluate
+from raysweep.training.families import families
 from raysweep.training.learner import Floats
 from raysweep.training.process_state import begin_anew
 from raysweep.training.refit import fit_pipeline
@@ -32,12 +33,24 @@ class Fit:
         to_its_end: a trial that the scheduler had stopped is run to its end first, since what it gave in a few rounds
             is no match for the winner.
         share: of these rows, the first of them; they stand in the order of their keys' hashes.
+        in_blocks: on all rows of the parts, also where the search has a sample of them, by `search.trial.workers`.
     """
 
     trial: Trial
     on: str
     to_its_end: bool = False
     share: float = 1.0
+    in_blocks: bool = False
+
+    def fitted_on(self, *, is_sample: bool) -> str:
+        """The rows in words.
+
+        Args:
+            is_sample: the search has a sample of the parts.
+        """
+        if not is_sample:
+            return self.on
+        return f"all {self.on}" if self.in_blocks else f"sampled {self.on}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +97,45 @@ class Fitted:
     before: Mapping[tuple[str, Part], Floats]
 
 
-def plan_fits(ranking: Sequence[Trial], trials: Sequence[Trial], config: SweepConfig) -> FitPlan:
+def plan_fits(
+    ranking: Sequence[Trial], trials: Sequence[Trial], config: SweepConfig, *, is_sample: bool = False
+) -> FitPlan:
     """Which fits the final check needs.
 
     Args:
         ranking: trials with a score, best first; not empty.
         trials: all trials, among them the families' defaults.
         config: the whole sweep.
+        is_sample: the search has a sample of the rows. What is compared with the search is fitted on the sample, too;
+            what ships, and the default that it is compared with, on all rows where its family takes them in blocks.
     """
     winner, confirm = ranking[0], config.confirm
     whole = [trial for trial in ranking if trial is winner or trial.rungs[-1].is_whole]
     finalists = tuple(whole[: confirm.finalists])
     best = whole[: max(config.export.top, confirm.finalists)]
     fits = {trained_name(rank): Fit(trial, TRAINING) for rank, trial in enumerate(best, start=1)}
-    if confirm.refit == BOTH:
-        fits |= {shipped_name(rank): Fit(trial, BOTH) for rank, trial in enumerate(finalists, start=1)}
+    shipping = {shipped_name(rank): shipping_fit(trial, config, is_sample) for rank, trial in enumerate(finalists, 1)}
+    fits |= {name: fit for name, fit in shipping.items() if fit is not None}
     for finalist in finalists:
         default = default_of(finalist, trials, config.search.trial.seconds)
         if default is not None and default is not finalist:
-            fits[default_name(finalist)] = Fit(default, confirm.refit, to_its_end=True)
+            in_blocks = fits_in_blocks(default, config, is_sample)
+            fits[default_name(finalist)] = Fit(default, confirm.refit, to_its_end=True, in_blocks=in_blocks)
     fits |= {seed_name(number): Fit(_with_seed(winner, number), TRAINING) for number in range(1, SEEDS)}
     return FitPlan(finalists, len(best), fits)
+
+
+def shipping_fit(trial: Trial, config: SweepConfig, is_sample: bool) -> Fit | None:
+    """The fit of a finalist that ships; None where that is the one on training rows."""
+    in_blocks = fits_in_blocks(trial, config, is_sample)
+    if config.confirm.refit == BOTH or in_blocks:
+        return Fit(trial, config.confirm.refit, in_blocks=in_blocks)
+    return None
+
+
+def fits_in_blocks(trial: Trial, config: SweepConfig, is_sample: bool) -> bool:
+    """Whether what ships is fitted on rows in blocks: there are more than the search has, or several workers."""
+    return (is_sample or config.search.trial.workers > 1) and families()[trial.candidate.family].takes_blocks
 
 
 def trained_name(rank: int) -> str:
@@ -166,7 +197,7 @@ def carry_out(fit: Fit, rows: SearchRows, rules: FitRules) -> FittedModel:
     pipeline = fit_pipeline(trial.candidate, rules.task, block, rules.rules, rounds=rounds, seed=rules.seed)
     seconds = time.perf_counter() - started
     costs = measure_costs(pipeline, block.features, rules.task.aims.further)
-    return FittedModel(fit.trial, pipeline, fit.on, block.rows, seconds, costs)
+    return FittedModel(fit.trial, pipeline, fit.fitted_on(is_sample=rows.is_sample), block.rows, seconds, costs)
 
 
 def rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
@@ -181,8 +212,8 @@ def rounds_for(trial: Trial, rows: int, search: SearchRows) -> int | None:
 
 
 def fitted_rows(rows: SearchRows, on: str) -> RowBlock:
-    """The rows that a fit is made on."""
-    return rows.training if on == TRAINING else rows.training.joined(rows.testing)
+    """The rows that a fit is made on; of one on more rows than the search has, the search's."""
+    return rows.training.joined(rows.testing) if on.endswith(BOTH) else rows.training
 
 
 def _with_seed(trial: Trial, number: int) -> Trial:

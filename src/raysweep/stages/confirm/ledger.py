@@ -23,6 +23,9 @@ from raysweep.storage.store import LEDGER_FOLDER, Store
 
 ERROR_RATE: Final = 0.05
 _ASKED: Final = ("data", "checks", "split", "search", "confirm")
+# Keys that came later count where they say something, so that a sweep is the same to a ledger that is older than they.
+_ADDED: Final = {"rows": "auto"}
+_ADDED_TO_TRIALS: Final = {"workers": 1, "device": "auto"}
 _STORED: Final = "<u8"
 
 
@@ -68,6 +71,11 @@ class Opening:
 def sweep_digest(config: SweepConfig) -> str:
     """What identifies a sweep's choices: all that it asks for but its name, its place and its machines."""
     asked = config.model_dump(mode="json", by_alias=True)
+    search = asked["search"]
+    for section, added in ((search, _ADDED), (search["trial"], _ADDED_TO_TRIALS)):
+        for name, default in added.items():
+            if section[name] == default:
+                del section[name]
     return digest({section: asked[section] for section in _ASKED})
 
 

@@ -17,7 +17,6 @@ from raysweep.stages.confirm.confirm_request import ConfirmRequest
 from raysweep.stages.confirm.evidence import Evidence, FinalistEvidence
 from raysweep.stages.confirm.facts import FactRows, calibration_of, measured, optimism_of, slices_of, threshold_of
 from raysweep.stages.confirm.fits import (
-    BOTH,
     SEEDS,
     FitPlan,
     Fitted,
@@ -87,7 +86,8 @@ def gather_evidence(
     dummy = dummy_predictions(task, fitted_on.y, fitted_on.weight, sealed.block.rows)
     predicted = _predict_sealed(request, fitted, look, dummy, remote)
     finalists = tuple(
-        _finalist(request, fitted, predicted.by_name, rank) for rank in range(1, len(fitted.plan.finalists) + 1)
+        _finalist(request, fitted, predicted.by_name, rank, is_sample=rows.is_sample)
+        for rank in range(1, len(fitted.plan.finalists) + 1)
     )
     scored = FactRows(rows.testing, sealed, finalists[0].trained_testing, finalists[0].validation, dummy)
     trials, part, seed = request.search.trials, request.search.part, config.split.seed
@@ -150,14 +150,16 @@ def _seeds(fitted: Fitted, predicted: Mapping[str, Floats]) -> tuple[tuple[Float
     return tuple((fitted.before[name, Part.TESTING], predicted[name]) for name in names if name in predicted)
 
 
-def _finalist(request: ConfirmRequest, fitted: Fitted, predicted: Mapping[str, Floats], rank: int) -> FinalistEvidence:
+def _finalist(
+    request: ConfirmRequest, fitted: Fitted, predicted: Mapping[str, Floats], rank: int, *, is_sample: bool
+) -> FinalistEvidence:
     trial, trained = fitted.plan.finalists[rank - 1], trained_name(rank)
-    is_refitted = shipped_name(rank) in predicted
+    scored = shipped_name(rank) if shipped_name(rank) in predicted else trained
     default = default_of(trial, request.search.trials, None)
     return FinalistEvidence(
         trial=trial,
-        fitted_on=BOTH if is_refitted else Part.TRAINING.value,
-        validation=predicted[shipped_name(rank) if is_refitted else trained],
+        fitted_on=fitted.plan.fits[scored].fitted_on(is_sample=is_sample),
+        validation=predicted[scored],
         default=None if default is trial else predicted.get(default_name(trial)),
         rivals=count_rivals(trial, request.search.trials) if default is trial else None,
         trained_training=fitted.before[trained, Part.TRAINING],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -13,14 +14,17 @@ import ray.exceptions
 from raysweep.config import SweepConfig
 from raysweep.documents import shorten
 from raysweep.errors import SealBroken
-from raysweep.records.table import LearningTask, Part
+from raysweep.records.table import LearningTask, Part, Split
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_carry import Carried, carry
 from raysweep.stages.confirm.final_check import Scored
 from raysweep.stages.confirm.fits import Fit, FitRules, carry_out
+from raysweep.stages.confirm.ray_block_fits import BlockFits
+from raysweep.stages.confirm.ray_workers import WorkerSize
 from raysweep.training.canaries import check_unsealed
+from raysweep.training.devices import CPU, find_device, sharing_of
 from raysweep.training.evaluate import TrialRules
-from raysweep.training.families import added_families, take_up
+from raysweep.training.families import added_families, families, take_up
 from raysweep.training.learner import Floats
 from raysweep.training.pipeline import pipeline_of
 from raysweep.training.resampling import resampled_scores
@@ -28,6 +32,7 @@ from raysweep.training.trial_data import RowBlock, SearchRows
 
 _SMALL: Final = 20_000_000  # rows x resamples x scores that are drawn here before a task would have begun
 _CHUNKS: Final = 8
+_PIECE_ROWS: Final = 500_000
 
 
 class RemoteFits:
@@ -36,14 +41,17 @@ class RemoteFits:
     Models stay in the object store until somebody asks for them.
     """
 
-    def __init__(self, task: LearningTask, search_data: Any, config: SweepConfig) -> None:
+    def __init__(self, task: LearningTask, split: Split, config: SweepConfig) -> None:
         trial = config.search.trial
-        rules = TrialRules((1.0,), trial.cpus, "cuda" if trial.gpus else "cpu")
+        rules = TrialRules((1.0,), trial.cpus, trial.wanted_device, sharing=sharing_of(trial.gpus))
         self._rules = FitRules(task, rules, config.search.seed)
-        self._rows = search_data
+        self._rows = split.search_data
         self._seed = config.split.seed
         self._added = carry(added_families())
-        self._options: dict[str, Any] = {"num_cpus": trial.cpus, "num_gpus": trial.gpus}
+        self._trial = trial
+        self._families: dict[Any, str] = {}  # of each model, by its reference
+        size = WorkerSize(trial.workers, trial.cpus, trial.gpus)
+        self._in_blocks = BlockFits(split, self._rules, self._added, size)
 
     def fit_all(self, fits: Mapping[str, Fit], needed: Collection[str], say: Callable[[str], None]) -> dict[str, Any]:
         """References to the `FittedModel` of each fit that has ended well.
@@ -53,18 +61,40 @@ class RemoteFits:
             needed: what such a fit raises is raised; of the others it is said, and they are left out.
             say: tells the user.
         """
-        work = ray.remote(_fit).options(num_returns=2, **self._options)
-        running = {name: work.remote(fit, self._rows, self._rules, self._added) for name, fit in fits.items()}
+        running = {
+            name: ray.remote(_fit)
+            .options(num_returns=2, **self._options(fit.trial.candidate.family))
+            .remote(fit, self._rows, self._rules, self._added)
+            for name, fit in fits.items()
+            if not fit.in_blocks
+        }
+        self._families |= {model: fits[name].trial.candidate.family for name, (model, _) in running.items()}
+        try:
+            return self._gather(fits, running, needed, say)
+        finally:
+            self._in_blocks.end()
+
+    def _gather(
+        self,
+        fits: Mapping[str, Fit],
+        running: Mapping[str, tuple[Any, Any]],
+        needed: Collection[str],
+        say: Callable[[str], None],
+    ) -> dict[str, Any]:
         models: dict[str, Any] = {}
-        for name, (model, ended) in running.items():
+        for name in sorted(fits, key=lambda one: fits[one].in_blocks):  # those take what the others leave free
             try:
-                ray.get(ended)
+                if name in running:
+                    models[name], ended = running[name]
+                    ray.get(ended)
+                else:
+                    models[name] = self._in_blocks.fit(fits[name], say)
+                    self._families[models[name]] = fits[name].trial.candidate.family
             except ray.exceptions.RayTaskError as error:
                 if name in needed or isinstance(error, SealBroken):
                     raise
                 say(f"the fit {name!r} of the final check failed, and is left out: {shorten(str(error.cause), 200)}")
-                continue
-            models[name] = model
+                models.pop(name, None)
         return models
 
     def predict(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Floats]:
@@ -74,24 +104,37 @@ class RemoteFits:
             models: references, by name.
             rows: a part of the search's rows, or others.
         """
-        return {name: ray.get(one) for name, one in self._start(models, rows).items()}
+        return {name: _together(pieces) for name, pieces in self._start(models, rows).items()}
 
     def try_predict(self, models: Mapping[str, Any], rows: RowBlock) -> tuple[dict[str, Floats], dict[str, str]]:
         """The same, and what those have raised that could not predict, by name."""
         found: dict[str, Floats] = {}
         faults: dict[str, str] = {}
-        for name, one in self._start(models, rows).items():
+        for name, pieces in self._start(models, rows).items():
             try:
-                found[name] = ray.get(one)
+                found[name] = _together(pieces)
             except ray.exceptions.RayTaskError as error:
                 faults[name] = f"{type(error.cause).__name__}: {shorten(str(error.cause), 200)}"
         return found, faults
 
-    def _start(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Any]:
-        work = ray.remote(_predict).options(**self._options)
-        place = self._rows if isinstance(rows, Part) else ray.put(rows)
+    def _start(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, list[Any]]:
+        """References to the predictions for each piece of the rows: many rows at once would take much memory."""
         part = rows if isinstance(rows, Part) else None
-        return {name: work.remote([model], place, part, self._added) for name, model in models.items()}
+        if isinstance(rows, Part):
+            places = [self._rows]
+        else:
+            starts = range(0, max(1, rows.rows), _PIECE_ROWS)
+            places = [ray.put(rows.take(slice(start, min(rows.rows, start + _PIECE_ROWS)))) for start in starts]
+        found: dict[str, list[Any]] = {}
+        for name, model in models.items():
+            work = ray.remote(_predict).options(**self._options(self._families.get(model)))
+            found[name] = [work.remote([model], place, part, self._added) for place in places]
+        return found
+
+    def _options(self, family: str | None) -> dict[str, Any]:
+        """What a task holds for a model of that family: a GPU is for those that can use one."""
+        gpus = self._trial.gpus if family is not None and families()[family].uses_gpu else 0
+        return {"num_cpus": self._trial.cpus, "num_gpus": gpus}
 
     def draw(self, rows: RowBlock, scored: Scored, resamples: int) -> Floats:
         """Scores on the same resamples of these rows, shape (len(scored), resamples)."""
@@ -104,6 +147,12 @@ class RemoteFits:
         return np.concatenate(ray.get(chunks), axis=1)
 
 
+def _together(pieces: Sequence[Any]) -> Floats:
+    first, *others = ray.get(list(pieces))
+    found: Floats = np.concatenate([first, *others]) if others else first
+    return found
+
+
 def _draw(
     shared: tuple[Floats, Floats | None, Any, Sequence[tuple[str, Floats]]], seed: int, chunk: tuple[int, int]
 ) -> Floats:
@@ -114,6 +163,10 @@ def _draw(
 def _fit(fit: Fit, rows: SearchRows, rules: FitRules, added: Carried) -> tuple[FittedModel, bool]:
     take_up(added.unpack())
     check_unsealed(rows)
+    if families()[fit.trial.candidate.family].uses_gpu:
+        rules = replace(rules, rules=replace(rules.rules, device=find_device(rules.rules.device).name))
+    else:
+        rules = replace(rules, rules=replace(rules.rules, device=CPU))
     return carry_out(fit, rows, rules), True
 
 

@@ -20,6 +20,7 @@ from raysweep.records.manifest import (
     FormatRecord,
     GateRecord,
     Manifest,
+    NodeRecord,
     SearchRecord,
     UsageRecord,
     WaivedFinding,
@@ -181,6 +182,7 @@ def _search(search: SearchOutcome, contents: BundleContents, artifacts: tuple[Ar
         stopped_by=search.stopped_by,
         seconds=search.seconds,
         slots=search.slots,
+        nodes=tuple(NodeRecord(**plain_record(node)) for node in search.nodes),
         trials_sha256=next(one.sha256 for one in artifacts if one.path == TRIALS_FILE),
     )
 

@@ -32,6 +32,8 @@ def split_record(split: Split, task: LearningTask | None) -> SplitRecord:
         target=None if task is None else task.target,
         task=None if task is None else task.kind,
         classes=() if task is None else task.classes,
+        sample_rows=None if split.sample is None else split.sample.wanted,
+        sampled={} if split.sample is None else {part.value: rows for part, rows in split.sample.rows.items()},
     )
 
 

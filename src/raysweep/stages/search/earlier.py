@@ -10,7 +10,7 @@ from raysweep.config import PriceConfig, SearchConfig
 from raysweep.documents import digest
 from raysweep.errors import RequestInvalid
 from raysweep.records.journal_order import RESUMED, as_it_happened
-from raysweep.records.trial import Capacity, Period, SlotSize
+from raysweep.records.trial import Capacity, Period, SlotSize, over_time
 from raysweep.space import SearchSpace
 from raysweep.training.families import families, full_rounds
 
@@ -20,16 +20,32 @@ NEW_DRIVER: Final = frozenset({RESUMED, "search"})
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """How many trials run at a time, and what each of them holds."""
+    """How many trials run at a time, and what each of them holds.
+
+    Attributes:
+        plain: how many of them hold no GPU though the others do: they are for families that cannot use one.
+    """
 
     count: int
     size: SlotSize
+    plain: int = 0
 
     def cost_per_second(self, price: PriceConfig | None) -> float:
         """Of all of them; 0 where no price is known."""
         if price is None:
             return 0.0
-        return self.count * (self.size.cpus * price.cpu + self.size.gpus * price.gpu) / 3600
+        gpus = (self.count - self.plain) * self.size.gpus
+        return (self.count * self.size.cpus * price.cpu + gpus * price.gpu) / 3600
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the journal says of them beside their size."""
+        return {"slots": self.count} | ({"plain": self.plain} if self.plain else {})
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any], size: SlotSize) -> Slots:
+        """From a record of the journal."""
+        return cls(int(record["slots"]), size, int(record.get("plain", 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +54,27 @@ class Driver:
 
     Attributes:
         period: its time, until what it wrote last.
-        slots: that it searched with.
+        slots: that it began to search with.
+        changes: how many seconds after that it had others, and which.
     """
 
     period: Period
     slots: Slots
+    changes: tuple[tuple[float, Slots], ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
         """What the journal's record of a search says of it."""
         cluster = {"capacity": asdict(self.period.capacity), "before_seconds": self.period.before}
-        return {"slots": self.slots.count, **cluster}
+        return {**self.slots.document, **cluster}
+
+    def cost(self, price: PriceConfig | None) -> float:
+        """What its slots have cost while it searched."""
+        return over_time(
+            self.slots.cost_per_second(price),
+            [(after, slots.cost_per_second(price)) for after, slots in self.changes],
+            self.period.searching,
+        )
 
 
 def drivers_before(records: Iterable[Mapping[str, Any]]) -> tuple[Driver, ...]:
@@ -60,13 +86,23 @@ def drivers_before(records: Iterable[Mapping[str, Any]]) -> tuple[Driver, ...]:
         if event == "search":
             began = float(record["at"])
             period = Period(Capacity(**record["capacity"]), float(record["before_seconds"]))
-            found.append(Driver(period, Slots(int(record["slots"]), SlotSize(**record["slot"]))))
+            found.append(Driver(period, Slots.read(record, SlotSize(**record["slot"]))))
         elif event in NEW_DRIVER:
             began = None
         elif began is not None and "at" in record:
-            seconds = max(found[-1].period.searching, float(record["at"]) - began)
-            found[-1] = replace(found[-1], period=replace(found[-1].period, searching=seconds))
+            after = max(found[-1].period.searching, float(record["at"]) - began)
+            found[-1] = _until(found[-1], after, record if event == "cluster" else None)
     return tuple(found)
+
+
+def _until(driver: Driver, after: float, change: Mapping[str, Any] | None) -> Driver:
+    """The driver, last heard of so many seconds after it began to search, perhaps of a change of its cluster."""
+    period = replace(driver.period, searching=after)
+    if change is None:
+        return replace(driver, period=period)
+    period = replace(period, changes=(*period.changes, (after, Capacity(**change["capacity"]))))
+    slots = Slots.read(change, driver.slots.size)
+    return replace(driver, period=period, changes=(*driver.changes, (after, slots)))
 
 
 def limits_document(config: SearchConfig, price: PriceConfig | None, space: SearchSpace) -> dict[str, Any]:

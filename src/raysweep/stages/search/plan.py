@@ -22,17 +22,17 @@ class Plan:
 
     Args:
         config: the limits.
-        slots: how many trials run at a time.
+        slots: gives how many trials run at a time now.
         price: of cores and GPUs, where it is known.
         say: gets a sentence.
     """
 
     def __init__(
-        self, config: SearchConfig, slots: Slots, price: PriceConfig | None, say: Callable[[str], None]
+        self, config: SearchConfig, slots: Callable[[], Slots], price: PriceConfig | None, say: Callable[[str], None]
     ) -> None:
         self._config = config
         self._slots = slots
-        self._per_second = None if price is None else slots.cost_per_second(price)
+        self._price = price
         self._say = say
         self._is_estimated = False
         self._is_measured = False
@@ -59,17 +59,22 @@ class Plan:
 
     def sentence(self, each: float, trials: Sequence[Trial]) -> str:
         """What is to be expected of the whole search, where these trials take so many seconds each at full effort."""
-        count = self._config.trials
-        needed, limit = count * each / self._slots.count, self._seconds
+        count, at_a_time = self._config.trials, max(1, self._slots().count)
+        needed, limit = count * each / at_a_time, self._seconds
         said = [f"a trial at full effort takes about {_duration(each)}", f"{count:,} of them {_duration(needed)}"]
         if limit < needed:
-            fit = math.floor(limit * self._slots.count / each)
+            fit = math.floor(limit * at_a_time / each)
             said[1] = f"{fit:,} or more of {count:,} fit into {_duration(limit)}"
         most = max(trial.rungs[-1].memory_bytes for trial in trials)
         said.append(f"{most / _GIB:.1f} GiB of memory each at most so far")
         if self._per_second is not None:
             said.append(f"about {min(needed, limit) * self._per_second:.2f} by cluster.price_per_hour")
         return f"plan: {', '.join(said)} ({len(trials)} tried)"
+
+    @property
+    def _per_second(self) -> float | None:
+        """What the slots cost; None where that is not known."""
+        return None if self._price is None else self._slots().cost_per_second(self._price)
 
     @property
     def _seconds(self) -> float:

@@ -10,7 +10,7 @@ import ray
 import ray.exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raysweep.config import TrialConfig
+from raysweep.records.trial import SlotSize
 from raysweep.runtime.ray_carry import carry
 from raysweep.stages.search.ray_slot_actor import SlotActor
 from raysweep.training.families import added_families
@@ -21,12 +21,10 @@ class Processes:
 
     Args:
         names: of the families that may come.
-        config: the resources of a trial.
     """
 
-    def __init__(self, names: Iterable[str], config: TrialConfig) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         self._class = ray.remote(max_restarts=0)(SlotActor)
-        self._resources = {"num_cpus": config.cpus, "num_gpus": config.gpus}
         self._arguments = (tuple(names), carry(added_families()))
         self._early: list[Any] = []
 
@@ -74,9 +72,19 @@ class Processes:
                     return None
         return [found[number] for number in range(len(values))]
 
-    def take(self) -> Any:
-        """A process, which may still be starting."""
-        return self._early.pop() if self._early else self._class.options(**self._resources).remote(*self._arguments)
+    def take(self, size: SlotSize, node: str = "") -> Any:
+        """A process, which may still be starting.
+
+        Args:
+            size: what it holds.
+            node: the id of the only node where it may be; empty for any.
+        """
+        if self._early:
+            return self._early.pop()
+        options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
+        if node:
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+        return self._class.options(**options).remote(*self._arguments)
 
 
 def ask(node: str) -> Any:

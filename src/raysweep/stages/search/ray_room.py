@@ -13,7 +13,7 @@ import ray.exceptions
 
 from raysweep.config import SearchConfig
 from raysweep.errors import RayUnavailable
-from raysweep.stages.search.ray_search import count_slots
+from raysweep.stages.search.ray_nodes import count_slots
 
 WAIT_SECONDS: Final = 60.0
 

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-import ray
-
-from raysweep.config import PriceConfig, SearchConfig, TrialConfig
-from raysweep.errors import RayUnavailable
-from raysweep.events import Listener, Said, SearchPlanned
+from raysweep.config import PriceConfig, SearchConfig
+from raysweep.events import ClusterChanged, Listener, Said, SearchPlanned
+from raysweep.records.cluster import nodes_used
 from raysweep.records.table import LearningTask, Split
-from raysweep.records.trial import Capacity, Period, SearchOutcome, SlotSize
+from raysweep.records.trial import Period, SearchOutcome
 from raysweep.space import SearchSpace
-from raysweep.stages.search.earlier import Driver, Slots, drivers_before, limits_document, space_digest, why_over
+from raysweep.stages.search.attempts import SteeringRules
+from raysweep.stages.search.autoscaling import Refusals
+from raysweep.stages.search.cluster_watch import Change, ClusterWatch
+from raysweep.stages.search.earlier import Driver, drivers_before, limits_document, space_digest, why_over
 from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
+from raysweep.stages.search.ray_nodes import Cluster, check_room, limit_of, see_cluster
 from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot_actor import SlotContext
+from raysweep.stages.search.ray_slot_set import SlotRules
 from raysweep.stages.search.ray_slots import SlotProcesses
+from raysweep.stages.search.ray_trials import Keeping, Watch, run_trials
 from raysweep.stages.search.rungs import efforts_for, max_units
-from raysweep.stages.search.slot_events import Broke, Gone, Happened, Overdue, Reached
-from raysweep.stages.search.steering import Attempt, Steering, SteeringRules
-from raysweep.stages.search.trial_log import Limits, Loss, Record, TrialLog
+from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan, sizes_for
+from raysweep.stages.search.steering import Steering
+from raysweep.stages.search.trial_log import Limits, Record, TrialLog
+from raysweep.storage.kept_states import KeptStates
+from raysweep.training.devices import sharing_of
 from raysweep.training.evaluate import TrialRules
 from raysweep.training.families import families, full_rounds
 
 # Proposed and decided about together where the search is to be the same for any number of slots up to this one.
 BATCH: Final = 8
-_POLL_SECONDS: Final = 0.2
+# A trial that has run for so many seconds is kept at its rungs.
+KEEP_AFTER_SECONDS: Final = 30.0
 _INTERRUPTED: Final = "interrupted by the user"
 
 
@@ -49,6 +57,8 @@ class SearchRequest:
         price: of cores and GPUs, where it is known.
         prepared_seconds: from the command's start until now.
         processes: for the slots, where some were started before.
+        kept: where the states of long trials are kept; None: they begin anew where they lose their process.
+        keep_after: how many seconds make a trial a long one.
     """
 
     task: LearningTask
@@ -63,6 +73,8 @@ class SearchRequest:
     price: PriceConfig | None = None
     prepared_seconds: float = 0.0
     processes: Processes | None = None
+    kept: KeptStates | None = None
+    keep_after: float = KEEP_AFTER_SECONDS
 
 
 def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
@@ -72,55 +84,75 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         RayUnavailable: the cluster cannot give one trial what it asks for.
     """
     began = time.time()
-    capacity = cluster_capacity()
-    slots = Slots(count_slots(config), SlotSize(config.trial.cpus, config.trial.gpus))
-    part = part_name(request.split.folds)
+    sizes = sizes_for(request.space.families, config.trial, lambda family: families()[family].uses_gpu)
+    watch = ClusterWatch(sizes, request.price)
+    cluster = see_cluster(sizes)
+    plan = check_room(cluster, sizes, config)
+    first = watch.see(cluster.nodes, cluster.leaving, plan) or Change((), watch.slots)
+    part = request.split.scored_on
     earlier = drivers_before(request.earlier)
-    limits = _limits(request, config, slots, earlier, began)
-    log = TrialLog(request.task.aims, part, limits, request.tell, request.record)
+    limits = _limits(request, config, watch, earlier, began)
+    journal = [*request.earlier]
+
+    def record(one: Mapping[str, Any]) -> None:
+        request.record(one)
+        if one["event"] in {"search", "cluster"}:
+            journal.append(one)
+
+    log = TrialLog(request.task.aims, part, limits, request.tell, record)
     steering = _make_steering(request, config, log)
     steering.replay(request.earlier)
-    request.tell(_planned(request, config, slots, log, limits))
+    request.tell(_planned(request, config, watch, log, limits))
     if log.trials:
         request.tell(Said(_going_on(log, limits.spent_seconds, steering.outside)))
     asked = {"limits": limits_document(config, request.price, request.space)}
     stopped_by = why_over(request.earlier, asked["limits"])
-    this = Driver(Period(capacity, request.prepared_seconds), slots)
+    this = Driver(Period(first.capacity, request.prepared_seconds), first.slots)
     if stopped_by is None:
         kinds = {"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed}
-        log.begin(slots.size, {**kinds, **this.document, "space": space_digest(request.space)})
-        stopped_by = _search(request, config, steering, log, slots)
+        kinds |= {"nodes": [asdict(node) for node in first.nodes], "space": space_digest(request.space)}
+        log.begin(first.slots.size, {**kinds, **this.document})
+        stopped_by = _search(request, config, steering, log, (watch, sizes))
         steering.stop(stopped_by)
         log.finish(stopped_by, {**asked, "interrupted": stopped_by == _INTERRUPTED})
-    periods = [one.period for one in earlier] + [replace(this.period, searching=time.time() - began)]
-    interrupted = stopped_by == _INTERRUPTED
-    return SearchOutcome(log.trials, part, stopped_by, tuple(periods), slots.count, interrupted=interrupted)
+    else:
+        journal.append({"event": "search", "at": began, **this.document, "slot": asdict(first.slots.size)})
+    searched = replace(drivers_before(journal)[-1].period, searching=time.time() - began)
+    return SearchOutcome(
+        log.trials,
+        part,
+        stopped_by,
+        (*(one.period for one in earlier), searched),
+        watch.slots.count,
+        interrupted=stopped_by == _INTERRUPTED,
+        nodes=nodes_used(journal, log.trials),
+    )
 
 
 def _limits(
-    request: SearchRequest, config: SearchConfig, slots: Slots, earlier: Sequence[Driver], began: float
+    request: SearchRequest, config: SearchConfig, watch: ClusterWatch, earlier: Sequence[Driver], began: float
 ) -> Limits:
     """What is left of the limits after what drivers before this one have used up."""
     return Limits(
         stop=config.stop,
         began=began,
         spent_seconds=sum(one.period.searching for one in earlier),
-        spent_cost=sum(one.period.searching * one.slots.cost_per_second(request.price) for one in earlier),
-        cost_per_second=slots.cost_per_second(request.price),
+        spent_cost=sum(one.cost(request.price) for one in earlier),
+        cost_per_second=watch.cost_per_second,
     )
 
 
 def _planned(
-    request: SearchRequest, config: SearchConfig, slots: Slots, log: TrialLog, limits: Limits
+    request: SearchRequest, config: SearchConfig, watch: ClusterWatch, log: TrialLog, limits: Limits
 ) -> SearchPlanned:
     aims = request.task.aims
     return SearchPlanned(
         trials=config.trials,
         seconds=config.stop.seconds,
-        slots=slots.count,
+        slots=watch.slots.count,
         cpus_per_trial=config.trial.cpus,
         metric=aims.metric.name,
-        part=part_name(request.split.folds),
+        part=request.split.scored_on,
         higher_is_better=aims.metric.sign > 0,
         objectives=tuple(one.name for one in aims.objectives),
         constraints=aims.constraints,
@@ -129,7 +161,13 @@ def _planned(
     )
 
 
-def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, slots: Slots) -> str:
+def _search(
+    request: SearchRequest,
+    config: SearchConfig,
+    steering: Steering,
+    log: TrialLog,
+    followed: tuple[ClusterWatch, Sizes],
+) -> str:
     """Run trials until a limit is met, or nothing is left to be tried; returns which."""
 
     def must_stop() -> str | None:
@@ -138,13 +176,18 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     def say(sentence: str) -> None:
         request.tell(Said(sentence))
 
-    context = SlotContext(request.task, request.split.search_data, config.seed, _rules(request, config))
-    processes = request.processes or Processes(request.space.families, config.trial)
-    plan, began = Plan(config, slots, request.price, say), time.monotonic()
+    watch, _ = followed
+    keep_after = None if request.kept is None else request.keep_after
+    context = SlotContext(
+        request.task, request.split.search_data, config.seed, _rules(request, config), keep_after=keep_after
+    )
+    processes = request.processes or Processes(request.space.families)
+    plan, began = Plan(config, lambda: watch.slots, request.price, say), time.monotonic()
     plan.tell(lambda: log.trials, 0.0)
-    with SlotProcesses(processes, context, slots.count, config.trial, say) as running:
-        watch = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
-        why = _run_trials(steering, running, watch)
+    rules = _slot_rules(request, config, log, followed)
+    with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
+        look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
+        why = run_trials(steering, running, look, Keeping(request.kept, say))
     if why is not None:
         return why
     if steering.exhausted:
@@ -152,43 +195,49 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     return f"search.trials: all {config.trials} were tried"
 
 
-def part_name(folds: int) -> str:
-    """What search scores are measured on, in words."""
-    return "testing" if folds == 1 else f"training+testing, cross-validated in {folds} folds"
+def _slot_rules(
+    request: SearchRequest, config: SearchConfig, log: TrialLog, followed: tuple[ClusterWatch, Sizes]
+) -> SlotRules:
+    watch, sizes = followed
+    limit = limit_of(config)
+    mixed: list[bool] = []
+    refusals = Refusals()
+
+    def kind_of(family: str) -> Kind:
+        return Kind.GPU if Kind.GPU in sizes and families()[family].uses_gpu else Kind.CPU
+
+    def saw(cluster: Cluster, plan: SlotPlan) -> None:
+        change = watch.see(cluster.nodes, cluster.leaving, plan)
+        if change is not None:
+            log.change_cluster(change.document, watch.cost_per_second)
+            request.tell(_changed(change))
+        if plan.mixed and not mixed:
+            mixed.append(True)
+            request.tell(Said("there is room for slots with a GPU alone: families that cannot use one hold it, too"))
+
+    def say(sentence: str) -> None:
+        request.tell(Said(sentence))
+
+    return SlotRules(
+        sizes,
+        kind_of,
+        config.trial,
+        look=lambda asked: see_cluster(sizes, refusals, asked),
+        plan=lambda cluster: cluster.plan(sizes, limit),
+        say=say,
+        saw=saw,
+    )
 
 
-def cluster_capacity() -> Capacity:
-    """The cores and GPUs of all nodes."""
-    resources = ray.cluster_resources()
-    return Capacity(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
-
-
-def count_slots(config: SearchConfig) -> int:
-    """How many trials can run at a time on this cluster, each on one node.
-
-    Raises:
-        RayUnavailable: not even one.
-    """
-    trial = config.trial
-    nodes = [Capacity(*_of_node(node["Resources"])) for node in ray.nodes() if node["Alive"]]
-    slots = sum(_slots_on(node, trial) for node in nodes)
-    if slots < 1:
-        largest = max((node.cores for node in nodes), default=0.0), max((node.gpus for node in nodes), default=0.0)
-        raise RayUnavailable(
-            f"one trial asks for {trial.cpus} CPUs and {trial.gpus:g} GPUs, but of {len(nodes)} nodes none has both; "
-            f"the most on one are {largest[0]:g} CPUs and {largest[1]:g} GPUs. Lower search.trial.cpus or "
-            "search.trial.gpus, or use larger nodes"
-        )
-    return slots if config.concurrency == "auto" else min(slots, config.concurrency)
-
-
-def _of_node(resources: Mapping[str, float]) -> tuple[float, float]:
-    return resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-
-
-def _slots_on(node: Capacity, trial: TrialConfig) -> int:
-    slots = int(node.cores // trial.cpus)
-    return min(slots, int(node.gpus / trial.gpus + 1e-9)) if trial.gpus else slots
+def _changed(change: Change) -> ClusterChanged:
+    capacity = change.capacity
+    return ClusterChanged(
+        slots=change.slots.count,
+        nodes=len(change.nodes),
+        cores=capacity.cores,
+        gpus=capacity.gpus,
+        words=change.words,
+    )
 
 
 def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:
@@ -223,7 +272,8 @@ def _rules(request: SearchRequest, config: SearchConfig) -> TrialRules:
     further = request.task.aims.further
     folds = request.split.folds
     efforts = (1.0,) if config.pruning == "none" and folds == 1 else efforts_for(folds)
-    return TrialRules(efforts, config.trial.cpus, "cuda" if config.trial.gpus else "cpu", further)
+    trial = config.trial
+    return TrialRules(efforts, trial.cpus, trial.wanted_device, further, sharing_of(trial.gpus))
 
 
 def _going_on(log: TrialLog, spent: float, outside: int) -> str:
@@ -232,61 +282,3 @@ def _going_on(log: TrialLog, spent: float, outside: int) -> str:
     if not outside:
         return said
     return f"{said}; {outside:,} candidates lie outside of the space now: they keep their scores, and teach it nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """What goes on beside the trials.
-
-    Attributes:
-        must_stop: why the search has to end now, if so.
-        look: is called from time to time.
-        masked: takes out of a text what nobody may read.
-    """
-
-    must_stop: Callable[[], str | None]
-    look: Callable[[], None]
-    masked: Callable[[str], str]
-
-
-def _run_trials(steering: Steering, slots: SlotProcesses, watch: Watch) -> str | None:
-    """Run trials until nothing is left.
-
-    Returns:
-        Why the search had to stop before that, if so.
-    """
-    held: Attempt | None = None
-    while True:
-        why = watch.must_stop()
-        if why is not None:
-            return why
-        attempt = (held or steering.next()) if slots.has_idle else None
-        held = attempt if attempt is not None and not slots.can_begin(attempt) else None
-        if attempt is not None and held is None:
-            steering.begin(attempt)
-            slots.begin(attempt)
-            continue
-        if steering.is_over:
-            return None
-        for one in slots.wait(_POLL_SECONDS):
-            _take_in(one, steering, slots, watch.masked)
-        watch.look()
-
-
-def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses, masked: Callable[[str], str]) -> None:
-    number = happened.attempt.candidate.number
-    match happened:
-        case Reached(attempt, report, node):
-            if steering.reached(number, report, node):
-                slots.go_on(attempt)
-            else:
-                slots.finish(attempt)
-        case Broke(attempt, reason, error, memory):
-            if memory and not attempt.alone:
-                steering.lost(number, Loss(masked(reason), alone=True))
-            else:
-                steering.failed(number, masked(reason), masked(error))
-        case Overdue(_, reason):
-            steering.overdue(number, reason)
-        case Gone(_, loss):
-            steering.lost(number, loss)

@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raysweep.records.trial import RungReport
-from raysweep.stages.search.steering import Attempt
+from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.trial_log import Loss
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A trial has reached a rung; `go_on` or `finish` says what now."""
+    """A trial has reached a rung; `go_on` or `finish` says what now.
+
+    Attributes:
+        state: what it has come to, for another process to go on from; empty where that is not kept.
+        unkept: why it is not, where it should be.
+    """
 
     attempt: Attempt
     report: RungReport
     node: str
+    state: bytes = b""
+    unkept: str = ""
 
 
 @dataclass(frozen=True, slots=True)

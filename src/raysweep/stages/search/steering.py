@@ -12,88 +12,24 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any
 
-from raysweep.records.aims import Aims
 from raysweep.records.journal_order import as_it_happened
-from raysweep.records.trial import Candidate, RungReport, Trial, TrialState
+from raysweep.records.trial import Candidate, RungReport, SlotSize, Trial, TrialState
+from raysweep.stages.search.attempts import (
+    MAX_ATTEMPTS,
+    MAX_ATTEMPTS_FOR_MEMORY,
+    MAX_MOVES,
+    Attempt,
+    Decider,
+    SteeringRules,
+    Tried,
+    again,
+)
 from raysweep.stages.search.earlier import NEW_DRIVER
 from raysweep.stages.search.proposals import MAX_REPEATS, Proposer
-from raysweep.stages.search.trial_log import Ending, Loss, TrialLog
-
-# One that asked for too much memory is tried once more, alone. What a process died of is not to be seen: it may have
-# been killed from outside, and that twice; or have run out of memory, so that the last attempt is alone.
-MAX_ATTEMPTS_FOR_MEMORY: Final = 2
-MAX_ATTEMPTS: Final = 3
-MAX_MOVES: Final = 20
-
-
-class Decider(Protocol):
-    """Decides at each rung whether a trial goes on."""
-
-    def begin(self, number: int) -> None:
-        """A trial begins."""
-
-    def decide(self, number: int, report: RungReport) -> str:
-        """Why it does not go on from this rung, in words; "" where it does."""
-
-    def end(self, number: int) -> None:
-        """It is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A candidate that a slot shall run now.
-
-    Attributes:
-        number: which attempt at it this is, from 1.
-        alone: nothing else may run beside it.
-    """
-
-    candidate: Candidate
-    number: int = 1
-    alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SteeringRules:
-    """How far a search goes.
-
-    Attributes:
-        trials: how many candidates may be tried.
-        batch: how many are proposed and decided about together; None: each as soon as it can be.
-        aims: with the bounds beyond which no trial goes on.
-        answer_repeats: a candidate that was tried, or runs, is answered with what comes of that, not tried again.
-        space: identifies the search space: in another one candidates that were used up may be new again.
-    """
-
-    trials: int
-    aims: Aims
-    batch: int | None = None
-    answer_repeats: bool = True
-    space: str = ""
-
-
-@dataclass(slots=True)
-class _Tried:
-    """A candidate that was proposed and is not settled yet.
-
-    Attributes:
-        stops: why it does not go on from its last rung; "" where it does.
-        answers: as `Ending.answers`, once it has ended.
-        echoes: the same candidate, proposed again meanwhile.
-    """
-
-    candidate: Candidate
-    attempts: int = 0
-    moves: int = 0
-    alone: bool = False
-    reports: list[RungReport] = field(default_factory=list)
-    stops: str = ""
-    ended: Trial | None = None
-    answers: bool = True
-    echoes: list[Candidate] = field(default_factory=list)
+from raysweep.stages.search.trial_log import Ending, Kept, Loss, TrialLog
 
 
 class Steering:
@@ -109,7 +45,7 @@ class Steering:
         self._decider = decider
         self._log = log
         self._rules = rules
-        self._open: dict[int, _Tried] = {}  # proposed and not settled, by number
+        self._open: dict[int, Tried] = {}  # proposed and not settled, by number
         self._waiting: deque[Attempt] = deque()
         self._apart: dict[int, Decider] = {}
         self._done: dict[str, Trial] = {}
@@ -125,10 +61,10 @@ class Steering:
             self._propose(self._rules.batch or 1)
         return self._waiting.popleft() if self._waiting else None
 
-    def begin(self, attempt: Attempt) -> None:
-        """It runs from now on."""
+    def begin(self, attempt: Attempt, slot: SlotSize | None = None) -> None:
+        """It runs from now on, in a slot of that size; None: as all of them."""
         self._open[attempt.candidate.number].attempts = attempt.number
-        self._log.start(attempt.candidate, attempt.number)
+        self._log.start(attempt.candidate, attempt.number, slot)
         self._begin(attempt.candidate.number)
 
     @property
@@ -147,6 +83,19 @@ class Steering:
         if stops:
             self._conclude(number, report)
         return not stops
+
+    def is_open(self, number: int) -> bool:
+        """Whether a trial runs, or is to be run again."""
+        return number in self._open and self._open[number].ended is None
+
+    def kept(self, number: int, kept: Kept) -> bool:
+        """What a trial had come to at a rung is kept: whether that is of use, since it has not ended meanwhile."""
+        tried = self._open.get(number)
+        if tried is None or tried.ended is not None or not any(one.rung == kept.rung for one in tried.reports):
+            return False
+        tried.kept = kept
+        self._log.keep(number, kept)
+        return True
 
     def failed(self, number: int, reason: str, error: str = "") -> None:
         """A trial has raised an error."""
@@ -167,7 +116,7 @@ class Steering:
             return
         tried.alone = tried.alone or loss.alone or own == MAX_ATTEMPTS - 1
         self._log.lost(number, tried.attempts, replace(loss, alone=tried.alone))
-        self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
+        self._waiting.append(again(tried))
 
     def stop(self, reason: str) -> None:
         """The search is over: what still ran is stopped, and keeps the rungs that it has reached."""
@@ -184,6 +133,7 @@ class Steering:
             "answered": self._replay_answered,
             "started": self._replay_started,
             "rung": self._replay_rung,
+            "kept": self._replay_kept,
             "lost": self._replay_lost,
             "ended": self._replay_ended,
         }
@@ -226,7 +176,7 @@ class Steering:
             self._log.start(tried.candidate, tried.attempts + 1)
             self._end(number, Ending(TrialState.STOPPED, "dropped: the space does not hold it any more", answers=False))
             return
-        self._waiting.append(Attempt(tried.candidate, tried.attempts + 1, tried.alone))
+        self._waiting.append(again(tried))
 
     def _cut_off(self, at: float) -> None:
         """An earlier driver was last heard of then: what it ran has lost its process, by no fault of its own."""
@@ -249,7 +199,7 @@ class Steering:
                 self._answer(candidate, known)
 
     def _add(self, candidate: Candidate) -> None:
-        self._open[candidate.number] = _Tried(candidate)
+        self._open[candidate.number] = Tried(candidate)
         self._proposed += 1
         self._repeats = 0
 
@@ -352,7 +302,8 @@ class Steering:
         number = int(record["candidate"])
         tried = self._open[number]
         tried.attempts = int(record["attempt"])
-        self._log.start(tried.candidate, tried.attempts)
+        slot = record.get("slot")
+        self._log.start(tried.candidate, tried.attempts, None if slot is None else SlotSize(**slot))
         self._begin(number)
 
     def _replay_rung(self, record: Mapping[str, Any]) -> None:
@@ -360,6 +311,10 @@ class Steering:
         stops, tried = self._decide(number, report), self._open[number]
         tried.stops = "" if record["goes_on"] else stops or "stopped"
         self._log.report(number, report, str(record["node"]), goes_on=not tried.stops)
+
+    def _replay_kept(self, record: Mapping[str, Any]) -> None:
+        kept = Kept(int(record["rung"]), str(record["key"]), str(record["sha256"]))
+        self.kept(int(record["candidate"]), kept)
 
     def _replay_lost(self, record: Mapping[str, Any]) -> None:
         number = int(record["candidate"])

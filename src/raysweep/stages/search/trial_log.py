@@ -25,6 +25,7 @@ class Limits:
         spent_seconds: what drivers before it have searched.
         spent_cost: what that has cost.
         cost_per_second: of all slots of this one.
+        rated: since when they have cost that, seconds since the epoch; None: since it began.
     """
 
     stop: StopConfig
@@ -32,6 +33,7 @@ class Limits:
     spent_seconds: float = 0.0
     spent_cost: float = 0.0
     cost_per_second: float = 0.0
+    rated: float | None = None
 
     @property
     def deadline(self) -> float:
@@ -40,7 +42,11 @@ class Limits:
 
     def cost(self, now: float) -> float:
         """What the search has cost until now."""
-        return self.spent_cost + (now - self.began) * self.cost_per_second
+        return self.spent_cost + (now - (self.began if self.rated is None else self.rated)) * self.cost_per_second
+
+    def at_rate(self, cost_per_second: float, now: float) -> Limits:
+        """The same where the slots cost something else from now on."""
+        return replace(self, spent_cost=self.cost(now), cost_per_second=cost_per_second, rated=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,20 @@ class Ending:
     at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A rung from which a trial can go on in another process.
+
+    Attributes:
+        key: where its state lies in the run's place.
+        sha256: of the state.
+    """
+
+    rung: int
+    key: str
+    sha256: str
+
+
 class TrialLog:
     """Keeps every trial's state; tells the journal and then the listener of each change before anyone acts on it."""
 
@@ -91,6 +111,8 @@ class TrialLog:
         self._replayed_at: float | None = None
         self._slot = SlotSize()
         self._began: dict[int, float] = {}
+        self._reached: dict[int, dict[int, float]] = {}  # when each rung was reported, of trials that have not ended
+        self._safe: dict[int, float] = {}  # until when nothing of a trial can be lost
         self._trials: dict[int, Trial] = {}
         self._front: list[Standing] = []  # what no later trial has matched; with the metric alone, the best one
         self._gained_at = 0
@@ -138,14 +160,28 @@ class TrialLog:
         """A candidate that was proposed again has its score from an earlier trial."""
         self._record("answered", candidate=asdict(candidate), by=by)
 
-    def start(self, candidate: Candidate, attempt: int) -> None:
-        """A candidate is tried, or tried again: it keeps the rungs that it has reached."""
+    def change_cluster(self, said: Mapping[str, Any], cost_per_second: float) -> None:
+        """The cluster is another one from now on, and its slots cost something else."""
+        at = self._now()
+        self._limits = self._limits.at_rate(cost_per_second, at)
+        self._record("cluster", at, **said)
+
+    def start(self, candidate: Candidate, attempt: int, slot: SlotSize | None = None) -> None:
+        """A candidate is tried, or tried again: it keeps the rungs that it has reached.
+
+        Args:
+            candidate: what is tried.
+            attempt: the number of the attempt.
+            slot: what it holds, where that is not what the search's slots hold.
+        """
         at = self._now()
         before = self._trials.get(candidate.number, Trial(candidate, TrialState.RUNNING, started=at))
-        trial = replace(before, attempts=attempt, slot=self._slot)
+        held = self._slot if slot is None else slot
+        trial = replace(before, attempts=attempt, slot=held)
         self._trials[candidate.number] = trial
         self._began[candidate.number] = at
-        self._record("started", at, candidate=candidate.number, attempt=attempt)
+        said = {} if held == self._slot else {"slot": asdict(held)}
+        self._record("started", at, candidate=candidate.number, attempt=attempt, **said)
         self._tell(TrialStarted(trial))
 
     def report(self, number: int, report: RungReport, node: str, *, goes_on: bool) -> None:
@@ -153,14 +189,21 @@ class TrialLog:
         known = self._trials[number]
         trial = replace(known, rungs=(*known.rungs, report), node=node)
         self._trials[number] = trial
-        self._record("rung", candidate=number, node=node, report=asdict(report), goes_on=goes_on)
+        at = self._now()
+        self._reached.setdefault(number, {})[report.rung] = at
+        self._record("rung", at, candidate=number, node=node, report=asdict(report), goes_on=goes_on)
         self._note_gain(trial)
         self._tell(RungReached(trial, report))
+
+    def keep(self, number: int, kept: Kept) -> None:
+        """What a trial had come to at a rung is kept: nothing up to there can be lost any more."""
+        self._safe[number] = self._reached.get(number, {}).get(kept.rung, self._now())
+        self._record("kept", candidate=number, **asdict(kept))
 
     def lost(self, number: int, attempt: int, loss: Loss) -> None:
         """A trial has lost its process in this attempt, and will be tried again."""
         at = self._now() if loss.at is None else loss.at
-        self._trials[number] = self._held(number, at)
+        self._trials[number] = self._held(number, at, is_lost=True)
         said = {"reason": loss.reason, "counts": loss.counts, "alone": loss.alone}
         self._record("lost", at, candidate=number, attempt=attempt, **said)
 
@@ -168,7 +211,7 @@ class TrialLog:
         """The driver has died, last heard of then: what ran has held its slot until then; gives the candidates."""
         running = tuple(self._began)
         for number in running:
-            self._trials[number] = self._held(number, at)
+            self._trials[number] = self._held(number, at, is_lost=True)
         return running
 
     def end(self, number: int, ending: Ending) -> Trial:
@@ -178,6 +221,8 @@ class TrialLog:
         trial = replace(self._held(number, at), **said)
         self._trials[number] = trial
         self._ended += 1
+        self._reached.pop(number, None)
+        self._safe.pop(number, None)
         if ending.state is TrialState.FAILED:
             self._forget_gain(number)
         elif self._front and self._front[-1].number == number:
@@ -210,15 +255,19 @@ class TrialLog:
             return f"search.stop.patience: no gain in {stop.patience} trials"
         return None
 
-    def _held(self, number: int, until: float) -> Trial:
-        """The trial with the time for which this attempt has held its slot."""
+    def _held(self, number: int, until: float, *, is_lost: bool = False) -> Trial:
+        """The trial with the time for which this attempt has held its slot, or has for nothing."""
         trial = self._trials[number]
-        seconds = max(0.0, until - self._began.pop(number, until))
+        began = self._began.pop(number, until)
+        seconds = max(0.0, until - began)
+        lost = max(0.0, until - max(began, self._safe.get(number, began))) if is_lost else 0.0
         return replace(
             trial,
             slot_seconds=trial.slot_seconds + seconds,
             core_seconds=trial.core_seconds + seconds * trial.slot.cpus,
             gpu_seconds=trial.gpu_seconds + seconds * trial.slot.gpus,
+            lost_seconds=trial.lost_seconds + lost,
+            lost_core_seconds=trial.lost_core_seconds + lost * trial.slot.cpus,
         )
 
     def _now(self) -> float:

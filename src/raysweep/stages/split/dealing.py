@@ -104,14 +104,56 @@ def deal(wanted: Wanted, assignment: AnyAssignment) -> Dealt:
     def convert(batch: pa.Table) -> pa.Table:
         return _dealt(batch, wanted, assignment)
 
-    dealt = collect(wanted.table, convert)
+    return _dealt_out(collect(wanted.table, convert), wanted, _part_of)
+
+
+def deal_bare(wanted: Wanted, assignment: AnyAssignment) -> Dealt:
+    """The same without a column of the rows and without their hashes: keys, targets, weights, groups and times alone.
+
+    Raises:
+        DataUnsuitable: the table is empty.
+    """
+    rule, task = wanted.rule, wanted.task
+    named = dict.fromkeys([*rule.key, task.target, task.weight, rule.group, rule.time, rule.column])
+
+    def convert(batch: pa.Table) -> pa.Table:
+        codes = target_codes(batch.column(task.target), task)
+        return pa.table(_placed(batch, wanted, assignment, hash_rows(batch, rule.key)) | {_TARGET: codes})
+
+    found = collect(wanted.table, convert, [name for name in named if name is not None])
+    return _dealt_out(found, wanted, _bare_part_of)
+
+
+def deal_batch(batch: pa.Table, wanted: Wanted, assignment: AnyAssignment) -> pa.Table:
+    """The rows of a block that are in a part, with what the split adds: for `key_hashes`, `parts_of` and `cut_of`."""
+    dealt = _dealt(batch, wanted, assignment)
+    in_part = pc.and_(pc.invert(pc.is_nan(dealt.column(_TARGET))), pc.greater_equal(dealt.column(_PART), 0))
+    return dealt.filter(in_part)
+
+
+def key_hashes(dealt: pa.Table) -> Hashes:
+    """The key of each row, shape (rows,)."""
+    return np.asarray(dealt.column(_KEY).to_numpy(), dtype=np.uint64)
+
+
+def parts_of(dealt: pa.Table) -> npt.NDArray[np.int64]:
+    """The position in `PARTS` of each row, shape (rows,)."""
+    return np.asarray(dealt.column(_PART).to_numpy(), dtype=np.int64)
+
+
+def cut_of(dealt: pa.Table, part: Part, wanted: Wanted) -> Cut:
+    """The rows of one part, ordered by key."""
+    return _part_of(dealt, PARTS.index(part), wanted)
+
+
+def _dealt_out(dealt: pa.Table, wanted: Wanted, part_of: Callable[[pa.Table, int, Wanted], Cut]) -> Dealt:
     kept = dealt.filter(pc.invert(pc.is_nan(dealt.column(_TARGET))))
     left_out = {WITHOUT_TARGET: dealt.num_rows - kept.num_rows}
     places = kept.column(_PART).to_numpy()
     if wanted.rule.is_by_time:
         left_out[EMBARGOED] = int((places == IN_EMBARGO).sum())
         left_out[AFTER_ITS_PART] = int((places == TOO_LATE).sum())
-    return Dealt({part: _part_of(kept, position, wanted) for position, part in enumerate(PARTS)}, left_out)
+    return Dealt({part: part_of(kept, position, wanted) for position, part in enumerate(PARTS)}, left_out)
 
 
 def collect(table: Table, convert: Callable[[pa.Table], pa.Table], names: Sequence[str] | None = None) -> pa.Table:
@@ -165,7 +207,13 @@ def _dealt(batch: pa.Table, wanted: Wanted, assignment: AnyAssignment) -> pa.Tab
     keys, rows, marks = _hashes(batch, wanted, codes)
     columns: dict[str, Any] = {str(position): batch.column(name) for position, name in enumerate(wanted.inputs)}
     columns |= {f"{_FURTHER}{position}": batch.column(name) for position, name in enumerate(wanted.further)}
-    columns |= {_KEY: keys, _ROW: rows, _MARK: marks, _TARGET: codes}
+    columns |= {_ROW: rows, _MARK: marks, _TARGET: codes} | _placed(batch, wanted, assignment, keys)
+    return pa.table(columns)
+
+
+def _placed(batch: pa.Table, wanted: Wanted, assignment: AnyAssignment, keys: Hashes) -> dict[str, Any]:
+    """Key, part, time, group and weight of each row."""
+    columns: dict[str, Any] = {_KEY: keys}
     rule = wanted.rule
     if rule.time is not None:
         columns[_TIME] = time_values(batch.column(rule.time))
@@ -174,7 +222,7 @@ def _dealt(batch: pa.Table, wanted: Wanted, assignment: AnyAssignment) -> pa.Tab
         columns[_GROUP] = hash_rows(batch, [rule.group])
     if wanted.task.weight is not None:
         columns[_WEIGHT] = pc.cast(batch.column(wanted.task.weight), pa.float64())
-    return pa.table(columns)
+    return columns
 
 
 def _places(
@@ -212,8 +260,20 @@ def _part_of(dealt: pa.Table, position: int, wanted: Wanted) -> Cut:
     marks = rows.column(_MARK).to_numpy().astype(np.uint64)
     features = pa.table({name: rows.column(str(number)) for number, name in enumerate(wanted.inputs)})
     further = pa.table({name: rows.column(f"{_FURTHER}{number}") for number, name in enumerate(wanted.further)})
+    block, times = _beside(rows, features, wanted)
+    return Cut(keys[order], row_hashes[order], marks, block, further, times)
+
+
+def _bare_part_of(dealt: pa.Table, position: int, wanted: Wanted) -> Cut:
+    rows = dealt.filter(pc.equal(dealt.column(_PART), position))
+    nothing, none = pa.table({}), np.zeros(0, np.uint64)
+    block, times = _beside(rows, nothing, wanted)
+    return Cut(key_hashes(rows), none, none, block, nothing, times)
+
+
+def _beside(rows: pa.Table, features: pa.Table, wanted: Wanted) -> tuple[RowBlock, npt.NDArray[np.float64] | None]:
+    """The features with target, weight and group; and the times."""
     weight = rows.column(_WEIGHT).to_numpy() if wanted.task.weight is not None else None
     group = rows.column(_GROUP).to_numpy().astype(np.uint64) if wanted.rule.group is not None else None
     block = RowBlock(features, rows.column(_TARGET).to_numpy(), weight, group)
-    times = rows.column(_TIME).to_numpy() if wanted.rule.time is not None else None
-    return Cut(keys[order], row_hashes[order], marks, block, further, times)
+    return block, rows.column(_TIME).to_numpy() if wanted.rule.time is not None else None

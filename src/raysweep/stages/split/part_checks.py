@@ -27,6 +27,7 @@ Thresholds = Mapping[str, Mapping[str, float]]
 _LATER: Final = (Part.TESTING, Part.VALIDATION)
 _MODEL_ROWS: Final = 5_000
 _SHOWN: Final = 5
+_OF_ALL_ROWS: Final = frozenset({"split.overlap", "split.left_out"})
 _MIN_ROWS: Final = 50
 
 
@@ -48,6 +49,8 @@ class PartRows:
     time: str | None = None
     keys_repeat: bool = False
     left_out: int = 0
+    every: int = 0
+    are_sampled: bool = False
 
     @property
     def is_random(self) -> bool:
@@ -66,7 +69,15 @@ def part_findings(rows: PartRows, task: LearningTask, thresholds: Thresholds) ->
                 found += _new_categories(rows, part, column.name, thresholds["split.new_category"]["warn"])
     if not rows.is_random:
         found += _told_apart(rows, task, thresholds["split.drift"]["auc"])
-    return tuple(found)
+    return tuple(_with_sample(one, rows) for one in found)
+
+
+def _with_sample(finding: Finding, rows: PartRows) -> Finding:
+    """With what it was found on, where that is not all rows."""
+    if not rows.are_sampled or finding.check in _OF_ALL_ROWS:
+        return finding
+    counts = ", ".join(f"{block.rows:,} {part.value}" for part, block in rows.blocks.items())
+    return replace(finding, message=f"{finding.message}; by a sample of {counts} rows")
 
 
 def _overlap(rows: PartRows) -> list[Finding]:
@@ -86,7 +97,7 @@ def _overlap(rows: PartRows) -> list[Finding]:
 
 
 def _left_out(rows: PartRows, limit: float) -> list[Finding]:
-    every = rows.left_out + sum(block.rows for block in rows.blocks.values())
+    every = rows.every or rows.left_out + sum(block.rows for block in rows.blocks.values())
     share = rows.left_out / every
     if share <= limit:
         return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ import ray
 
 from raysweep.config import SweepConfig
 from raysweep.records.split_rule import WITHOUT_TARGET, SplitRule
-from raysweep.records.table import LearningTask, Part, Split, Table
+from raysweep.records.table import LearningTask, Part, PartSummary, Split, Table
 from raysweep.stages.split.assign import PARTS, assign_folds, count_folds
-from raysweep.stages.split.dealing import Cut, Dealt, Wanted, deal
+from raysweep.stages.split.dealing import AnyAssignment, Cut, Dealt, Wanted, deal, deal_bare
 from raysweep.stages.split.part_checks import PartRows, Thresholds, part_findings
 from raysweep.stages.split.planning import check_cuts, plan_assignment, split_rule
+from raysweep.stages.split.ray_stream import Streamed, StreamRequest, cut_in_stream
 from raysweep.stages.split.summaries import count_distinct, cuts_of, keys_shared, moment_of, summaries_of
 from raysweep.training.canaries import pick_canaries, smallest
 from raysweep.training.learner import Floats
@@ -37,7 +38,8 @@ def cut_table(
 
     Args:
         table: the whole table.
-        config: the sweep.
+        config: the sweep; where `search.rows` is a number, the search gets a sample of about so many rows, and the
+            table is read in a stream.
         task: what is to be learned; its target decides which rows count.
         work_folder: private to the driver (mode 0700); the validation rows are put there and nowhere else.
         thresholds: of the checks between the parts.
@@ -53,29 +55,67 @@ def cut_table(
     rule = split_rule(table, config, task.kind)
     wanted = Wanted.of(table, task, rule, further)
     assignment = plan_assignment(table, rule, task)
+    if isinstance(config.search.rows, int):
+        bare = deal_bare(wanted, assignment)
+        if config.search.rows < sum(bare.parts[part].block.rows for part in (Part.TRAINING, Part.TESTING)):
+            check_cuts(bare, rule, table)
+            summaries = summaries_of(bare, rule, table, task)
+            digest = summaries[Part.VALIDATION].digest
+            asked = StreamRequest(wanted, bare, config.search.rows, work_folder, digest)
+            streamed = cut_in_stream(asked, assignment)
+            return _split(_Found(wanted, bare, assignment, summaries, streamed), config, thresholds), streamed.seal
     dealt = deal(wanted, assignment)
     check_cuts(dealt, rule, table)
     summaries = summaries_of(dealt, rule, table, task)
-    search = _search_rows(dealt.parts, config, task, _wanted_folds(config, rule))
-    cuts, shared = cuts_of(assignment), keys_shared(dealt)
-    split = Split(
+    validation = dealt.parts[Part.VALIDATION]
+    sealed = SealedRows(validation.block, validation.further)
+    seal = close_seal(sealed, work_folder, summaries[Part.VALIDATION].digest)
+    return _split(_Found(wanted, dealt, assignment, summaries), config, thresholds), seal
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a split is made of.
+
+    Attributes:
+        dealt: all rows; without their columns where the table is `streamed`.
+    """
+
+    wanted: Wanted
+    dealt: Dealt
+    assignment: AnyAssignment
+    summaries: Mapping[Part, PartSummary]
+    streamed: Streamed | None = None
+
+    @property
+    def parts(self) -> Mapping[Part, Cut]:
+        """The rows of each part that are held."""
+        return self.dealt.parts if self.streamed is None else self.streamed.sampled
+
+
+def _split(found: _Found, config: SweepConfig, thresholds: Thresholds) -> Split:
+    rule, task, streamed = found.wanted.rule, found.wanted.task, found.streamed
+    search = _search_rows(found.parts, config, task, _wanted_folds(config, rule))
+    sketch = smallest(found.dealt.parts[Part.VALIDATION].rows) if streamed is None else streamed.sketch
+    if streamed is not None:
+        search = replace(search, canaries=streamed.canaries, is_sample=True)
+    cuts, shared = cuts_of(found.assignment), keys_shared(found.dealt)
+    return Split(
         kind=rule.kind,
         seed=rule.seed,
         key=rule.key,
-        parts=summaries,
+        parts=found.summaries,
         folds=search.folds,
         keys_shared=shared,
-        left_out_rows=dealt.left_out[WITHOUT_TARGET],
+        left_out_rows=found.dealt.left_out[WITHOUT_TARGET],
         search_data=ray.put(search),
-        sketch=smallest(dealt.parts[Part.VALIDATION].rows),
+        sketch=sketch,
         cuts=cuts,
-        findings=part_findings(_compared(dealt, rule, shared), task, thresholds),
-        rule=replace(rule, cuts=tuple(moment_of(cut, table, rule) for cut in cuts)),
-        left_out=dealt.left_out,
+        findings=part_findings(_compared(found, shared), task, thresholds),
+        rule=replace(rule, cuts=tuple(moment_of(cut, found.wanted.table, rule) for cut in cuts)),
+        left_out=found.dealt.left_out,
+        sample=None if streamed is None else streamed.sample,
     )
-    validation = dealt.parts[Part.VALIDATION]
-    sealed = SealedRows(validation.block, validation.further)
-    return split, close_seal(sealed, work_folder, summaries[Part.VALIDATION].digest)
 
 
 def _wanted_folds(config: SweepConfig, rule: SplitRule) -> int | str:
@@ -85,12 +125,21 @@ def _wanted_folds(config: SweepConfig, rule: SplitRule) -> int | str:
     return config.split.folds
 
 
-def _compared(dealt: Dealt, rule: SplitRule, shared: int) -> PartRows:
+def _compared(found: _Found, shared: int) -> PartRows:
+    dealt, rule = found.dealt, found.wanted.rule
     keys = sum(count_distinct(cut.keys) for cut in dealt.parts.values())
-    repeat = keys < sum(cut.block.rows for cut in dealt.parts.values()) / 2
+    every = sum(cut.block.rows for cut in dealt.parts.values())
     left_out = sum(rows for why, rows in dealt.left_out.items() if why != WITHOUT_TARGET)
-    blocks = {part: cut.block for part, cut in dealt.parts.items()}
-    return PartRows(rule.kind, blocks, shared, rule.time if rule.is_by_time else None, repeat, left_out)
+    return PartRows(
+        kind=rule.kind,
+        blocks={part: cut.block for part, cut in found.parts.items()},
+        keys_shared=shared,
+        time=rule.time if rule.is_by_time else None,
+        keys_repeat=keys < every / 2,
+        left_out=left_out,
+        every=every + left_out,
+        are_sampled=found.streamed is not None,
+    )
 
 
 def _search_rows(parts: Mapping[Part, Cut], config: SweepConfig, task: LearningTask, wanted: int | str) -> SearchRows:

@@ -1,0 +1,1 @@
+"""What the manifests are made of, as plain dicts; `render.py` writes them down."""

@@ -1,0 +1,152 @@
+"""Searches on raylets that come and go, told in a JSON document; started as a process of its own by a test.
+
+python tests/changing_cluster.py DOCUMENT
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+os.environ["RAY_AUTH_MODE"] = "disabled"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+import numpy as np
+import pyarrow as pa
+import ray
+from ray.cluster_utils import Cluster
+
+from noop_family import FAMILY, GPU_FAMILY
+from raysweep.config import SearchConfig, TaskKind
+from raysweep.documents import plain_record
+from raysweep.errors import RayUnavailable
+from raysweep.events import ClusterChanged, Said
+from raysweep.records.metric import METRICS
+from raysweep.records.table import Column, ColumnKind, LearningTask, Split
+from raysweep.records.trial import SearchOutcome
+from raysweep.space import load_space
+from raysweep.stages.search.ray_search import SearchRequest, run_search
+from raysweep.training import families
+from raysweep.training.trial_data import RowBlock, SearchRows
+
+STORE_BYTES = 100_000_000
+DRAINED_SECONDS = 4.0
+BLOCK = RowBlock(pa.table({"x": [0.0, 1.0]}), np.array([0.0, 1.0]), None)
+TASK = LearningTask(TaskKind.REGRESSION, "y", METRICS["rmse"], (Column("x", ColumnKind.NUMBER, "double"),))
+
+
+def search(
+    names: list[str], sleep: float, look: Callable[[list[dict[str, Any]]], bool], **config: Any
+) -> tuple[SearchOutcome, list[dict[str, Any]], list[object]]:
+    """A search of trials that sleep; `look` sees the journal from time to time, and says when it is enough."""
+    records: list[dict[str, Any]] = []
+    told: list[object] = []
+
+    family = {"params": {"x": {"float": [0.0, 1.0]}}, "fixed": {"sleep": sleep}}
+    request = SearchRequest(
+        task=TASK,
+        split=Split("random", 0, (), {}, 1, 0, 0, search_data=ray.put(SearchRows(BLOCK, BLOCK, np.zeros(0, int), 1))),
+        space=load_space({"version": 1, "families": dict.fromkeys(names, family)}, base=Path()),
+        tell=told.append,
+        record=lambda one: records.append(plain_record(one)),
+        interrupted=lambda: look(records),
+    )
+    outcome = run_search(request, SearchConfig(algorithm="random", scheduler="none", **config))
+    return outcome, records, told
+
+
+def drain(node: Any) -> None:
+    """As a notice of preemption does."""
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    gcs = ray._private.worker.global_worker.gcs_client
+    gcs.drain_node(node.node_id, reason, "a spot notice", int(1000 * (time.time() + 60)))
+
+
+def is_settled(records: list[dict[str, Any]]) -> bool:
+    """Whether both nodes are gone, and what they ran has ended elsewhere."""
+    left = sum(len(one["left"]) for one in records if one["event"] == "cluster")
+    lost = {one["candidate"] for one in records if one["event"] == "lost"}
+    return left == 2 and bool(lost) and lost <= {one["candidate"] for one in records if one["event"] == "ended"}
+
+
+def joined_and_left(cluster: Cluster) -> dict[str, Any]:
+    """One slot; a node joins with two, is drained, and killed; another one joins and is killed without a word."""
+    nodes: list[Any] = []
+    steps: list[float] = []
+
+    def look(records: list[dict[str, Any]]) -> bool:
+        ended = sum(one["event"] == "ended" for one in records)
+        running = sum(one["event"] == "started" for one in records) - ended
+        running -= sum(one["event"] == "lost" for one in records)
+        gone = time.time() - steps[-1] if steps else 0.0
+        if len(steps) == 0 and ended >= 2:
+            nodes.append(cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES))
+        elif len(steps) == 1 and running == 3:
+            drain(nodes[0])
+        elif len(steps) == 2 and gone > DRAINED_SECONDS:
+            with suppress(RuntimeError):  # a node that is drained goes by itself once nothing runs there
+                nodes[0].kill_raylet()
+            nodes.append(cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES))
+        elif len(steps) == 3 and running == 3:
+            nodes[1].kill_raylet()
+        else:
+            return len(steps) == 4 and is_settled(records)
+        steps.append(time.time())
+        return False
+
+    outcome, records, told = search(["noop"], 0.4, look, trials=1_000)
+    return {
+        "steps": steps,
+        "states": [(trial.state, trial.reason) for trial in outcome.trials],
+        "slots": outcome.slots,
+        "nodes": [plain_record(one) for one in outcome.nodes],
+        "changes": [plain_record(one) for one in told if isinstance(one, ClusterChanged)],
+        "records": records,
+        "period": plain_record(outcome.periods[-1]),
+    }
+
+
+def two_kinds(cluster: Cluster) -> dict[str, Any]:
+    """A node with a GPU that two trials share, and families of which one can use it."""
+    node = cluster.add_node(num_cpus=3, num_gpus=1, object_store_memory=STORE_BYTES)
+    config = {"trials": 24, "trial": {"gpus": 0.5}, "concurrency": 4}
+    outcome, records, told = search(["noop", "noop_gpu"], 0.3, lambda _: False, **config)
+    try:
+        search(["noop_gpu"], 0.3, lambda _: False, trials=1, trial={"gpus": 2})
+    except RayUnavailable as error:
+        refused = str(error)
+    cluster.remove_node(node)
+    return {
+        "families": [trial.candidate.family for trial in outcome.trials],
+        "states": [trial.state for trial in outcome.trials],
+        "devices": [trial.rungs[-1].metrics["rmse"] for trial in outcome.trials],
+        "gpu_seconds": [trial.gpu_seconds for trial in outcome.trials],
+        "records": records,
+        "said": [one.message for one in told if isinstance(one, Said)],
+        "refused": refused,
+    }
+
+
+def main() -> None:
+    families.register(FAMILY)
+    families.register(GPU_FAMILY)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE_BYTES})
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    try:
+        told = {"two_kinds": two_kinds(cluster), "joined_and_left": joined_and_left(cluster)}
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    Path(sys.argv[1]).write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()
