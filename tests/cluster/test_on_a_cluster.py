@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -140,6 +141,41 @@ def older(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+VET = """
+import json, sys, time, ray
+from raysweep.runtime.ray_session import ray_session
+from raysweep.runtime.ray_vetting import Vetting
+
+with ray_session("auto"):
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    late = {node["NodeID"] for node in ray.nodes() if node["NodeManagerAddress"] == sys.argv[1]}
+    said = []
+    vetting = Vetting(said.append)
+    assert vetting.shut({node: name for node, name in nodes.items() if node not in late}) == set()
+    assert vetting.shut(nodes) == late  # it has not answered yet
+    deadline = time.monotonic() + 60
+    while not said and time.monotonic() < deadline:
+        assert vetting.shut(nodes) == late
+        time.sleep(0.1)
+    time.sleep(1)
+    assert vetting.shut(nodes) == late
+print(json.dumps(said))
+"""
+
+
+def vetted(cluster: NodeCluster, late: Node) -> list[str]:
+    """What is said of a node that joins while a search runs."""
+    done = cluster.head.python("-c", VET, late.address)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _only(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found[1]
+
+
 def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     flights: FlightsSweep, cluster: NodeCluster, tmp_path: Path
 ) -> None:
@@ -152,6 +188,11 @@ def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     said = run_there(flights, cluster)
     assert f"versions: {cluster.label(old)} has raysweep 0.0." in said
     assert "not reached from" in said
+    there = _only(said, r"has (raysweep 0\.0\.[^,]*),")
+    (shut,) = vetted(cluster, old)
+    assert shut.startswith(
+        f"{cluster.label(old).split()[0]} gets no trials: it has {there}, the driver raysweep {raysweep.__version__}."
+    )
     doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
     assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor
     for node in (poor, old):
