@@ -5,9 +5,10 @@
 
 A sweep (`search.deterministic`) is submitted once for each fault, which comes when the first trials have ended: a
 worker's raylet is killed, a node added, the driver killed, the head's machine killed and put up again, a cable cut and
-joined, and a raylet and the driver together. Each has to end as the one that nobody disturbs, after at most one further submission under the same run id, and
-no more work may be lost than one trial a slot. With `--at kept` it comes when the first state of a long trial has been
-kept in the store, and no rung up to that may be reached a second time. Exits 1 where something of that does not hold.
+joined, and a raylet and the driver killed together. Each has to end as the one that nobody disturbs, after at most one
+further submission under the same run id, and no more work may be lost than one trial a slot. With `--at kept` the fault
+comes when the first state of a long trial has been kept in the store, and no rung up to that may be reached a second
+time. Exits 1 where something of that does not hold.
 """
 
 from __future__ import annotations
