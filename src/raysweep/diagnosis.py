@@ -209,6 +209,13 @@ def _ray(config: SweepConfig | None, address: str | None) -> Iterator[Diagnosis]
 
     search = SearchConfig() if config is None else config.search
     where = "on this machine" if address is None else address
+    if address is not None and address.startswith(("http://", "https://")):
+        said = (
+            "nodes are looked at from one of them: name it as host:port or auto there, or send the doctor: "
+            f"ray job submit --address {address} -- raysweep doctor --address auto"
+        )
+        yield Diagnosis("ray", where, State.FAILED, said, exit_code=RequestInvalid.exit_code)
+        return
     try:
         looking = Looking(Errand() if config is None else Errand.of(config, _first_file(config)))
         with ray_session(address, "raysweep.stages.search.ray_room", looking.begin) as session:

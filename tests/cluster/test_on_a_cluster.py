@@ -1,10 +1,11 @@
-"""The flights on a cluster of several machines: the same as at home, whatever breaks; what is wrong is said."""
+"""The flights on a cluster of several machines: the same as at home; what is wrong with it is said before any trial."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import raysweep
 from flights_sweep import FlightsSweep
 from network_namespaces import GATEWAY
-from node_cluster import BIN, ROOT, Node, NodeCluster, wait_until
+from node_cluster import BIN, ROOT, Node, NodeCluster
 from raysweep.config import S3Config
 
 SOON_SECONDS = 30
@@ -71,32 +72,6 @@ def test_a_submitted_sweep_is_the_one_at_home_and_tells_its_nodes(
     assert there == here
 
 
-def test_a_killed_raylet_and_a_killed_driver_change_nothing(
-    flights: FlightsSweep, cluster: NodeCluster, at_home: dict
-) -> None:
-    first = subprocess.Popen(
-        submit(flights, cluster, "disturbed"),
-        env=client(cluster),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    begun = lambda: any(one["event"] == "rung" for one in flights.journal("disturbed"))  # noqa: E731
-    wait_until(begun, "the first rung", 120)
-    cluster.nodes["n2"].kill_raylet()
-    (driver,) = cluster.head.processes("raysweep run")
-    driver.kill()
-    said, _ = first.communicate(timeout=120)
-    assert first.returncode == 5, said
-
-    again = subprocess.run(
-        submit(flights, cluster, "disturbed"), env=client(cluster), capture_output=True, text=True, check=False
-    )
-    assert again.returncode in {0, 7}, again.stderr
-    assert told(json.loads(again.stdout)) == told(at_home)
-    cluster.mend(cluster.nodes["n2"])
-
-
 def refused(node: Node, *words: str | Path, environment: dict[str, str] | None = None, code: int = 5) -> str:
     """What a command on a node says that ends soon, with this code, before any trial."""
     began = time.monotonic()
@@ -141,6 +116,41 @@ def older(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+VET = """
+import json, sys, time, ray
+from raysweep.runtime.ray_session import ray_session
+from raysweep.runtime.ray_vetting import Vetting
+
+with ray_session("auto"):
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    late = {node["NodeID"] for node in ray.nodes() if node["NodeManagerAddress"] == sys.argv[1]}
+    said = []
+    vetting = Vetting(said.append)
+    assert vetting.shut({node: name for node, name in nodes.items() if node not in late}) == set()
+    assert vetting.shut(nodes) == late  # it has not answered yet
+    deadline = time.monotonic() + 60
+    while not said and time.monotonic() < deadline:
+        assert vetting.shut(nodes) == late
+        time.sleep(0.1)
+    time.sleep(1)
+    assert vetting.shut(nodes) == late
+print(json.dumps(said))
+"""
+
+
+def vetted(cluster: NodeCluster, late: Node) -> list[str]:
+    """What is said of a node that joins while a search runs."""
+    done = cluster.head.python("-c", VET, late.address)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _only(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found[1]
+
+
 def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     flights: FlightsSweep, cluster: NodeCluster, tmp_path: Path
 ) -> None:
@@ -153,6 +163,11 @@ def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     said = run_there(flights, cluster)
     assert f"versions: {cluster.label(old)} has raysweep 0.0." in said
     assert "not reached from" in said
+    there = _only(said, r"has (raysweep 0\.0\.[^,]*),")
+    (shut,) = vetted(cluster, old)
+    assert shut.startswith(
+        f"{cluster.label(old).split()[0]} gets no trials: it has {there}, the driver raysweep {raysweep.__version__}."
+    )
     doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
     assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor
     for node in (poor, old):

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray
-import ray.cloudpickle
 import ray.exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.config import SweepConfig
 from raysweep.nodes import errand
 from raysweep.nodes.judgement import Judged, NodeSeen, judge
 from raysweep.runtime import versions
+from raysweep.runtime.ray_by_value import by_value, pinned
 from raysweep.stages.source.addresses import S3_SCHEME, FileReach
 
 WAIT_SECONDS: Final = 20.0
@@ -81,18 +80,11 @@ class Looking:
         folder = ray._private.worker.global_worker.node.get_session_dir_path()  # noqa: SLF001 - nothing public tells
         what = asdict(self._errand) | {"folder": str(folder)}
         code = versions.installed_versions().get(versions.CODE, "")
-        # By value: what is installed on the nodes may be another raysweep.
-        for module in (errand, versions):
-            ray.cloudpickle.register_pickle_by_value(module)
-        try:
+        with by_value(errand, versions):
             for node in ray.nodes():
                 if node["Alive"]:
-                    here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(errand.run_errand)
-                    self._asked.append(_Asked(node, task.remote(what, code), time.time()))
-        finally:
-            for module in (errand, versions):
-                ray.cloudpickle.unregister_pickle_by_value(module)
+                    answer = pinned(errand.run_errand, node["NodeID"]).remote(what, code)
+                    self._asked.append(_Asked(node, answer, time.time()))
 
     def end(self) -> tuple[Judged, ...]:
         """Wait for the answers, not for long, and judge them; nothing where no look was begun."""

@@ -32,16 +32,18 @@ class Cluster:
         nodes: that are alive.
         leaving: the ids of those that take no new trial: they are drained, or a notice of preemption has come.
         growth: how many more slots may come, by kind.
+        shut: the ids of those that have joined, but not shown that they have what the driver has.
     """
 
     nodes: tuple[Node, ...]
     leaving: frozenset[str]
     growth: Growth
+    shut: frozenset[str] = frozenset()
 
     @property
     def taking(self) -> tuple[Node, ...]:
         """The nodes that take new trials."""
-        return tuple(node for node in self.nodes if node.id not in self.leaving)
+        return tuple(node for node in self.nodes if node.id not in self.leaving | self.shut)
 
     def plan(self, sizes: Sizes, limit: int | None) -> SlotPlan:
         """The slots that there should be on it."""

@@ -13,6 +13,7 @@ from raysweep.events import ClusterChanged, Listener, Said, SearchPlanned
 from raysweep.records.cluster import nodes_used
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import Period, SearchOutcome
+from raysweep.runtime.ray_vetting import Vetting
 from raysweep.space import SearchSpace
 from raysweep.stages.search.attempts import SteeringRules
 from raysweep.stages.search.autoscaling import Refusals
@@ -203,6 +204,15 @@ def _slot_rules(
     mixed: list[bool] = []
     refusals = Refusals()
 
+    def say(sentence: str) -> None:
+        request.tell(Said(sentence))
+
+    vetting = Vetting(say)
+
+    def look(asked: Mapping[Kind, int]) -> Cluster:
+        cluster = see_cluster(sizes, refusals, asked)
+        return replace(cluster, shut=vetting.shut({node.id: node.name for node in cluster.nodes}))
+
     def kind_of(family: str) -> Kind:
         return Kind.GPU if Kind.GPU in sizes and families()[family].uses_gpu else Kind.CPU
 
@@ -215,14 +225,11 @@ def _slot_rules(
             mixed.append(True)
             request.tell(Said("there is room for slots with a GPU alone: families that cannot use one hold it, too"))
 
-    def say(sentence: str) -> None:
-        request.tell(Said(sentence))
-
     return SlotRules(
         sizes,
         kind_of,
         config.trial,
-        look=lambda asked: see_cluster(sizes, refusals, asked),
+        look=look,
         plan=lambda cluster: cluster.plan(sizes, limit),
         say=say,
         saw=saw,
