@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -258,6 +259,14 @@ def _free_ports(*names: str) -> dict[str, int]:
     for probe in probes:
         probe.close()
     return ports
+
+
+def other_raysweep(folder: Path) -> dict[str, str]:
+    """The environment of a node where a raysweep of another version lies in front of the installed one."""
+    shutil.copytree(ROOT / "src" / "raysweep", folder / "raysweep")
+    init = folder / "raysweep" / "__init__.py"
+    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "0.0.'))
+    return {"PYTHONPATH": str(folder)}
 
 
 def wait_until(condition, what: str, seconds: float = 60) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 import raysweep
 from flights_sweep import FlightsSweep
 from network_namespaces import GATEWAY
-from node_cluster import BIN, ROOT, Node, NodeCluster
+from node_cluster import BIN, Node, NodeCluster, other_raysweep
 from raysweep.config import S3Config
 
 SOON_SECONDS = 30
@@ -108,14 +107,6 @@ def test_gpus_that_no_node_has_are_said_soon(flights: FlightsSweep, cluster: Nod
     assert "of 3 nodes none has both" in run_there(flights, cluster, "--set", "search.trial.gpus=1")
 
 
-def older(folder: Path) -> dict[str, str]:
-    """A raysweep of another version in front of the installed one."""
-    shutil.copytree(ROOT / "src" / "raysweep", folder / "raysweep")
-    init = folder / "raysweep" / "__init__.py"
-    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "0.0.'))
-    return {"PYTHONPATH": str(folder)}
-
-
 VET = """
 import json, sys, time, ray
 from raysweep.runtime.ray_session import ray_session
@@ -125,15 +116,16 @@ with ray_session("auto"):
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
     late = {node["NodeID"] for node in ray.nodes() if node["NodeManagerAddress"] == sys.argv[1]}
     said = []
-    vetting = Vetting(said.append)
-    assert vetting.shut({node: name for node, name in nodes.items() if node not in late}) == set()
-    assert vetting.shut(nodes) == late  # it has not answered yet
-    deadline = time.monotonic() + 60
-    while not said and time.monotonic() < deadline:
-        assert vetting.shut(nodes) == late
+    vetting = Vetting(said.append, nodes.keys() - late)
+    began = time.monotonic()
+    vetted = vetting.look(nodes)
+    assert (vetted.asked, vetted.unfit) == (late, set())
+    while not vetted.unfit and time.monotonic() < began + 30:
         time.sleep(0.1)
+        vetted = vetting.look(nodes)
+        assert vetted.asked | vetted.unfit == late
     time.sleep(1)
-    assert vetting.shut(nodes) == late
+    assert vetting.look(nodes).unfit == late
 print(json.dumps(said))
 """
 
@@ -159,14 +151,15 @@ def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     assert f"not reached from {cluster.label(poor)}, though the driver reaches it" in said
     assert "no usable credentials were found" in said
 
-    old = cluster.add(4, environment=older(tmp_path))
+    old = cluster.add(4, environment=other_raysweep(tmp_path))
     said = run_there(flights, cluster)
     assert f"versions: {cluster.label(old)} has raysweep 0.0." in said
     assert "not reached from" in said
     there = _only(said, r"has (raysweep 0\.0\.[^,]*),")
     (shut,) = vetted(cluster, old)
+    name, here = cluster.label(old).split()[0], f"raysweep {raysweep.__version__}"
     assert shut.startswith(
-        f"{cluster.label(old).split()[0]} gets no trials: it has {there}, the driver raysweep {raysweep.__version__}."
+        f"{name} has joined, but gets no trials: it has {there}, the driver {here}. Install the same"
     )
     doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
     assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import raysweep
 from noop_family import ON_GPU
 
 TESTS = Path(__file__).parents[1]
@@ -58,6 +59,15 @@ def test_slots_follow_the_nodes(told: dict[str, Any]):
     assert sum("is about to leave" in one for one in words) == 1
     assert found["changes"][0]["slots"] == 3
     assert found["changes"][-1]["slots"] == found["slots"] == 1
+
+
+def test_a_node_of_another_raysweep_gets_no_trial_and_that_is_said_once(told: dict[str, Any]):
+    found = told["joined_and_left"]
+    (said,) = [one for one in found["said"] if "gets no trials" in one]
+    assert f"it has raysweep 0.0.{raysweep.__version__}, the driver raysweep {raysweep.__version__}. Install" in said
+    joined = next(one["at"] for one in found["records"] if one["event"] == "cluster")
+    assert sum(one["event"] == "ended" and one["at"] < joined for one in found["records"]) >= 3
+    assert most_at_a_time(found, 0, found["steps"][0]) == 1
 
 
 def test_no_trial_pays_for_a_node_that_is_gone(told: dict[str, Any]):

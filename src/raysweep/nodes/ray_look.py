@@ -69,11 +69,15 @@ class Looking:
 
     Args:
         asked: what the nodes are to reach.
+
+    Attributes:
+        fit: the ids of the nodes that were found to have what the driver has; None before the end, or without a look.
     """
 
     def __init__(self, asked: Errand) -> None:
         self._errand = asked
         self._asked: list[_Asked] = []
+        self.fit: frozenset[str] | None = None
 
     def begin(self) -> None:
         """Send a task to each node that Ray takes for alive."""
@@ -103,9 +107,15 @@ class Looking:
             ray.cancel(one.answer, force=True)
             lost = f"no answer within {WAIT_SECONDS:g} s: it hangs, or is being lost"
             seen[str(one.node["NodeID"])] = NodeSeen(_name(one.node, names), lost=lost)
+        here = versions.installed_versions()
+        self.fit = frozenset(node for node, one in seen.items() if one.versions and not _unlike(here, one))
         in_order = [seen[str(one.node["NodeID"])] for one in self._asked]
         is_local = self._errand.data is not None and not self._errand.data.startswith(S3_SCHEME)
-        return judge(in_order, versions.installed_versions(), is_local=is_local)
+        return judge(in_order, here, is_local=is_local)
+
+
+def _unlike(here: Mapping[str, str], seen: NodeSeen) -> bool:
+    return any(versions.must_be_equal(*one) for one in versions.differences(here, seen.versions))
 
 
 def _name(node: Mapping[str, Any], names: Counter[str]) -> str:

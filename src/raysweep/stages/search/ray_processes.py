@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import ray
 import ray.exceptions
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.records.trial import SlotSize
+from raysweep.runtime.ray_by_value import pinned
 from raysweep.runtime.ray_carry import carry
 from raysweep.stages.search.ray_slot_actor import SlotActor
 from raysweep.training.families import added_families
@@ -72,25 +74,27 @@ class Processes:
                     return None
         return [found[number] for number in range(len(values))]
 
-    def take(self, size: SlotSize, node: str = "") -> Any:
+    def take(self, size: SlotSize, node: str = "", apart_from: Collection[str] = ()) -> Any:
         """A process, which may still be starting.
 
         Args:
             size: what it holds.
             node: the id of the only node where it may be; empty for any.
+            apart_from: the ids of nodes where it may not be.
         """
         if self._early:
             return self._early.pop()
         options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
         if node:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+        elif apart_from:
+            options["label_selector"] = {NODE_ID_LABEL_KEY: f"!in({','.join(sorted(apart_from))})"}
         return self._class.options(**options).remote(*self._arguments)
 
 
 def ask(node: str) -> Any:
     """A task that nothing but this node can run."""
-    here = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_live).remote()
+    return pinned(_live, node).remote()
 
 
 def _live() -> None:

@@ -19,6 +19,7 @@ from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.search.slot_plan import Kind, Place, Sizes, SlotPlan
 
 LOOK_SECONDS: Final = 1.0
+ASKED_LOOK_SECONDS: Final = 0.2  # while a node is asked what it has
 _SAID_TO_WAIT_SECONDS: Final = 30.0
 
 
@@ -85,7 +86,7 @@ class _Look:
     at: float = 0.0
     plan: SlotPlan = field(default_factory=lambda: SlotPlan({}))
     taking: frozenset[str] = frozenset()
-    cluster: Cluster | None = None
+    cluster: Cluster = field(default_factory=lambda: Cluster((), frozenset(), {}))
 
 
 class SlotSet:
@@ -131,9 +132,7 @@ class SlotSet:
     def started(self, slot: Slot, node: str) -> None:
         """A process has started there."""
         slot.node, slot.failed_starts, self._has_started = node, 0, True
-        kind = slot.place[0]
-        if (kind, node) in self._seen.plan.places:  # was asked for before its node was there
-            slot.place = kind, node
+        self._hold_to_node(slot)
         if node not in self._seen.taking:
             self._seen.at = 0.0  # a node that nobody has seen yet, or that is gone again
 
@@ -142,9 +141,12 @@ class SlotSet:
         cluster = self._rules.look(self._seen.plan.pending)
         taking = frozenset(node.id for node in cluster.taking)
         plan = self._rules.plan(cluster)
-        self._seen = _Look(time.monotonic() + LOOK_SECONDS, plan, taking, cluster)
+        soon = LOOK_SECONDS if not cluster.asked else ASKED_LOOK_SECONDS
+        self._seen = _Look(time.monotonic() + soon, plan, taking, cluster)
         self._rules.saw(cluster, plan)
-        for slot in [one for one in self.slots if one.is_idle and not self.may_take(one)]:
+        for slot in self.slots:
+            self._hold_to_node(slot)
+        for slot in [one for one in self.slots if one.is_idle and not self._counts(one)]:
             self.drop(slot)
         missing = self._missing()
         for slot in sorted(self.slots, key=lambda one: bool(one.node)):  # those first that have not started
@@ -155,6 +157,12 @@ class SlotSet:
             for _ in range(missing[place]):
                 self.slots.append(self._start(place))
 
+    def _hold_to_node(self, slot: Slot) -> None:
+        """One that was asked for before its node was there belongs to that node now, where slots are held to nodes."""
+        kind = slot.place[0]
+        if (kind, slot.node) in self._seen.plan.places:
+            slot.place = kind, slot.node
+
     def _missing(self) -> Counter[Place]:
         """How many processes there are too few of each kind; negative where there are too many."""
         missing = Counter(self._seen.plan.places)
@@ -162,8 +170,8 @@ class SlotSet:
         return missing
 
     def _counts(self, slot: Slot) -> bool:
-        """Whether it is not on a node that is gone or leaving."""
-        return not slot.node or self.may_take(slot)
+        """Whether it is not on a node that is gone, leaving or closed."""
+        return not slot.node or slot.node in self._seen.cluster.asked or self.may_take(slot)
 
     def may_take(self, slot: Slot) -> bool:
         """Whether its node takes new trials."""
@@ -184,7 +192,8 @@ class SlotSet:
 
     def _start(self, place: Place) -> Slot:
         kind, node = place
-        actor = self._processes.take(self._rules.sizes[kind], node)
+        cluster = self._seen.cluster
+        actor = self._processes.take(self._rules.sizes[kind], node, cluster.closed | cluster.asked)
         return Slot(place, actor, actor.prepare.remote(self._context, kind is Kind.GPU))
 
     def _say_if_waiting(self) -> None:
@@ -219,7 +228,9 @@ class SlotSet:
             self._rules.say(f"still waiting for the cluster to give a trial {asked}")
         elif plan.pending.get(kind):
             self._rules.say(f"still waiting for the autoscaler to bring a node with {asked}")
-        elif self._has_started or plan.total or cluster is None:
+        elif cluster.asked:
+            self._rules.say(f"still waiting for a node that has joined to tell whether a trial gets {asked} there")
+        elif self._has_started or plan.total:
             self._rules.say(f"no node has {asked} for a trial now: waiting for one to join the cluster")
         else:  # the autoscaler has said so meanwhile
             raise RayUnavailable(no_room(cluster.nodes, self._config))
