@@ -1,6 +1,6 @@
 """Searches on raylets that come and go, told in a JSON document; started as a process of its own by a test.
 
-python tests/changing_cluster.py DOCUMENT
+python tests/changing_cluster.py DOCUMENT [SCENE ...]
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ import ray
 from ray.cluster_utils import Cluster
 
 from node_cluster import other_raysweep
-from noop_family import FAMILY, GPU_FAMILY
+from noop_family import BROKEN, FAMILY, GPU_FAMILY, BrittleRows
 from raysweep.config import SearchConfig, TaskKind
 from raysweep.documents import plain_record
-from raysweep.errors import RayUnavailable
 from raysweep.events import ClusterChanged, Said, TrialEnded
 from raysweep.records.metric import METRICS
 from raysweep.records.table import Column, ColumnKind, LearningTask, Split
 from raysweep.records.trial import SearchOutcome
 from raysweep.space import load_space
 from raysweep.stages.search.ray_search import SearchRequest, run_search
+from raysweep.stages.search.ray_slot import LACK_SECONDS
 from raysweep.training import families
-from raysweep.training.trial_data import RowBlock, SearchRows
+from raysweep.training.trial_data import RowBlock
 
 STORE_BYTES = 100_000_000
 DRAINED_SECONDS = 4.0
 BLOCK = RowBlock(pa.table({"x": [0.0, 1.0]}), np.array([0.0, 1.0]), None)
+ROWS = BrittleRows(BLOCK, BLOCK, np.zeros(0, int), 1)
 TASK = LearningTask(TaskKind.REGRESSION, "y", METRICS["rmse"], (Column("x", ColumnKind.NUMBER, "double"),))
 
 
@@ -60,28 +61,35 @@ class Course:
         return sum(one["event"] == event for one in self.records)
 
 
-def search(names: list[str], sleep: float, look: Callable[[Course], bool] = lambda _: False, **config: Any) -> Course:
+def search(
+    names: list[str],
+    sleep: float,
+    look: Callable[[Course], bool] = lambda _: False,
+    lack_seconds: float = LACK_SECONDS,
+    **config: Any,
+) -> Course:
     """A search of trials that sleep; `look` sees its course from time to time, and says when it is enough."""
     course = Course()
     family = {"params": {"x": {"float": [0.0, 1.0]}}, "fixed": {"sleep": sleep}}
     request = SearchRequest(
         task=TASK,
-        split=Split("random", 0, (), {}, 1, 0, 0, search_data=ray.put(SearchRows(BLOCK, BLOCK, np.zeros(0, int), 1))),
+        split=Split("random", 0, (), {}, 1, 0, 0, search_data=ray.put(ROWS)),
         space=load_space({"version": 1, "families": dict.fromkeys(names, family)}, base=Path()),
         tell=course.told.append,
         record=lambda one: course.records.append(plain_record(one)),
         interrupted=lambda: look(course),
+        lack_seconds=lack_seconds,
     )
     course.outcome = run_search(request, SearchConfig(algorithm="random", scheduler="none", **config))
     return course
 
 
-def refusal(names: list[str], sleep: float, **config: Any) -> str:
-    """Why such a search ends with an error."""
+def refusal(names: list[str], sleep: float, **config: Any) -> tuple[str, str]:
+    """With which error such a search ends."""
     try:
         search(names, sleep, **config)
-    except RayUnavailable as error:
-        return str(error)
+    except Exception as error:  # noqa: BLE001 - which one it is, is told
+        return type(error).__name__, str(error)
     raise AssertionError("the search went through")
 
 
@@ -161,7 +169,7 @@ def two_kinds(cluster: Cluster) -> dict[str, Any]:
     config = {"trials": 24, "trial": {"gpus": 0.5}, "concurrency": 4}
     course = search(["noop", "noop_gpu"], 0.3, **config)
     outcome = course.outcome
-    refused = refusal(["noop_gpu"], 0.3, trials=1, trial={"gpus": 2})
+    _, refused = refusal(["noop_gpu"], 0.3, trials=1, trial={"gpus": 2})
     cluster.remove_node(node)
     return {
         "families": [trial.candidate.family for trial in outcome.trials],
@@ -173,17 +181,60 @@ def two_kinds(cluster: Cluster) -> dict[str, Any]:
     }
 
 
+def broken_nodes(cluster: Cluster) -> dict[str, Any]:
+    """A node where every process dies, one that cannot read the rows, and one that is fine."""
+    broken = [
+        cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES, env_vars={BROKEN: how})
+        for how in ("dies", "rows")
+    ]
+    course = search(["noop"], 0.5, lambda course: sum("is set aside" in one for one in course.said) == len(broken))
+    rest = search(["noop"], 0.1, trials=3)
+    cluster.remove_node(broken[0])
+    error = refusal(["noop"], 0.1, trials=3, trial={"cpus": 2})
+    cluster.remove_node(broken[1])
+    return {
+        "said": course.said,
+        "stopped_by": course.outcome.stopped_by,
+        "states": [trial.state for trial in (*course.outcome.trials, *rest.outcome.trials)],
+        "error": error,
+    }
+
+
+def lost_kind(cluster: Cluster) -> dict[str, Any]:
+    """The only node with a GPU goes, and does not come back."""
+    node = cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE_BYTES)
+    killed: list[float] = []
+
+    def look(course: Course) -> bool:
+        if not killed and course.count("ended") >= 4:
+            killed.append(time.time())
+            node.kill_raylet()
+        return False
+
+    families = ["noop", "noop_gpu"]
+    course = search(families, 0.3, look, lack_seconds=2, trials=20, trial={"gpus": 1})
+    refused = refusal(families, 0.1, lack_seconds=2, trials=16, trial={"gpus": 1}, deterministic=True)
+    return {
+        "trials": [(trial.candidate.family, trial.state, trial.reason) for trial in course.outcome.trials],
+        "said": course.said,
+        "refused": refused,
+    }
+
+
 def main() -> None:
     families.register(FAMILY)
     families.register(GPU_FAMILY)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE_BYTES})
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     try:
-        told = {"two_kinds": two_kinds(cluster), "joined_and_left": joined_and_left(cluster)}
+        told = {one.__name__: one(cluster) for one in SCENES if one.__name__ in sys.argv[2:] or not sys.argv[2:]}
     finally:
         ray.shutdown()
         cluster.shutdown()
     Path(sys.argv[1]).write_text(json.dumps(told))
+
+
+SCENES = (two_kinds, joined_and_left, broken_nodes, lost_kind)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from raysweep.stages.search.autoscaling import Refusals
 from raysweep.stages.search.cluster_watch import Change, ClusterWatch
 from raysweep.stages.search.earlier import Slots
 from raysweep.stages.search.ray_nodes import Cluster, check_room, limit_of, see_cluster
-from raysweep.stages.search.ray_slot_set import SlotRules
+from raysweep.stages.search.ray_slot import SlotRules
 from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan
 from raysweep.stages.search.trial_log import TrialLog
 from raysweep.training.families import families
@@ -82,8 +82,13 @@ class Following:
         """Which kind of slots the candidates of a family need."""
         return Kind.GPU if Kind.GPU in self._sizes and families()[family].uses_gpu else Kind.CPU
 
-    def rules(self, log: TrialLog) -> SlotRules:
-        """What slots there are; the log is told of each change."""
+    def rules(self, log: TrialLog, lack_seconds: float) -> SlotRules:
+        """What slots there are.
+
+        Args:
+            log: is told of each change of the cluster.
+            lack_seconds: as in `SlotRules`.
+        """
 
         def saw(cluster: Cluster, plan: SlotPlan) -> None:
             change = self._watch.see(cluster.nodes, cluster.leaving, plan)
@@ -95,7 +100,15 @@ class Following:
                 self.say("there is room for slots with a GPU alone: families that cannot use one hold it, too")
 
         return SlotRules(
-            self._sizes, self.kind_of, self._config.trial, look=self.look, plan=self.plan, say=self.say, saw=saw
+            self._sizes,
+            self.kind_of,
+            self._config.trial,
+            look=self.look,
+            plan=self.plan,
+            say=self.say,
+            saw=saw,
+            lack_seconds=lack_seconds,
+            may_lack=not self._config.deterministic,
         )
 
     def _vetted(self, cluster: Cluster) -> Cluster:

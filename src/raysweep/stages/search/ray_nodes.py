@@ -58,6 +58,12 @@ class Cluster:
         """The same where these nodes take no new trial."""
         return replace(self, closed=self.closed.union(aside))
 
+    def name_of(self, node: str) -> str:
+        """By which name the user knows a node: its machine's, with its id where several have it."""
+        named = {one.id: one.name for one in self.nodes}
+        name = named.get(node, node)
+        return name if list(named.values()).count(name) <= 1 else f"{name} (node {node[:8]})"
+
     def plan(self, sizes: Sizes, limit: int | None) -> SlotPlan:
         """The slots that there should be on it."""
         return plan_slots(self.taking, sizes, limit, self.growth)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
 import ray.exceptions
+from ray._private.state import state
 from ray.util.placement_group import NODE_ID_LABEL_KEY
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -90,6 +92,19 @@ class Processes:
         elif apart_from:
             options["label_selector"] = {NODE_ID_LABEL_KEY: f"!in({','.join(sorted(apart_from))})"}
         return self._class.options(**options).remote(*self._arguments)
+
+
+def node_of(process: Any) -> str:
+    """The id of the node where a process runs, or has run; empty where that is not known."""
+    with suppress(Exception):  # no public way but by the dashboard, which a cluster may not have
+        found = str(state.actor_table(process._actor_id.hex())["Address"]["NodeID"])  # noqa: SLF001
+        return "" if set(found) <= {"f"} else found  # so it is where it was never placed
+    return ""
+
+
+def logs_folder() -> str:
+    """Where Ray's logs are: on this machine, and on others as a rule."""
+    return str(ray._private.worker.global_worker.node.get_logs_dir_path())  # noqa: SLF001 - nothing public tells
 
 
 def ask(node: str) -> Any:

@@ -21,6 +21,7 @@ from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
 from raysweep.stages.search.ray_following import Following
 from raysweep.stages.search.ray_processes import Processes
+from raysweep.stages.search.ray_slot import LACK_SECONDS
 from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.stages.search.ray_trials import Keeping, Watch, run_trials
@@ -57,6 +58,7 @@ class SearchRequest:
         kept: where the states of long trials are kept; None: they begin anew where they lose their process.
         keep_after: how many seconds make a trial a long one.
         fit: the ids of the nodes that are known to have what the driver has; None: all that are there.
+        lack_seconds: how long candidates wait for a kind of node that is not there, and is not to come.
     """
 
     task: LearningTask
@@ -74,6 +76,7 @@ class SearchRequest:
     kept: KeptStates | None = None
     keep_after: float = KEEP_AFTER_SECONDS
     fit: frozenset[str] | None = None
+    lack_seconds: float = LACK_SECONDS
 
 
 def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
@@ -169,7 +172,8 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     processes = request.processes or Processes(request.space.families)
     plan, began = Plan(config, lambda: cluster.slots, request.price, cluster.say), time.monotonic()
     plan.tell(lambda: log.trials, 0.0)
-    with request.kept or nullcontext(), SlotProcesses(processes, context, cluster.rules(log)) as running:
+    rules = cluster.rules(log, request.lack_seconds)
+    with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
         look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
         why = run_trials(steering, running, look, Keeping(request.kept, cluster.say))
     if why is not None:
