@@ -113,7 +113,9 @@ class SlotProcesses:
         """
         if self._hopeless:
             self._set.look_if_due()
-            return [self._fail_hopeless(self._hopeless.pop())]
+            attempt = self._hopeless.pop()
+            why = self._set.why_given_up(self._rules.kind_of(attempt.candidate.family))
+            return [Broke(attempt, why, why, memory=False)]
         slots = {slot.pending: slot for slot in self._set.slots if slot.pending is not None}
         nearest = min((slot.deadline for slot in self._set.slots), default=float("inf")) - time.monotonic()
         if slots:
@@ -125,7 +127,8 @@ class SlotProcesses:
             ready = []
             time.sleep(max(0.0, min(seconds, nearest)))
         reported = set(ready)
-        happened = [self._take(slots[pending]) for pending in slots if pending in reported]
+        here = self._set.slots  # where one node is set aside, other slots on it go as well
+        happened = [self._take(slot) for pending, slot in slots.items() if pending in reported and slot in here]
         # One that has just reported is not pending any more: it is held to its time when it goes on.
         late = [slot for slot in self._set.slots if slot.pending is not None and slot.deadline <= time.monotonic()]
         happened += [self._overdue(slot) for slot in late]
@@ -136,10 +139,6 @@ class SlotProcesses:
     def _lacks(self, attempt: Attempt) -> bool:
         """Whether no slot for it is waited for any more."""
         return self._set.is_given_up(self._rules.kind_of(attempt.candidate.family))
-
-    def _fail_hopeless(self, attempt: Attempt) -> Broke:
-        why = self._set.why_given_up(self._rules.kind_of(attempt.candidate.family))
-        return Broke(attempt, why, why, memory=False)
 
     def _take(self, slot: Slot) -> Happened | None:
         attempt, pending = slot.attempt, slot.pending
@@ -201,8 +200,8 @@ class SlotProcesses:
         if self._set.is_aside(node):
             self._set.replace(slot)
             return
-        is_broken = isinstance(error, SealBroken) or isinstance(getattr(error, "cause", None), SealBroken)
-        name = "" if is_broken else self._set.set_aside(slot, node)
+        ends_all = isinstance(error, SealBroken) or isinstance(getattr(error, "cause", None), SealBroken)
+        name = "" if ends_all else self._set.set_aside(slot, node)
         if not name:
             raise error
         self._rules.say(f"{name} is set aside, and takes no more trials: {why}. Ray's logs there: {logs_folder()}")
