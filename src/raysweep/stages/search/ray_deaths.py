@@ -99,4 +99,4 @@ def was_the_nodes(error: Exception) -> bool:
 def line_of(error: Exception) -> str:
     """Its first line; its last one where that is what a process has raised while it started."""
     lines = str(error).strip().splitlines() or [repr(error)]
-    return lines[-1].strip() if "creation task" in lines[0] else lines[0]
+    return (lines[-1] if "creation task" in lines[0] else lines[0]).strip().rstrip(".")
