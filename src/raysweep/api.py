@@ -186,16 +186,22 @@ def doctor(
     Args:
         sweep: a sweep file, its keys, or a config; None looks at this machine and its Ray alone.
         overrides: `path=value` assignments.
-        address: of a cluster to look at, instead of `cluster.address`.
+        address: of a cluster to look at, instead of `cluster.address`; at `http://head:8265`, that of its dashboard, a
+            job looks from there.
         tell: gets each diagnosis as it is found.
 
     Raises:
         RequestInvalid, NotFound: the sweep file cannot be read. All else is a diagnosis.
     """
+    config = None if sweep is None else load_config(sweep, overrides=overrides)
+    told = tell or (lambda _: None)
+    if address is not None and address.startswith(("http://", "https://")):
+        from raysweep.job.look import look
+
+        return look(address, config, told)
     from raysweep.diagnosis import diagnose
 
-    config = None if sweep is None else load_config(sweep, overrides=overrides)
-    return diagnose(config, tell or (lambda _: None), address=address)
+    return diagnose(config, told, address=address)
 
 
 def submit(  # noqa: PLR0913 - a front door too

@@ -42,7 +42,7 @@ class Diagnosis:
     """One thing that was looked at.
 
     Attributes:
-        area: request, packages, home, data, store, production, ray or nodes.
+        area: cluster, request, packages, home, data, store, production, ray or nodes.
         what: of it.
         said: what was found, or what is wrong and what to do.
         permission: what to ask the owner of a bucket for; empty where the server denied nothing.
@@ -205,18 +205,13 @@ def _production(config: SweepConfig) -> str:
 
 def _ray(config: SweepConfig | None, address: str | None) -> Iterator[Diagnosis]:
     from raysweep.nodes.ray_look import Errand, Looking
+    from raysweep.runtime.cluster_address import wanted_ray
     from raysweep.runtime.ray_session import ray_session
 
     search = SearchConfig() if config is None else config.search
-    where = "on this machine" if address is None else address
-    if address is not None and address.startswith(("http://", "https://")):
-        said = (
-            "nodes are looked at from one of them: name it as host:port or auto there, or send the doctor: "
-            f"ray job submit --address {address} -- raysweep doctor --address auto"
-        )
-        yield Diagnosis("ray", where, State.FAILED, said, exit_code=RequestInvalid.exit_code)
-        return
+    where = address or "on this machine"
     try:
+        where = wanted_ray(address, os.environ).address or where
         looking = Looking(Errand() if config is None else Errand.of(config, _first_file(config)))
         with ray_session(address, "raysweep.stages.search.ray_room", looking.begin) as session:
             nodes = f"{session.cpus} CPUs, {session.gpus:g} GPUs; its logs are in {session.logs}"

@@ -17,6 +17,7 @@ import raysweep
 from builders import clean_table
 from node_cluster import NodeCluster, node_cluster, wait_until
 from raysweep.config import S3Config
+from raysweep.job.jobs_api import JobsApi
 from s3_server import S3Server
 from sweep_builders import quick_space, sweep_keys
 
@@ -119,6 +120,32 @@ def test_a_submitted_sweep_is_the_local_one(
 def has_trials(run: raysweep.SubmittedRun) -> bool:
     search = run.status().state.search
     return search is not None and search.best is not None
+
+
+def test_doctor_looks_through_the_dashboard_and_leaves_no_job(
+    command, write_sweep, head: NodeCluster, s3_server: S3Server
+) -> None:
+    write_sweep(**SMALL)
+    there = ("--address", head.dashboard())
+    jobs = len(JobsApi(head.dashboard()).jobs())
+    found = json.loads(command("doctor", "sweep.yaml", *there, "--json").out)
+    rows = {(one["area"], one["what"]): one for one in found["diagnoses"]}
+    assert found["exit_code"] == 0
+    assert rows["cluster", head.dashboard()]["said"].endswith("answers, and takes jobs")
+    assert rows["request", "addresses"]["state"] == "lacking"
+    assert "--upload-data" in rows["request", "addresses"]["said"]
+    (data,) = [one for one in rows.values() if one["area"] == "data"]
+    assert data["state"] == "ok", "the node that looks sees this machine's files"
+    assert rows["store", "put if absent"]["state"] == "ok"
+    port = head.address.rpartition(":")[2]
+    assert any(area == "ray" and what.endswith(f":{port}") for area, what in rows)
+    assert "raysweep " in rows["nodes", "versions"]["said"]
+    assert rows["nodes", "store"]["said"].startswith("reached from ")
+    assert len(JobsApi(head.dashboard()).jobs()) == jobs
+
+    silent = command("doctor", "--address", "http://127.0.0.1:9")
+    assert silent.code == 5
+    assert "✗ cluster    http://127.0.0.1:9: " in silent.out
 
 
 def test_a_running_sweep_is_attached_to_stopped_and_gone_on_with(

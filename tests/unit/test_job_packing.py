@@ -219,7 +219,7 @@ def test_a_cluster_that_lacks_packages_says_so_before_anything_else(tmp_path: Pa
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(content)
     done = subprocess.run(
-        [sys.executable, "-m", "raysweep.job.driver", "nightly"],
+        [sys.executable, "-m", "raysweep.job.driver", "run", "nightly"],
         cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
-from raysweep.errors import RunTakenOver, StorageFailed
+from raysweep.errors import NotFound, RunTakenOver, StorageFailed
 from raysweep.storage.kept_states import KEPT_FOLDER, KeptStates
 from raysweep.storage.local import LocalStore
 
@@ -71,9 +72,39 @@ def test_what_is_not_what_was_put_is_not_given(place):
     place.states.put(1, 1, b"grown")
     (one,) = place.stored(1)
     place.store.put(one.key, b"other")
-    assert place.states.get(one.key, one.sha256) is None
+    with pytest.raises(NotFound, match="is not what was put there"):
+        place.states.get(one.key, one.sha256)
     place.store.delete(one.key)
-    assert place.states.get(one.key, one.sha256) is None
+    with pytest.raises(NotFound):
+        place.states.get(one.key, one.sha256)
+
+
+def test_the_oldest_go_where_the_store_is_slower_than_they_come(tmp_path):
+    put = threading.Event()
+
+    class Slow(LocalStore):
+        def put(self, key, source):
+            assert put.wait(10)
+            super().put(key, source)
+
+    said = []
+    states = KeptStates(Slow(tmp_path), 1, lambda: None, said.append, most_bytes=200)
+    states.put(0, 1, b"0" * 90)
+    wait_until(lambda: not states._waiting)  # its thread holds the first
+    for candidate in (1, 2, 3):
+        states.put(candidate, 1, b"x" * 90)
+    assert list(states._waiting) == [2, 3]
+    states.take_stored()
+    (sentence,) = said
+    assert sentence == (
+        "the state of trial 1 is not kept (the store is slower than they come): a long trial that loses its process "
+        "begins anew until this is over"
+    )
+    put.set()
+    found = []
+    wait_until(lambda: found.extend(states.take_stored()) or len(found) == 3)
+    assert {one.candidate for one in found} == {0, 2, 3}
+    states.close()
 
 
 def test_the_last_two_are_kept_and_none_of_a_trial_that_is_over(place):

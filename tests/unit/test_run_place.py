@@ -10,7 +10,7 @@ import pytest
 
 import raysweep
 from raysweep.aftermath import resumable
-from raysweep.bundle.locate import resume_command
+from raysweep.bundle.locate import SUBMITTED, resume_command
 from raysweep.config import S3Config, load_config
 from raysweep.errors import DataUnsuitable, NotFound, RayUnavailable, RequestInvalid, RunTakenOver, StorageFailed
 from raysweep.history import History, check_same_rows, check_same_split, publishing_record, sweep_record
@@ -347,6 +347,13 @@ def test_how_to_go_on_is_said_from_wherever_one_is(tmp_path):
     assert resume_command("/a b/x", config, "search.trials=9") == "raysweep resume '/a b/x' --set search.trials=9"
     assert resume_command("s3://b/x", config) == "raysweep resume s3://b/x --s3-endpoint http://localhost:8333"
     assert resume_command("runs/x", sweep(tmp_path)) == "raysweep.resume('runs/x', data=frame)"
+
+
+def test_a_submitted_run_is_gone_on_with_by_submitting_it_again(tmp_path, monkeypatch):
+    monkeypatch.setenv(SUBMITTED, "1")
+    config = sweep(tmp_path, source="table.csv")
+    assert resume_command("s3://b/runs/a b", config) == "raysweep submit SWEEP --run 'a b'"
+    assert resume_command("s3://b/runs/x", config, "search.trials=9").startswith("raysweep resume s3://b/runs/x ")
 
 
 def said_by(config, run_id=RUN, earlier=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from raysweep.records.manifest import JOURNAL_FOLDER, MANIFEST_FILE, Manifest, r
 from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
 
+SUBMITTED = "RAYSWEEP_SUBMITTED"  # in the environment of a job that `raysweep submit` has sent
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _MAX_ALIAS_BYTES = 4 * 1024 * 1024
 
@@ -109,11 +111,15 @@ def _follow(beside: Store, alias: AliasName) -> Store:
 def resume_command(address: str, config: SweepConfig, *changes: str) -> str:
     """What a user types to go on with the run at this address, from wherever that is.
 
+    In a submitted job that is the submission again: typed anywhere else, a resume would run there.
+
     Args:
         address: of the run.
         config: what it was asked.
         changes: `path=value` assignments.
     """
+    if os.environ.get(SUBMITTED) and not changes:
+        return f"raysweep submit SWEEP --run {shlex.quote(address.rstrip('/').rpartition('/')[2])}"
     if config.data.source == IN_MEMORY:
         more = f", overrides={list(changes)}" if changes else ""
         return f"raysweep.resume({address!r}, data=frame{more})"

@@ -19,7 +19,13 @@ Sweep = Annotated[
     str | None, typer.Argument(metavar="[SWEEP]", help="A sweep file; without it, only this machine and its Ray.")
 ]
 Address = Annotated[
-    str | None, typer.Option("--address", metavar="ADDRESS", help="A cluster to look at, instead of cluster.address.")
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="A cluster to look at, instead of cluster.address: host:port or auto on a node of it; from elsewhere "
+        "http://head:8265, as for raysweep submit: then a job looks from there.",
+    ),
 ]
 _MARKS = {"ok": ("✓ ", "green"), "lacking": ("! ", "yellow"), "failed": ("✗ ", "bold red"), "skipped": ("· ", "dim")}
 
@@ -44,6 +50,7 @@ def doctor(
       raysweep doctor
       raysweep doctor sweep.yaml
       raysweep doctor sweep.yaml --address auto
+      raysweep doctor sweep.yaml --address http://head:8265
     """
     return carry_out(
         lambda: _doctor(sweep, overrides or [], address, None if as_json else _print), as_json=as_json, debug=debug

@@ -139,6 +139,14 @@ class JobsApi:
         """Ask a job to end; False where it was over."""
         return bool(self._json("POST", f"/api/jobs/{submission_id}/stop", b"{}").get("stopped"))
 
+    def delete(self, submission_id: str) -> None:
+        """Take a job that is over out of the list.
+
+        Raises:
+            RequestInvalid, RayUnavailable: it is not over.
+        """
+        self._request("DELETE", f"/api/jobs/{submission_id}")
+
     def upload(self, name: str, content: bytes) -> str:
         """Put a package into the cluster unless it is there, and give its address for a runtime environment."""
         path = f"/api/packages/gcs/{name}"

@@ -14,10 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from raysweep.bundle.locate import SUBMITTED
 from raysweep.config import SweepConfig
 from raysweep.documents import digest, plain_yaml
 from raysweep.errors import NotFound
-from raysweep.job.driver import SWEEP_FILE
+from raysweep.job.driver import RUN, SWEEP_FILE
 from raysweep.job.wheel import own_wheel, zip_of
 
 SCHEMA_FILE: Final = "schema.yaml"
@@ -57,15 +58,19 @@ class Package:
     @property
     def name(self) -> str:
         """The content's name in the cluster; the same for the same content."""
-        return f"_ray_pkg_{hashlib.sha256(self.content).hexdigest()[:32]}.zip"
+        return package_name(self.content)
 
     def entrypoint(self) -> str:
         """The shell command of the job."""
-        return f"exec {_PYTHON} -m raysweep.job.driver {shlex.quote(self.run_id)}"
+        return entrypoint(RUN, self.run_id)
 
     def runtime_env(self, working_dir: str) -> dict[str, Any]:
         """What Ray prepares for the job's processes: the folder, the way it is stopped; no credentials."""
-        environment = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_SECONDS)}
+        environment = {
+            "RAY_JOB_STOP_SIGNAL": "SIGINT",
+            "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_SECONDS),
+            SUBMITTED: "1",
+        }
         packages = {"uv": [f"raysweep=={version('raysweep')}"]} if self.install is Install.INDEX else {}
         return {"working_dir": working_dir, "env_vars": environment, **packages}
 
@@ -88,17 +93,37 @@ def pack(config: SweepConfig, run_id: str, install: Install) -> Package:
     Raises:
         NotFound: the file of `checks.schema` is not there.
     """
+    packed, files = sweep_files(config)
+    plain = packed.model_dump(mode="json", by_alias=True)
+    asked = digest({"sweep": plain, "schema": hashlib.sha256(files.get(SCHEMA_FILE, b"")).hexdigest()})
+    if install is Install.CODE:
+        files |= own_wheel().files
+    return Package(run_id, packed, asked, zip_of(files), install)
+
+
+def sweep_files(config: SweepConfig) -> tuple[SweepConfig, dict[str, bytes]]:
+    """A resolved sweep as it runs in a job, and the files of the job's folder that say so.
+
+    Raises:
+        NotFound: the file of `checks.schema` is not there.
+    """
     files, packed = dict[str, bytes](), config
     if config.checks.schema_file is not None:
         files[SCHEMA_FILE] = _read(config.checks.schema_file)
         packed = _with(config, "checks", schema_file=SCHEMA_FILE)
     packed = _with(packed, "cluster", address=None)  # the job's own cluster
-    plain = packed.model_dump(mode="json", by_alias=True)
-    files[SWEEP_FILE] = plain_yaml(plain).encode()
-    asked = digest({"sweep": plain, "schema": hashlib.sha256(files.get(SCHEMA_FILE, b"")).hexdigest()})
-    if install is Install.CODE:
-        files |= own_wheel().files
-    return Package(run_id, packed, asked, zip_of(files), install)
+    files[SWEEP_FILE] = plain_yaml(packed.model_dump(mode="json", by_alias=True)).encode()
+    return packed, files
+
+
+def package_name(content: bytes) -> str:
+    """By which Ray knows a package; the same for the same content."""
+    return f"_ray_pkg_{hashlib.sha256(content).hexdigest()[:32]}.zip"
+
+
+def entrypoint(*words: str) -> str:
+    """The shell command of a job that does what the words say to `raysweep.job.driver`."""
+    return f"exec {_PYTHON} -m raysweep.job.driver {shlex.join(words)}"
 
 
 def _with(config: SweepConfig, section: str, **values: object) -> SweepConfig:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
-from raysweep.errors import NotFound, RayUnavailable
+from raysweep.errors import NotFound, RaysweepError, RayUnavailable
 from raysweep.events import Event, Listener, SweepEnded, ignore
 from raysweep.job.attempts import Attempt, last_attempt
 from raysweep.job.jobs_api import Job, JobsApi, JobState
@@ -191,6 +192,8 @@ class SubmittedRun:
             if time.monotonic() > deadline:
                 raise RayUnavailable(f"the driver of {self.submission_id} was not reached in {_HALT_SECONDS:.0f} s")
             time.sleep(_PAUSE_SECONDS)
+        with suppress(RaysweepError):  # it stays in the list until the head ends
+            self._api.delete(helper)
         if found.state is not JobState.SUCCEEDED and not self._api.job(self.submission_id).state.is_over:
             raise RayUnavailable(f"the driver of {self.submission_id} could not be stopped: {found.message}")
 

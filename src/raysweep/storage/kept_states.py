@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from raysweep.errors import NotFound, RaysweepError, RunTakenOver, StorageFailed
+from raysweep.errors import NotFound, RaysweepError, RunTakenOver
 from raysweep.records.manifest import JOURNAL_FOLDER
 from raysweep.storage.store import Store
 
 KEPT_FOLDER: Final = f"{JOURNAL_FOLDER}kept/"
 _GENERATIONS: Final = 2  # the record of the newest may not be durable yet when its driver dies
 _GIVE_UP_SECONDS: Final = 10.0
+_MOST_BYTES: Final = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,19 @@ class KeptStates:
         epoch: of this driver.
         check: raises `RunTakenOver` once another driver owns the run: nothing is put after that.
         say: gets a sentence when something could not be put.
+        most_bytes: of the states that wait to be put.
     """
 
-    def __init__(self, store: Store, epoch: int, check: Callable[[], None], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        epoch: int,
+        check: Callable[[], None],
+        say: Callable[[str], None],
+        most_bytes: int = _MOST_BYTES,
+    ) -> None:
         self._store, self._epoch, self._check, self._say = store, epoch, check, say
+        self._most_bytes = most_bytes
         self._changed = threading.Condition()
         self._waiting: dict[int, tuple[int, bytes]] = {}
         self._put: dict[int, list[str]] = defaultdict(list)
@@ -69,11 +79,20 @@ class KeptStates:
         with self._changed:
             if self._closing:
                 return
+            self._waiting.pop(candidate, None)  # the newest stands last
             self._waiting[candidate] = rung, content
+            self._make_room()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="raysweep-kept", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+
+    def _make_room(self) -> None:
+        """Let go of the oldest where the store is slower than they come: the driver's memory has an end."""
+        while len(self._waiting) > 1 and sum(len(state) for _, state in self._waiting.values()) > self._most_bytes:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            self._trouble.append(f"the state of trial {oldest} is not kept (the store is slower than they come)")
 
     def take_stored(self) -> list[Stored]:
         """The states that have come to lie in the store since this was asked last."""
@@ -85,13 +104,17 @@ class KeptStates:
             found.append(self._done.popleft())
         return found
 
-    def get(self, key: str, sha256: str) -> bytes | None:
-        """The state under this key; None where it is not there any more, or is not what was put."""
-        try:
-            content = self._store.get(key)
-        except (NotFound, StorageFailed):
-            return None
-        return content if hashlib.sha256(content).hexdigest() == sha256 else None
+    def get(self, key: str, sha256: str) -> bytes:
+        """The state under this key; takes as long as the store does.
+
+        Raises:
+            NotFound: it is not there any more, or is not what was put.
+            StorageFailed: the store does not answer.
+        """
+        content = self._store.get(key)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise NotFound(f"{self._store.address(key)} is not what was put there")
+        return content
 
     def forget(self, candidate: int) -> None:
         """The trial is over: its states go."""

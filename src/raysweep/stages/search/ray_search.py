@@ -16,6 +16,7 @@ from raysweep.records.trial import Period, SearchOutcome
 from raysweep.space import SearchSpace
 from raysweep.stages.search.attempts import SteeringRules
 from raysweep.stages.search.earlier import Driver, drivers_before, limits_document, space_digest, why_over
+from raysweep.stages.search.keeping import Keeping
 from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
@@ -24,7 +25,7 @@ from raysweep.stages.search.ray_processes import Processes
 from raysweep.stages.search.ray_slot import LACK_SECONDS
 from raysweep.stages.search.ray_slot_actor import SlotContext
 from raysweep.stages.search.ray_slots import SlotProcesses
-from raysweep.stages.search.ray_trials import Keeping, Watch, run_trials
+from raysweep.stages.search.ray_trials import Watch, run_trials
 from raysweep.stages.search.rungs import efforts_for, max_units
 from raysweep.stages.search.slot_plan import sizes_for
 from raysweep.stages.search.steering import Steering
@@ -175,7 +176,7 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     rules = cluster.rules(log, request.lack_seconds)
     with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
         look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
-        why = run_trials(steering, running, look, Keeping(request.kept, cluster.say))
+        why = run_trials(steering, running, look, Keeping(request.kept, steering, cluster.say))
     if why is not None:
         return why
     if steering.exhausted:

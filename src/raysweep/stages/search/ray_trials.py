@@ -1,4 +1,4 @@
-"""The loop of a search: begins attempts, takes in what happens to them, and keeps what long ones have come to."""
+"""The loop of a search: begins attempts, and takes in what happens to them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.holding import Held
+from raysweep.stages.search.keeping import Keeping
 from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.stages.search.slot_events import Broke, Gone, Happened, Overdue, Reached
 from raysweep.stages.search.steering import Steering
-from raysweep.stages.search.trial_log import Kept, Loss
-from raysweep.storage.kept_states import KeptStates
+from raysweep.stages.search.trial_log import Loss
 
 _POLL_SECONDS: Final = 0.2
 
@@ -32,56 +31,13 @@ class Watch:
     masked: Callable[[str], str]
 
 
-class Keeping:
-    """Keeps the states of long trials, and finds them again; nothing where there is no place for them.
-
-    Args:
-        place: for them.
-        say: gets a sentence.
-    """
-
-    def __init__(self, place: KeptStates | None, say: Callable[[str], None]) -> None:
-        self._place = place
-        self._say = say
-        self._said_unkept = False
-
-    def start_of(self, attempt: Attempt) -> bytes | None:
-        """The state that an attempt goes on from."""
-        if self._place is None or attempt.start is None:
-            return None
-        state = self._place.get(attempt.start.key, attempt.start.sha256)
-        number = attempt.candidate.number
-        told = f"goes on from rung {attempt.start.rung}" if state is not None else "begins anew: its state is gone"
-        self._say(f"trial {number} {told}")
-        return state
-
-    def put(self, reached: Reached) -> None:
-        """Keep what a trial has come to that goes on."""
-        number = reached.attempt.candidate.number
-        if reached.unkept and not self._said_unkept:
-            self._said_unkept = True
-            self._say(f"trial {number} would begin anew if its process was lost: {reached.unkept}")
-        if self._place is not None and reached.state:
-            self._place.put(number, reached.report.rung, reached.state)
-
-    def look(self, steering: Steering) -> None:
-        """Write down what lies in the store by now."""
-        for one in () if self._place is None else self._place.take_stored():
-            steering.kept(one.candidate, Kept(one.rung, one.key, one.sha256))
-
-    def forget(self, number: int, steering: Steering) -> None:
-        """Let go of the states of a trial that is over."""
-        if self._place is not None and not steering.is_open(number):
-            self._place.forget(number)
-
-
 def run_trials(steering: Steering, slots: SlotProcesses, watch: Watch, keeping: Keeping) -> str | None:
     """Run trials until nothing is left.
 
     Returns:
         Why the search had to stop before that, if so.
     """
-    held = Held(steering.next)
+    held = Held(keeping.next)
     while True:
         why = watch.must_stop()
         if why is not None:
@@ -94,10 +50,10 @@ def run_trials(steering: Steering, slots: SlotProcesses, watch: Watch, keeping: 
             return None
         for one in slots.wait(_POLL_SECONDS):
             _take_in(one, steering, slots, watch.masked)
-            if isinstance(one, Reached) and one.state:
-                keeping.put(one)
-            keeping.forget(one.attempt.candidate.number, steering)
-        keeping.look(steering)
+            if isinstance(one, Reached):
+                keeping.reached(one)
+            keeping.forget(one.attempt.candidate.number)
+        keeping.look()
         watch.look()
 
 

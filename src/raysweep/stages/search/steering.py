@@ -97,6 +97,11 @@ class Steering:
         self._log.keep(number, kept)
         return True
 
+    def begins_anew(self, number: int) -> None:
+        """What a trial had come to can not be found any more: its next attempt begins from the beginning."""
+        self._open[number].kept = None
+        self._log.forfeit(number)
+
     def failed(self, number: int, reason: str, error: str = "") -> None:
         """A trial has raised an error."""
         self._end(number, Ending(TrialState.FAILED, reason, error))
@@ -134,6 +139,7 @@ class Steering:
             "started": self._replay_started,
             "rung": self._replay_rung,
             "kept": self._replay_kept,
+            "anew": self._replay_anew,
             "lost": self._replay_lost,
             "ended": self._replay_ended,
         }
@@ -315,6 +321,9 @@ class Steering:
     def _replay_kept(self, record: Mapping[str, Any]) -> None:
         kept = Kept(int(record["rung"]), str(record["key"]), str(record["sha256"]))
         self.kept(int(record["candidate"]), kept)
+
+    def _replay_anew(self, record: Mapping[str, Any]) -> None:
+        self.begins_anew(int(record["candidate"]))
 
     def _replay_lost(self, record: Mapping[str, Any]) -> None:
         number = int(record["candidate"])

@@ -113,6 +113,7 @@ class TrialLog:
         self._began: dict[int, float] = {}
         self._reached: dict[int, dict[int, float]] = {}  # when each rung was reported, of trials that have not ended
         self._safe: dict[int, float] = {}  # until when nothing of a trial can be lost
+        self._kept_seconds: dict[int, tuple[float, float]] = {}  # of attempts lost, and core seconds: to go on from
         self._trials: dict[int, Trial] = {}
         self._front: list[Standing] = []  # what no later trial has matched; with the metric alone, the best one
         self._gained_at = 0
@@ -200,6 +201,18 @@ class TrialLog:
         self._safe[number] = self._reached.get(number, {}).get(kept.rung, self._now())
         self._record("kept", candidate=number, **asdict(kept))
 
+    def forfeit(self, number: int) -> None:
+        """What was kept of a trial's lost attempts is of no use: it is lost, too."""
+        seconds, core_seconds = self._kept_seconds.pop(number, (0.0, 0.0))
+        self._safe.pop(number, None)
+        trial = self._trials[number]
+        self._trials[number] = replace(
+            trial,
+            lost_seconds=trial.lost_seconds + seconds,
+            lost_core_seconds=trial.lost_core_seconds + core_seconds,
+        )
+        self._record("anew", candidate=number)
+
     def lost(self, number: int, attempt: int, loss: Loss) -> None:
         """A trial has lost its process in this attempt, and will be tried again."""
         at = self._now() if loss.at is None else loss.at
@@ -223,6 +236,7 @@ class TrialLog:
         self._ended += 1
         self._reached.pop(number, None)
         self._safe.pop(number, None)
+        self._kept_seconds.pop(number, None)
         if ending.state is TrialState.FAILED:
             self._forget_gain(number)
         elif self._front and self._front[-1].number == number:
@@ -261,6 +275,9 @@ class TrialLog:
         began = self._began.pop(number, until)
         seconds = max(0.0, until - began)
         lost = max(0.0, until - max(began, self._safe.get(number, began))) if is_lost else 0.0
+        if is_lost:
+            kept, kept_core = self._kept_seconds.get(number, (0.0, 0.0))
+            self._kept_seconds[number] = kept + seconds - lost, kept_core + (seconds - lost) * trial.slot.cpus
         return replace(
             trial,
             slot_seconds=trial.slot_seconds + seconds,
