@@ -42,7 +42,7 @@ def test_a_kind_that_does_not_come_is_given_up_and_taken_back_when_it_comes(said
     one.look([IDLE], WITHOUT_GPU, CLUSTER, 600)
     one.look([IDLE], WITHOUT_GPU, CLUSTER, 700)
     assert one.given_up == {Kind.GPU}
-    (told,) = [sentence for sentence in said if "fail from now on" in sentence]
+    (told,) = [sentence for sentence in said if "end without" in sentence]
     assert told.startswith("no node has had 1 CPUs and 1 GPUs for a trial in 10 minutes")
     one.look([IDLE], SlotPlan({Kind.GPU: {"b": 1}, Kind.CPU: {"a": 1}}), CLUSTER, 701)
     assert not one.given_up

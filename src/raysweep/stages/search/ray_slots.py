@@ -115,7 +115,7 @@ class SlotProcesses:
             self._set.look_if_due()
             attempt = self._hopeless.pop()
             why = self._set.why_given_up(self._rules.kind_of(attempt.candidate.family))
-            return [Broke(attempt, why, why, memory=False)]
+            return [Overdue(attempt, why)]
         slots = {slot.pending: slot for slot in self._set.slots if slot.pending is not None}
         nearest = min((slot.deadline for slot in self._set.slots), default=float("inf")) - time.monotonic()
         if slots:

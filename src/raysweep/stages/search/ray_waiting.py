@@ -81,7 +81,7 @@ class Waiting:
                 )
             return
         for kind in sorted(new):
-            self._rules.say(f"{self.words(kind)}: candidates that need it fail from now on, until one comes")
+            self._rules.say(f"{self.words(kind)}: candidates that need it end without, until one comes")
 
     def _size(self, kind: Kind) -> str:
         size = self._rules.sizes[kind]
