@@ -11,8 +11,8 @@ from typing import Any, Final
 from raysweep.bundle.locate import resume_command
 from raysweep.config import SweepConfig, load_config
 from raysweep.errors import RaysweepError, RequestInvalid
-from raysweep.job.attempts import attempts_of, submission_id
 from raysweep.job.jobs_api import JobsApi
+from raysweep.job.jobs_of_run import attempts_of, submission_id
 from raysweep.job.local_data import absolute, check_addresses, uploaded
 from raysweep.job.packing import Install, Package, pack
 from raysweep.job.remembered import remember

@@ -19,7 +19,7 @@ from raysweep.records.cluster import Node, capacity_of
 from raysweep.records.trial import Capacity
 from raysweep.runtime.ray_vetting import Vetted
 from raysweep.stages.search.autoscaling import Refusals, Refused, count_among, growth_of_groups, may_start_nodes
-from raysweep.stages.search.slot_plan import Growth, Kind, Sizes, SlotPlan, plan_slots, sizes_for
+from raysweep.stages.search.slot_plan import Coming, Kind, Sizes, SlotPlan, plan_slots, sizes_for
 
 _STATUS_KEY: Final = b"__autoscaling_status"
 _RPC_SECONDS: Final = 5
@@ -39,7 +39,7 @@ class Cluster:
 
     nodes: tuple[Node, ...]
     leaving: frozenset[str]
-    growth: Growth
+    growth: Coming
     asked: frozenset[str] = frozenset()
     closed: frozenset[str] = frozenset()
 
@@ -129,7 +129,7 @@ def no_room(nodes: Iterable[Node], trial: TrialConfig) -> str:
     )
 
 
-def may_grow(sizes: Sizes, nodes: Iterable[Node], refusals: Refusals, asked: Mapping[Kind, int]) -> Growth:
+def may_grow(sizes: Sizes, nodes: Iterable[Node], refusals: Refusals, asked: Mapping[Kind, int]) -> Coming:
     """How many more slots of each kind an autoscaler may bring; infinity where it does not say how far it may go.
 
     Args:
