@@ -80,11 +80,11 @@ class SlotProcesses:
             ValueError: it cannot.
         """
         slot = self._slot_for(attempt)
-        if slot is None and self._lacks(attempt):
+        if slot is None and not self._lacks(attempt):
+            raise ValueError("no slot is free for the attempt")
+        if slot is None:
             self._hopeless.append(attempt)
             return self._rules.sizes[self._rules.kind_of(attempt.candidate.family)]
-        if slot is None:
-            raise ValueError("no slot is free for the attempt")
         slot.attempt = attempt
         if self._config.seconds is not None:
             slot.deadline = time.monotonic() + self._config.seconds
@@ -147,9 +147,7 @@ class SlotProcesses:
             answer = ray.get(pending)
         except DEATHS as error:
             return self._died(slot, error)
-        except (
-            ray.exceptions.RayTaskError
-        ) as error:  # raised by what surrounds the candidate, such as for want of memory
+        except ray.exceptions.RayTaskError as error:  # by what surrounds the candidate, such as for want of memory
             if attempt is None:
                 self._cannot_start(slot, node_of(slot.actor), error, reason_of(error.cause))
                 return None
