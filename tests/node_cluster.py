@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from network_namespaces import GATEWAY, Machine, Switch, switch, why_not
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
+ON_LOOPBACK = "NODE_CLUSTER_ON_LOOPBACK"  # set: no namespaces, also where they can be made
 STORE_BYTES = 120_000_000  # of each node's objects
 START_SECONDS = 120
 _GONE_SECONDS = 30
@@ -259,6 +261,14 @@ def _free_ports(*names: str) -> dict[str, int]:
     return ports
 
 
+def other_raysweep(folder: Path) -> dict[str, str]:
+    """The environment of a node where a raysweep of another version lies in front of the installed one."""
+    shutil.copytree(ROOT / "src" / "raysweep", folder / "raysweep")
+    init = folder / "raysweep" / "__init__.py"
+    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "0.0.'))
+    return {"PYTHONPATH": str(folder)}
+
+
 def wait_until(condition, what: str, seconds: float = 60) -> None:
     """Look again and again.
 
@@ -286,7 +296,7 @@ def node_cluster(
         real: whether with namespaces; None: where they can be made.
     """
     if real is None:
-        real = why_not() is None
+        real = why_not() is None and not os.environ.get(ON_LOOPBACK)
     if not real:
         yield from _run(NodeCluster(folder, None, s3_port, environment), workers)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from raysweep.config import TaskKind
 from raysweep.training.families import Family
+from raysweep.training.trial_data import SearchRows
 
 
 class NoOp:
@@ -33,6 +35,24 @@ class NoOp:
     def predict(self, matrix):
         return np.full(len(matrix.y), self._x)
 
+
+def read_rows(*parts):
+    """The rows of a search, where the node is not broken in this way."""
+    if os.environ.get(BROKEN) == "rows":
+        raise OSError("the rows cannot be read here")
+    return BrittleRows(*parts)
+
+
+class BrittleRows(SearchRows):
+    """Rows that some nodes cannot read."""
+
+    def __reduce__(self):
+        return read_rows, (self.training, self.testing, self.fold_of_row, self.folds)
+
+
+BROKEN = "NOOP_BROKEN"  # on a node: what happens to every process there
+if os.environ.get(BROKEN) == "dies":
+    os._exit(1)
 
 ON_GPU = 1_000.0  # is predicted on a GPU
 FAMILY = Family(

@@ -213,13 +213,13 @@ def _ray(config: SweepConfig | None, address: str | None) -> Iterator[Diagnosis]
     try:
         where = wanted_ray(address, os.environ).address or where
         looking = Looking(Errand() if config is None else Errand.of(config, _first_file(config)))
-        with ray_session(address, "raysweep.stages.search.ray_room", looking.begin) as session:
+        with ray_session(address, "raysweep.stages.search.ray_first_process", looking.begin) as session:
             nodes = f"{session.cpus} CPUs, {session.gpus:g} GPUs; its logs are in {session.logs}"
             yield Diagnosis("ray", where, State.OK, nodes)
             for one in looking.end():
                 code = one.error.exit_code if one.grade is Grade.FATAL else EXIT_OK
                 yield Diagnosis("nodes", one.what, _STATES[one.grade], one.said, exit_code=code)
-            yield _tried("ray", f"a trial ({_asked(search)})", lambda: _room(search))
+            yield _tried("ray", f"a trial ({_asked(search)})", lambda: _first_process(search))
     except (RayUnavailable, RequestInvalid) as error:
         yield Diagnosis("ray", where, State.FAILED, str(error), exit_code=error.exit_code)
 
@@ -240,15 +240,16 @@ def _asked(search: SearchConfig) -> str:
     return f"{cpus} CPU{'s' if cpus > 1 else ''}" + (f", {gpus:g} GPUs" if gpus else "")
 
 
-def _room(search: SearchConfig) -> str:
+def _first_process(search: SearchConfig) -> str:
     from importlib.metadata import version
 
-    from raysweep.stages.search.ray_room import try_room
+    from raysweep.stages.search.ray_first_process import start_first
 
-    room = try_room(search)
-    if room.raysweep != version("raysweep"):
+    found = start_first(search)
+    if found.raysweep != version("raysweep"):
         raise RayUnavailable(
-            f"{room.node} has raysweep {room.raysweep}, this machine {version('raysweep')}: install the same everywhere"
+            f"{found.node} has raysweep {found.raysweep}, this machine {version('raysweep')}: install the same "
+            "everywhere"
         )
-    at_a_time = f"{room.slots:,} at a time" if room.slots > 1 else "one at a time"
-    return f"ran on {room.node} with Python {room.python}; {at_a_time}"
+    at_a_time = f"{found.slots:,} at a time" if found.slots > 1 else "one at a time"
+    return f"ran on {found.node} with Python {found.python}; {at_a_time}"

@@ -53,7 +53,7 @@ def run(request: SweepRequest) -> Sweep:
         check(judged)
         for one in judged:
             request.tell(Said(f"{one.what}: {one.said}"))
-        sweep = run_stages(request, ready, session)
+        sweep = run_stages(request, ready, replace(session, fit=looking.fit))
     return replace(sweep, seconds=time.perf_counter() - ready.started)
 
 

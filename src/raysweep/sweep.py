@@ -92,6 +92,7 @@ class Out:
         journal: in that place.
         space: what it publishes of the space.
         capacity: of the cluster.
+        fit: the ids of the nodes that were found to have what the driver has; None: nobody has looked.
         started: when the sweep began, by `time.perf_counter`.
         processes: for the slots of the search; some start while the table is read.
         champion: the model in production that `confirm.production` names.
@@ -108,6 +109,7 @@ class Out:
     secrets: Mapping[str, str] = field(repr=False)
     champion: ChampionModel | None = None
     signer: Signer | None = None
+    fit: frozenset[str] | None = None
 
     def claim(self, leftovers: Collection[str]) -> Claim:
         """By which this driver publishes: the whole journal is put, and nobody has taken the run over."""
@@ -147,6 +149,7 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
             ready.secrets,
             ready.champion,
             ready.signer,
+            session.fit,
         )
         return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
@@ -234,6 +237,7 @@ def _search(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) -
             processes=out.processes,
             prepared_seconds=time.perf_counter() - out.started,
             kept=out.journal.kept_states(),
+            fit=out.fit,
         )
         with ray_errors_translated("searching"):
             outcome = run_search(asked, request.config.search)

@@ -1,11 +1,11 @@
-"""The flights on a cluster of several machines: the same as at home, whatever breaks; what is wrong is said."""
+"""The flights on a cluster of several machines: the same as at home; what is wrong with it is said before any trial."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +17,7 @@ import pytest
 import raysweep
 from flights_sweep import FlightsSweep
 from network_namespaces import GATEWAY
-from node_cluster import BIN, ROOT, Node, NodeCluster, wait_until
+from node_cluster import BIN, Node, NodeCluster, other_raysweep
 from raysweep.config import S3Config
 
 SOON_SECONDS = 30
@@ -71,32 +71,6 @@ def test_a_submitted_sweep_is_the_one_at_home_and_tells_its_nodes(
     assert there == here
 
 
-def test_a_killed_raylet_and_a_killed_driver_change_nothing(
-    flights: FlightsSweep, cluster: NodeCluster, at_home: dict
-) -> None:
-    first = subprocess.Popen(
-        submit(flights, cluster, "disturbed"),
-        env=client(cluster),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    begun = lambda: any(one["event"] == "rung" for one in flights.journal("disturbed"))  # noqa: E731
-    wait_until(begun, "the first rung", 120)
-    cluster.nodes["n2"].kill_raylet()
-    (driver,) = cluster.head.processes("raysweep run")
-    driver.kill()
-    said, _ = first.communicate(timeout=120)
-    assert first.returncode == 5, said
-
-    again = subprocess.run(
-        submit(flights, cluster, "disturbed"), env=client(cluster), capture_output=True, text=True, check=False
-    )
-    assert again.returncode in {0, 7}, again.stderr
-    assert told(json.loads(again.stdout)) == told(at_home)
-    cluster.mend(cluster.nodes["n2"])
-
-
 def refused(node: Node, *words: str | Path, environment: dict[str, str] | None = None, code: int = 5) -> str:
     """What a command on a node says that ends soon, with this code, before any trial."""
     began = time.monotonic()
@@ -133,12 +107,40 @@ def test_gpus_that_no_node_has_are_said_soon(flights: FlightsSweep, cluster: Nod
     assert "of 3 nodes none has both" in run_there(flights, cluster, "--set", "search.trial.gpus=1")
 
 
-def older(folder: Path) -> dict[str, str]:
-    """A raysweep of another version in front of the installed one."""
-    shutil.copytree(ROOT / "src" / "raysweep", folder / "raysweep")
-    init = folder / "raysweep" / "__init__.py"
-    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "0.0.'))
-    return {"PYTHONPATH": str(folder)}
+VET = """
+import json, sys, time, ray
+from raysweep.runtime.ray_session import ray_session
+from raysweep.runtime.ray_vetting import Vetting
+
+with ray_session("auto"):
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    late = {node["NodeID"] for node in ray.nodes() if node["NodeManagerAddress"] == sys.argv[1]}
+    said = []
+    vetting = Vetting(said.append, nodes.keys() - late)
+    began = time.monotonic()
+    vetted = vetting.look(nodes)
+    assert (vetted.asked, vetted.unfit) == (late, set())
+    while not vetted.unfit and time.monotonic() < began + 30:
+        time.sleep(0.1)
+        vetted = vetting.look(nodes)
+        assert vetted.asked | vetted.unfit == late
+    time.sleep(1)
+    assert vetting.look(nodes).unfit == late
+print(json.dumps(said))
+"""
+
+
+def vetted(cluster: NodeCluster, late: Node) -> list[str]:
+    """What is said of a node that joins while a search runs."""
+    done = cluster.head.python("-c", VET, late.address)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _only(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return found[1]
 
 
 def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
@@ -149,10 +151,16 @@ def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     assert f"not reached from {cluster.label(poor)}, though the driver reaches it" in said
     assert "no usable credentials were found" in said
 
-    old = cluster.add(4, environment=older(tmp_path))
+    old = cluster.add(4, environment=other_raysweep(tmp_path))
     said = run_there(flights, cluster)
     assert f"versions: {cluster.label(old)} has raysweep 0.0." in said
     assert "not reached from" in said
+    there = _only(said, r"has (raysweep 0\.0\.[^,]*),")
+    (shut,) = vetted(cluster, old)
+    name, here = cluster.label(old).split()[0], f"raysweep {raysweep.__version__}"
+    assert shut.startswith(
+        f"{name} has joined, but gets no trials: it has {there}, the driver {here}. Install the same"
+    )
     doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
     assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor
     for node in (poor, old):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import raysweep
 from noop_family import ON_GPU
 
 TESTS = Path(__file__).parents[1]
@@ -26,7 +27,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, str(TESTS / "changing_cluster.py"), str(document)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
-        timeout=240,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()[-3_000:]
@@ -58,6 +59,15 @@ def test_slots_follow_the_nodes(told: dict[str, Any]):
     assert sum("is about to leave" in one for one in words) == 1
     assert found["changes"][0]["slots"] == 3
     assert found["changes"][-1]["slots"] == found["slots"] == 1
+
+
+def test_a_node_of_another_raysweep_gets_no_trial_and_that_is_said_once(told: dict[str, Any]):
+    found = told["joined_and_left"]
+    (said,) = [one for one in found["said"] if "gets no trials" in one]
+    assert f"it has raysweep 0.0.{raysweep.__version__}, the driver raysweep {raysweep.__version__}. Install" in said
+    joined = next(one["at"] for one in found["records"] if one["event"] == "cluster")
+    assert sum(one["event"] == "ended" and one["at"] < joined for one in found["records"]) >= 3
+    assert most_at_a_time(found, 0, found["steps"][0]) == 1
 
 
 def test_no_trial_pays_for_a_node_that_is_gone(told: dict[str, Any]):
@@ -115,3 +125,37 @@ def test_cores_work_while_all_gpus_are_taken(told: dict[str, Any]):
 
 def test_a_gpu_that_no_node_has_is_refused_at_once(told: dict[str, Any]):
     assert "none has both; the most on one are 3 CPUs and 1 GPUs" in told["two_kinds"]["refused"]
+
+
+def test_a_node_where_nothing_starts_is_set_aside_and_the_others_work_on(told: dict[str, Any]):
+    found = told["broken_nodes"]
+    aside = [one for one in found["said"] if "is set aside, and takes no more trials" in one]
+    assert len(aside) == 2, "once for each"
+    (dies,) = [one for one in aside if "a trial's process died 3 times before it could start" in one]
+    (rows,) = [one for one in aside if "the rows cannot be read here. Ray's logs there: /" in one]
+    assert dies.split(" is set")[0] != rows.split(" is set")[0], "they are told apart though their machine is one"
+    assert found["stopped_by"] == "interrupted by the user", "it would have gone on"
+    assert set(found["states"]) <= {"complete", "stopped"}
+    assert found["states"][-3:] == ["complete"] * 3
+
+
+def test_a_search_that_has_no_other_node_ends_with_what_went_wrong(told: dict[str, Any]):
+    name, said = told["broken_nodes"]["error"]
+    assert name.startswith("RayTaskError")
+    assert "the rows cannot be read here" in said
+
+
+def test_candidates_of_a_kind_that_does_not_come_fail_and_the_others_are_tried(told: dict[str, Any]):
+    found = told["lost_kind"]
+    assert len(found["trials"]) == 20
+    assert {state for family, state, _ in found["trials"] if family == "noop"} == {"complete"}
+    reasons = [reason for family, state, reason in found["trials"] if family == "noop_gpu" and state == "failed"]
+    assert reasons
+    assert all(one.startswith("no node has had 1 CPUs and 1 GPUs for a trial in") for one in reasons)
+    assert sum("candidates that need it end without" in one for one in found["said"]) == 1
+
+
+def test_a_deterministic_search_ends_rather_than_pass_a_candidate_over(told: dict[str, Any]):
+    name, said = told["lost_kind"]["refused"]
+    assert name == "RayUnavailable"
+    assert "with search.deterministic no candidate is passed over" in said

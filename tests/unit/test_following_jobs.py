@@ -15,8 +15,8 @@ from raysweep.errors import DataUnsuitable, Interrupted, RaysweepError, RayUnava
 from raysweep.event_lines import event_lines
 from raysweep.events import DataChecked, Said, Stage, StageStarted, SweepEnded, SweepFailed, TrialEnded
 from raysweep.job import log_stream
-from raysweep.job.attempts import attempts_of, last_attempt
 from raysweep.job.jobs_api import Job, JobsApi, JobState
+from raysweep.job.jobs_of_run import attempts_of, last_attempt
 from raysweep.job.log_stream import LogStream
 from raysweep.job.outcome import contradiction, result_of
 from raysweep.job.run_state import RunState, state_of

@@ -17,8 +17,8 @@ from raysweep.errors import EXIT_NOT_ADEQUATE, EXIT_OK
 from raysweep.report.search_state import clock_text
 
 if TYPE_CHECKING:
-    from raysweep.job.attempts import Attempt
     from raysweep.job.jobs_api import Job
+    from raysweep.job.jobs_of_run import Attempt
     from raysweep.job.submitted import RunStatus
 
 Run = Annotated[str | None, typer.Argument(metavar="[RUN]", help="The id of a run; all of the cluster where absent.")]

@@ -12,8 +12,8 @@ from raysweep.config import S3Config, SweepConfig, load_config
 from raysweep.documents import canonical_json, digest
 from raysweep.errors import RaysweepError, RequestInvalid
 from raysweep.history import MAY_CHANGE, value_at
-from raysweep.job.attempts import attempts_of, submission_id
 from raysweep.job.jobs_api import JobsApi
+from raysweep.job.jobs_of_run import attempts_of, submission_id
 from raysweep.job.local_data import absolute, check_addresses, uploaded
 from raysweep.job.packing import Install, Package, Published, pack
 from raysweep.job.remembered import remember

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from raysweep.errors import NotFound, RaysweepError, RayUnavailable
 from raysweep.events import Event, Listener, SweepEnded, ignore
-from raysweep.job.attempts import Attempt, last_attempt
 from raysweep.job.jobs_api import Job, JobsApi, JobState
+from raysweep.job.jobs_of_run import Attempt, last_attempt
 from raysweep.job.log_stream import LogStream
 from raysweep.job.outcome import contradiction, result_of
 from raysweep.job.packing import run_of

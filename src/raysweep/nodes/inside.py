@@ -27,7 +27,7 @@ _SHARED: Final = Path("/dev/shm")  # noqa: S108 - where Ray keeps its objects
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class NodeRoom:
     """What a node has to give, in bytes; None where that is not known.
 
     Attributes:
@@ -49,14 +49,14 @@ def look_inside(asked: Mapping[str, Any]) -> dict[str, Any]:
             `FileReach`; `data_s3`; `store`, an address to be listed, or None; `store_s3`.
 
     Returns:
-        `room`, the fields of `Room`; `gpus`, their names; `data` and `store`: what is wrong with reaching them, empty
-        where nothing is, None where nothing was asked.
+        `room`, the fields of `NodeRoom`; `gpus`, their names; `data` and `store`: what is wrong with reaching them,
+        empty where nothing is, None where nothing was asked.
     """
     with ThreadPoolExecutor(3) as pool:  # each may have to wait for a server that does not answer
         gpus = pool.submit(_gpus)
         data = pool.submit(_data_problem, asked)
         store = pool.submit(_store_problem, asked)
-        room = asdict(Room(_free(_SHARED), _free(Path(asked["folder"])), available_bytes()))
+        room = asdict(NodeRoom(_free(_SHARED), _free(Path(asked["folder"])), available_bytes()))
         return {"room": room, "gpus": gpus.result(), "data": data.result(), "store": store.result()}
 
 

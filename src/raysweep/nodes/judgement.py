@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from raysweep.errors import RaysweepError, RayUnavailable, StorageFailed
-from raysweep.runtime.versions import CODE, differences, must_be_equal
+from raysweep.runtime.versions import CODE, differences, listed, must_be_equal
 
 _LITTLE_BYTES: Final = 1024**3
 _CLOCK_SECONDS: Final = 5.0
@@ -133,12 +133,12 @@ def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judge
         wrong = [one for one in different if must_be_equal(*one)]
         if wrong:
             said = (
-                f"{named(nodes)} {_have(nodes)} {_listed(wrong, 2)}, the driver {_listed(wrong, 1)}: scores would "
+                f"{named(nodes)} {_have(nodes)} {listed(wrong, 2)}, the driver {listed(wrong, 1)}: scores would "
                 "not be comparable, or models not load. Install the same on every node, such as by one image"
             )
             found.append(Judged("versions", said, Grade.FATAL))
         elif different:
-            said = f"{named(nodes)} {_have(nodes)} {_listed(different, 2)}, the driver {_listed(different, 1)}"
+            said = f"{named(nodes)} {_have(nodes)} {listed(different, 2)}, the driver {listed(different, 1)}"
             found.append(Judged("versions", said, Grade.DOUBTFUL))
         else:
             alike = ", ".join(f"{name} {one}" for name, one in here.items() if name != CODE)
@@ -148,10 +148,6 @@ def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judge
 
 def _have(nodes: Sequence[NodeSeen]) -> str:
     return "has" if len(nodes) == 1 else "have"
-
-
-def _listed(different: Sequence[tuple[str, str, str]], side: int) -> str:
-    return ", ".join("no " + one[0] if one[side] == "none" else f"{one[0]} {one[side]}" for one in different)
 
 
 def _gpus(looked: Sequence[NodeSeen]) -> list[Judged]:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray
-import ray.cloudpickle
 import ray.exceptions
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.config import SweepConfig
 from raysweep.nodes import errand
 from raysweep.nodes.judgement import Judged, NodeSeen, judge
 from raysweep.runtime import versions
+from raysweep.runtime.ray_by_value import by_value, pinned
 from raysweep.stages.source.addresses import S3_SCHEME, FileReach
 
 WAIT_SECONDS: Final = 20.0
@@ -70,29 +69,26 @@ class Looking:
 
     Args:
         asked: what the nodes are to reach.
+
+    Attributes:
+        fit: the ids of the nodes that were found to have what the driver has; None before the end, or without a look.
     """
 
     def __init__(self, asked: Errand) -> None:
         self._errand = asked
         self._asked: list[_Asked] = []
+        self.fit: frozenset[str] | None = None
 
     def begin(self) -> None:
         """Send a task to each node that Ray takes for alive."""
         folder = ray._private.worker.global_worker.node.get_session_dir_path()  # noqa: SLF001 - nothing public tells
         what = asdict(self._errand) | {"folder": str(folder)}
         code = versions.installed_versions().get(versions.CODE, "")
-        # By value: what is installed on the nodes may be another raysweep.
-        for module in (errand, versions):
-            ray.cloudpickle.register_pickle_by_value(module)
-        try:
+        with by_value(errand, versions):
             for node in ray.nodes():
                 if node["Alive"]:
-                    here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                    task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(errand.run_errand)
-                    self._asked.append(_Asked(node, task.remote(what, code), time.time()))
-        finally:
-            for module in (errand, versions):
-                ray.cloudpickle.unregister_pickle_by_value(module)
+                    answer = pinned(errand.run_errand, node["NodeID"]).remote(what, code)
+                    self._asked.append(_Asked(node, answer, time.time()))
 
     def end(self) -> tuple[Judged, ...]:
         """Wait for the answers, not for long, and judge them; nothing where no look was begun."""
@@ -111,9 +107,15 @@ class Looking:
             ray.cancel(one.answer, force=True)
             lost = f"no answer within {WAIT_SECONDS:g} s: it hangs, or is being lost"
             seen[str(one.node["NodeID"])] = NodeSeen(_name(one.node, names), lost=lost)
+        here = versions.installed_versions()
+        self.fit = frozenset(node for node, one in seen.items() if one.versions and not _unlike(here, one))
         in_order = [seen[str(one.node["NodeID"])] for one in self._asked]
         is_local = self._errand.data is not None and not self._errand.data.startswith(S3_SCHEME)
-        return judge(in_order, versions.installed_versions(), is_local=is_local)
+        return judge(in_order, here, is_local=is_local)
+
+
+def _unlike(here: Mapping[str, str], seen: NodeSeen) -> bool:
+    return any(versions.must_be_equal(*one) for one in versions.differences(here, seen.versions))
 
 
 def _name(node: Mapping[str, Any], names: Counter[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from raysweep.space import ParamValue
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from raysweep.records.cluster import NodeUse
 
 Params = Mapping[str, ParamValue]
+_ROUNDING: Final = 1e-9
 
 
 class TrialState(StrEnum):
@@ -91,6 +92,11 @@ class SlotSize:
 
     cpus: int = 1
     gpus: float = 0.0
+
+    def count_on(self, cpus: float, gpus: float) -> int:
+        """How many fit on what a node has."""
+        slots = int(cpus / self.cpus + _ROUNDING)
+        return min(slots, int(gpus / self.gpus + _ROUNDING)) if self.gpus else slots
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import ray
 from raysweep.config import SearchConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.room import ASSUMED, Room
+from raysweep.records.trial import SlotSize
 
 
 def find_room(config: SearchConfig, driver: int | None) -> Room:
@@ -50,8 +51,5 @@ def check_workers(config: SearchConfig) -> None:
 
 def _slots_on(node: Mapping[str, Any], config: SearchConfig) -> int:
     """How many trials may run on it at a time."""
-    trial = config.trial
-    slots = int(node.get("CPU", 0) // trial.cpus)
-    if trial.gpus:
-        slots = min(slots, int(node.get("GPU", 0) / trial.gpus + 1e-9))
+    slots = SlotSize(config.trial.cpus, config.trial.gpus).count_on(node.get("CPU", 0.0), node.get("GPU", 0.0))
     return slots if config.concurrency == "auto" else min(slots, config.concurrency)

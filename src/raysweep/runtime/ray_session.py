@@ -43,6 +43,7 @@ class RaySession:
         logs: the folder of Ray's own logs, on the driver's node.
         node: the name of the driver's node.
         is_ours: it was started here, for this.
+        fit: the ids of the nodes that were found to have what this process has; None: nobody has looked.
     """
 
     cpus: int
@@ -50,6 +51,7 @@ class RaySession:
     logs: str
     node: str
     is_ours: bool
+    fit: frozenset[str] | None = None
 
 
 @contextmanager

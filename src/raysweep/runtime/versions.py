@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,3 +75,8 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[tupl
             continue
         found.append((name, one or "none", other or "none"))
     return tuple(found)
+
+
+def listed(different: Sequence[tuple[str, str, str]], side: int) -> str:
+    """`Ray 2.60.0, no xgboost`: what differs, as it is here (side 1) or there (side 2)."""
+    return ", ".join("no " + one[0] if one[side] == "none" else f"{one[0]} {one[side]}" for one in different)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from raysweep.records.cluster import Node
 from raysweep.records.trial import SlotSize
-from raysweep.stages.search.slot_plan import Kind, Sizes, slots_on
+from raysweep.stages.search.slot_plan import Kind, Sizes
 
 _ASKED_AGAIN_SECONDS: Final = 60.0
 _STALE_SECONDS: Final = 15.0
@@ -30,9 +30,9 @@ def growth_of_groups(
     for kind, size in sizes.items():
         most = 0.0
         for resources, count in groups:
-            each = slots_on(resources.get("CPU", 0.0), resources.get("GPU", 0.0), size)
+            each = size.count_on(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
             most += each * (inf if count < 0 else count) if each else 0
-        here = sum(slots_on(node.cpus, node.gpus, size) for node in known)
+        here = sum(size.count_on(node.cpus, node.gpus) for node in known)
         found[kind] = max(0.0, most - here)
     return found
 

@@ -12,7 +12,7 @@ from raysweep.stages.search.attempts import Attempt
 MOST_HELD: Final = 8
 
 
-class Room(Protocol):
+class IdleSlots(Protocol):
     """Where attempts begin."""
 
     @property
@@ -43,21 +43,21 @@ class Held:
         self._propose = propose
         self._held: list[Attempt] = []
 
-    def take(self, room: Room) -> Attempt | None:
+    def take(self, slots: IdleSlots) -> Attempt | None:
         """What can begin now; None where nothing can."""
-        if not room.has_idle:
+        if not slots.has_idle:
             return None
         for attempt in self._held:
-            if room.can_begin(attempt):
+            if slots.can_begin(attempt):
                 self._held.remove(attempt)
                 return attempt
-            if room.has_idle_for(attempt):
+            if slots.has_idle_for(attempt):
                 return None
         while len(self._held) < MOST_HELD:
             proposed = self._propose()
-            if proposed is None or room.can_begin(proposed):
+            if proposed is None or slots.can_begin(proposed):
                 return proposed
             self._held.append(proposed)
-            if room.has_idle_for(proposed):
+            if slots.has_idle_for(proposed):
                 return None
         return None

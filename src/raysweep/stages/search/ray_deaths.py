@@ -94,3 +94,9 @@ def was_the_nodes(error: Exception) -> bool:
     if isinstance(error, ray.exceptions.ActorUnschedulableError | ray.exceptions.NodeDiedError):
         return True
     return isinstance(error, ray.exceptions.RayActorError) and "its node has died" in str(error)
+
+
+def line_of(error: Exception) -> str:
+    """Its first line; its last one where that is what a process has raised while it started."""
+    lines = str(error).strip().splitlines() or [repr(error)]
+    return (lines[-1] if "creation task" in lines[0] else lines[0]).strip().rstrip(".")

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final
 
@@ -17,8 +17,9 @@ from raysweep.config import SearchConfig, TrialConfig
 from raysweep.errors import RayUnavailable
 from raysweep.records.cluster import Node, capacity_of
 from raysweep.records.trial import Capacity
+from raysweep.runtime.ray_vetting import Vetted
 from raysweep.stages.search.autoscaling import Refusals, Refused, count_among, growth_of_groups, may_start_nodes
-from raysweep.stages.search.slot_plan import Growth, Kind, Sizes, SlotPlan, plan_slots, sizes_for
+from raysweep.stages.search.slot_plan import Coming, Kind, Sizes, SlotPlan, plan_slots, sizes_for
 
 _STATUS_KEY: Final = b"__autoscaling_status"
 _RPC_SECONDS: Final = 5
@@ -29,19 +30,39 @@ class Cluster:
     """The cluster at a moment.
 
     Attributes:
-        nodes: that are alive.
+        nodes: that are alive, and known to have what the driver has.
         leaving: the ids of those that take no new trial: they are drained, or a notice of preemption has come.
         growth: how many more slots may come, by kind.
+        asked: the ids of nodes that have come, but not told yet what they have.
+        closed: the ids of nodes that take no trial at all: they have something else, or nothing can be started there.
     """
 
     nodes: tuple[Node, ...]
     leaving: frozenset[str]
-    growth: Growth
+    growth: Coming
+    asked: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
 
     @property
     def taking(self) -> tuple[Node, ...]:
         """The nodes that take new trials."""
-        return tuple(node for node in self.nodes if node.id not in self.leaving)
+        return tuple(node for node in self.nodes if node.id not in self.leaving | self.closed)
+
+    def admitting(self, vetted: Vetted) -> Cluster:
+        """The same without the nodes that are not, or not yet, a part of it."""
+        nodes = tuple(node for node in self.nodes if node.id not in vetted.asked | vetted.unfit)
+        growth = dict.fromkeys(self.growth, 0.0) if vetted.is_hopeless else self.growth
+        return replace(self, nodes=nodes, growth=growth, asked=vetted.asked, closed=self.closed | vetted.unfit)
+
+    def without(self, aside: Iterable[str]) -> Cluster:
+        """The same where these nodes take no new trial."""
+        return replace(self, closed=self.closed.union(aside))
+
+    def name_of(self, node: str) -> str:
+        """By which name the user knows a node: its machine's, with its id where several have it."""
+        named = {one.id: one.name for one in self.nodes}
+        name = named.get(node, node)
+        return name if list(named.values()).count(name) <= 1 else f"{name} (node {node[:8]})"
 
     def plan(self, sizes: Sizes, limit: int | None) -> SlotPlan:
         """The slots that there should be on it."""
@@ -108,7 +129,7 @@ def no_room(nodes: Iterable[Node], trial: TrialConfig) -> str:
     )
 
 
-def may_grow(sizes: Sizes, nodes: Iterable[Node], refusals: Refusals, asked: Mapping[Kind, int]) -> Growth:
+def may_grow(sizes: Sizes, nodes: Iterable[Node], refusals: Refusals, asked: Mapping[Kind, int]) -> Coming:
     """How many more slots of each kind an autoscaler may bring; infinity where it does not say how far it may go.
 
     Args:

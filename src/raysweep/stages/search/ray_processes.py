@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
 import ray.exceptions
+from ray._private.state import state
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.records.trial import SlotSize
+from raysweep.runtime.ray_by_value import pinned
 from raysweep.runtime.ray_carry import carry
 from raysweep.stages.search.ray_slot_actor import SlotActor
 from raysweep.training.families import added_families
@@ -72,25 +76,40 @@ class Processes:
                     return None
         return [found[number] for number in range(len(values))]
 
-    def take(self, size: SlotSize, node: str = "") -> Any:
+    def take(self, size: SlotSize, node: str = "", apart_from: Collection[str] = ()) -> Any:
         """A process, which may still be starting.
 
         Args:
             size: what it holds.
             node: the id of the only node where it may be; empty for any.
+            apart_from: the ids of nodes where it may not be.
         """
         if self._early:
             return self._early.pop()
         options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
         if node:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
+        elif apart_from:
+            options["label_selector"] = {NODE_ID_LABEL_KEY: f"!in({','.join(sorted(apart_from))})"}
         return self._class.options(**options).remote(*self._arguments)
+
+
+def node_of(process: Any) -> str:
+    """The id of the node where a process runs, or has run; empty where that is not known."""
+    with suppress(Exception):  # no public way but by the dashboard, which a cluster may not have
+        found = str(state.actor_table(process._actor_id.hex())["Address"]["NodeID"])  # noqa: SLF001
+        return "" if set(found) <= {"f"} else found  # so it is where it was never placed
+    return ""
+
+
+def logs_folder() -> str:
+    """Where Ray's logs are: on this machine, and on others as a rule."""
+    return str(ray._private.worker.global_worker.node.get_logs_dir_path())  # noqa: SLF001 - nothing public tells
 
 
 def ask(node: str) -> Any:
     """A task that nothing but this node can run."""
-    here = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(_live).remote()
+    return pinned(_live, node).remote()
 
 
 def _live() -> None:

@@ -9,27 +9,25 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from raysweep.config import PriceConfig, SearchConfig
-from raysweep.events import ClusterChanged, Listener, Said, SearchPlanned
+from raysweep.events import Listener, Said, SearchPlanned
 from raysweep.records.cluster import nodes_used
 from raysweep.records.table import LearningTask, Split
 from raysweep.records.trial import Period, SearchOutcome
 from raysweep.space import SearchSpace
 from raysweep.stages.search.attempts import SteeringRules
-from raysweep.stages.search.autoscaling import Refusals
-from raysweep.stages.search.cluster_watch import Change, ClusterWatch
 from raysweep.stages.search.earlier import Driver, drivers_before, limits_document, space_digest, why_over
 from raysweep.stages.search.keeping import Keeping
 from raysweep.stages.search.plan import Plan
 from raysweep.stages.search.proposals import Proposer
 from raysweep.stages.search.ray_deciding import TuneDecider, make_scheduler
-from raysweep.stages.search.ray_nodes import Cluster, check_room, limit_of, see_cluster
+from raysweep.stages.search.ray_following import Following
 from raysweep.stages.search.ray_processes import Processes
+from raysweep.stages.search.ray_slot import LACK_SECONDS
 from raysweep.stages.search.ray_slot_actor import SlotContext
-from raysweep.stages.search.ray_slot_set import SlotRules
 from raysweep.stages.search.ray_slots import SlotProcesses
 from raysweep.stages.search.ray_trials import Watch, run_trials
 from raysweep.stages.search.rungs import efforts_for, max_units
-from raysweep.stages.search.slot_plan import Kind, Sizes, SlotPlan, sizes_for
+from raysweep.stages.search.slot_plan import sizes_for
 from raysweep.stages.search.steering import Steering
 from raysweep.stages.search.trial_log import Limits, Record, TrialLog
 from raysweep.storage.kept_states import KeptStates
@@ -60,6 +58,8 @@ class SearchRequest:
         processes: for the slots, where some were started before.
         kept: where the states of long trials are kept; None: they begin anew where they lose their process.
         keep_after: how many seconds make a trial a long one.
+        fit: the ids of the nodes that are known to have what the driver has; None: all that are there.
+        lack_seconds: how long candidates wait for a kind of node that is not there, and is not to come.
     """
 
     task: LearningTask
@@ -76,6 +76,8 @@ class SearchRequest:
     processes: Processes | None = None
     kept: KeptStates | None = None
     keep_after: float = KEEP_AFTER_SECONDS
+    fit: frozenset[str] | None = None
+    lack_seconds: float = LACK_SECONDS
 
 
 def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
@@ -86,13 +88,11 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     """
     began = time.time()
     sizes = sizes_for(request.space.families, config.trial, lambda family: families()[family].uses_gpu)
-    watch = ClusterWatch(sizes, request.price)
-    cluster = see_cluster(sizes)
-    plan = check_room(cluster, sizes, config)
-    first = watch.see(cluster.nodes, cluster.leaving, plan) or Change((), watch.slots)
+    cluster = Following(sizes, config, request.price, request.tell, request.fit)
+    first = cluster.first
     part = request.split.scored_on
     earlier = drivers_before(request.earlier)
-    limits = _limits(request, config, watch, earlier, began)
+    limits = _limits(request, config, cluster.cost_per_second, earlier, began)
     journal = [*request.earlier]
 
     def record(one: Mapping[str, Any]) -> None:
@@ -103,7 +103,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     log = TrialLog(request.task.aims, part, limits, request.tell, record)
     steering = _make_steering(request, config, log)
     steering.replay(request.earlier)
-    request.tell(_planned(request, config, watch, log, limits))
+    request.tell(_planned(request, config, first.slots.count, log, limits))
     if log.trials:
         request.tell(Said(_going_on(log, limits.spent_seconds, steering.outside)))
     asked = {"limits": limits_document(config, request.price, request.space)}
@@ -113,7 +113,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         kinds = {"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed}
         kinds |= {"nodes": [asdict(node) for node in first.nodes], "space": space_digest(request.space)}
         log.begin(first.slots.size, {**kinds, **this.document})
-        stopped_by = _search(request, config, steering, log, (watch, sizes))
+        stopped_by = _search(request, config, steering, log, cluster)
         steering.stop(stopped_by)
         log.finish(stopped_by, {**asked, "interrupted": stopped_by == _INTERRUPTED})
     else:
@@ -124,14 +124,14 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         part,
         stopped_by,
         (*(one.period for one in earlier), searched),
-        watch.slots.count,
+        cluster.slots.count,
         interrupted=stopped_by == _INTERRUPTED,
         nodes=nodes_used(journal, log.trials),
     )
 
 
 def _limits(
-    request: SearchRequest, config: SearchConfig, watch: ClusterWatch, earlier: Sequence[Driver], began: float
+    request: SearchRequest, config: SearchConfig, cost_per_second: float, earlier: Sequence[Driver], began: float
 ) -> Limits:
     """What is left of the limits after what drivers before this one have used up."""
     return Limits(
@@ -139,18 +139,16 @@ def _limits(
         began=began,
         spent_seconds=sum(one.period.searching for one in earlier),
         spent_cost=sum(one.cost(request.price) for one in earlier),
-        cost_per_second=watch.cost_per_second,
+        cost_per_second=cost_per_second,
     )
 
 
-def _planned(
-    request: SearchRequest, config: SearchConfig, watch: ClusterWatch, log: TrialLog, limits: Limits
-) -> SearchPlanned:
+def _planned(request: SearchRequest, config: SearchConfig, slots: int, log: TrialLog, limits: Limits) -> SearchPlanned:
     aims = request.task.aims
     return SearchPlanned(
         trials=config.trials,
         seconds=config.stop.seconds,
-        slots=watch.slots.count,
+        slots=slots,
         cpus_per_trial=config.trial.cpus,
         metric=aims.metric.name,
         part=request.split.scored_on,
@@ -162,83 +160,28 @@ def _planned(
     )
 
 
-def _search(
-    request: SearchRequest,
-    config: SearchConfig,
-    steering: Steering,
-    log: TrialLog,
-    followed: tuple[ClusterWatch, Sizes],
-) -> str:
+def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, cluster: Following) -> str:
     """Run trials until a limit is met, or nothing is left to be tried; returns which."""
 
     def must_stop() -> str | None:
         return _INTERRUPTED if request.interrupted() else log.why_stop(time.time())
 
-    def say(sentence: str) -> None:
-        request.tell(Said(sentence))
-
-    watch, _ = followed
     keep_after = None if request.kept is None else request.keep_after
     context = SlotContext(
         request.task, request.split.search_data, config.seed, _rules(request, config), keep_after=keep_after
     )
     processes = request.processes or Processes(request.space.families)
-    plan, began = Plan(config, lambda: watch.slots, request.price, say), time.monotonic()
+    plan, began = Plan(config, lambda: cluster.slots, request.price, cluster.say), time.monotonic()
     plan.tell(lambda: log.trials, 0.0)
-    rules = _slot_rules(request, config, log, followed)
+    rules = cluster.rules(log, request.lack_seconds)
     with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
         look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
-        why = run_trials(steering, running, look, Keeping(request.kept, steering, say))
+        why = run_trials(steering, running, look, Keeping(request.kept, steering, cluster.say))
     if why is not None:
         return why
     if steering.exhausted:
         return "the space has no further candidates"
     return f"search.trials: all {config.trials} were tried"
-
-
-def _slot_rules(
-    request: SearchRequest, config: SearchConfig, log: TrialLog, followed: tuple[ClusterWatch, Sizes]
-) -> SlotRules:
-    watch, sizes = followed
-    limit = limit_of(config)
-    mixed: list[bool] = []
-    refusals = Refusals()
-
-    def kind_of(family: str) -> Kind:
-        return Kind.GPU if Kind.GPU in sizes and families()[family].uses_gpu else Kind.CPU
-
-    def saw(cluster: Cluster, plan: SlotPlan) -> None:
-        change = watch.see(cluster.nodes, cluster.leaving, plan)
-        if change is not None:
-            log.change_cluster(change.document, watch.cost_per_second)
-            request.tell(_changed(change))
-        if plan.mixed and not mixed:
-            mixed.append(True)
-            request.tell(Said("there is room for slots with a GPU alone: families that cannot use one hold it, too"))
-
-    def say(sentence: str) -> None:
-        request.tell(Said(sentence))
-
-    return SlotRules(
-        sizes,
-        kind_of,
-        config.trial,
-        look=lambda asked: see_cluster(sizes, refusals, asked),
-        plan=lambda cluster: cluster.plan(sizes, limit),
-        say=say,
-        saw=saw,
-    )
-
-
-def _changed(change: Change) -> ClusterChanged:
-    capacity = change.capacity
-    return ClusterChanged(
-        slots=change.slots.count,
-        nodes=len(change.nodes),
-        cores=capacity.cores,
-        gpus=capacity.gpus,
-        words=change.words,
-    )
 
 
 def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:

@@ -4,73 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import ray
 
-from raysweep.config import TrialConfig
-from raysweep.errors import RayUnavailable
-from raysweep.stages.search.attempts import Attempt
-from raysweep.stages.search.ray_nodes import Cluster, no_room
+from raysweep.stages.search.ray_nodes import Cluster
 from raysweep.stages.search.ray_processes import Processes
+from raysweep.stages.search.ray_slot import Slot, SlotRules
 from raysweep.stages.search.ray_slot_actor import SlotContext
-from raysweep.stages.search.slot_plan import Kind, Place, Sizes, SlotPlan
+from raysweep.stages.search.ray_waiting import Waiting
+from raysweep.stages.search.slot_plan import Kind, Place, SlotPlan
 
 LOOK_SECONDS: Final = 1.0
-_SAID_TO_WAIT_SECONDS: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class SlotRules:
-    """What slots there are.
-
-    Attributes:
-        sizes: the kinds of slots.
-        kind_of: which kind the candidates of a family need.
-        trial: the longest time of a trial, and what it asks for.
-        look: gives the cluster as it is now, where so many slots are asked for beyond what fits; about once a second.
-        plan: how many slots there should be on a cluster.
-        say: gets a sentence that the user should know.
-        saw: is told of the cluster and its plan after each look.
-    """
-
-    sizes: Sizes
-    kind_of: Callable[[str], Kind]
-    trial: TrialConfig
-    look: Callable[[Mapping[Kind, int]], Cluster]
-    plan: Callable[[Cluster], SlotPlan]
-    say: Callable[[str], None]
-    saw: Callable[[Cluster, SlotPlan], None]
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A process, and what it does.
-
-    Attributes:
-        place: the kind of slot that it is, and where it may be.
-        pending: what it was asked for last; None while it waits.
-        node: the id of its node; empty while it starts.
-        deadline: until when its trial may go on, by `time.monotonic`.
-        spoiled: as in `Answer`.
-        failed_starts: how often one has died in its place before it had started.
-    """
-
-    place: Place
-    actor: Any
-    pending: Any
-    node: str = ""
-    attempt: Attempt | None = None
-    deadline: float = float("inf")
-    spoiled: tuple[str, ...] = ()
-    failed_starts: int = 0
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it waits for a candidate."""
-        return self.pending is None and self.attempt is None
+ASKED_LOOK_SECONDS: Final = 0.2  # while a node is asked what it has
 
 
 @dataclass(slots=True)
@@ -85,7 +32,7 @@ class _Look:
     at: float = 0.0
     plan: SlotPlan = field(default_factory=lambda: SlotPlan({}))
     taking: frozenset[str] = frozenset()
-    cluster: Cluster | None = None
+    cluster: Cluster = field(default_factory=lambda: Cluster((), frozenset(), {}))
 
 
 class SlotSet:
@@ -104,11 +51,11 @@ class SlotSet:
     def __init__(self, processes: Processes, context: SlotContext, rules: SlotRules) -> None:
         self._processes = processes
         self._rules = rules
-        self._config = rules.trial
         self._context = ray.put(context)
         self._seen = _Look()
-        self._waits_since: float | None = time.monotonic()
-        self._has_started = False
+        self._waiting = Waiting(rules)
+        self._worked: set[Kind] = set()
+        self._aside: set[str] = set()
         self.slots: list[Slot] = []
         self.look()
 
@@ -118,10 +65,22 @@ class SlotSet:
         return self._seen.plan
 
     def look_if_due(self) -> None:
-        """See what the cluster is now, about once a second."""
+        """See what the cluster is now, about once a second.
+
+        Raises:
+            RayUnavailable: what the search needs does not come.
+        """
         if time.monotonic() >= self._seen.at:
             self.look()
-        self._say_if_waiting()
+        self._waiting.look(self.slots, self._seen.plan, self._seen.cluster, time.monotonic())
+
+    def is_given_up(self, kind: Kind) -> bool:
+        """Whether no slot of this kind is waited for any more."""
+        return kind in self._waiting.given_up
+
+    def why_given_up(self, kind: Kind) -> str:
+        """In words."""
+        return self._waiting.words(kind)
 
     def end(self) -> None:
         """End all processes, those that never began included."""
@@ -130,21 +89,23 @@ class SlotSet:
 
     def started(self, slot: Slot, node: str) -> None:
         """A process has started there."""
-        slot.node, slot.failed_starts, self._has_started = node, 0, True
-        kind = slot.place[0]
-        if (kind, node) in self._seen.plan.places:  # was asked for before its node was there
-            slot.place = kind, node
+        slot.node, slot.failed_starts = node, Counter()
+        self._worked.add(slot.place[0])
+        self._hold_to_node(slot)
         if node not in self._seen.taking:
             self._seen.at = 0.0  # a node that nobody has seen yet, or that is gone again
 
     def look(self) -> None:
         """See what the cluster is now, and have as many processes as it has room for."""
-        cluster = self._rules.look(self._seen.plan.pending)
+        cluster = self._rules.look(self._seen.plan.pending).without(self._aside)
         taking = frozenset(node.id for node in cluster.taking)
         plan = self._rules.plan(cluster)
-        self._seen = _Look(time.monotonic() + LOOK_SECONDS, plan, taking, cluster)
+        soon = LOOK_SECONDS if not cluster.asked else ASKED_LOOK_SECONDS
+        self._seen = _Look(time.monotonic() + soon, plan, taking, cluster)
         self._rules.saw(cluster, plan)
-        for slot in [one for one in self.slots if one.is_idle and not self.may_take(one)]:
+        for slot in self.slots:
+            self._hold_to_node(slot)
+        for slot in [one for one in self.slots if self._is_misplaced(one)]:
             self.drop(slot)
         missing = self._missing()
         for slot in sorted(self.slots, key=lambda one: bool(one.node)):  # those first that have not started
@@ -155,6 +116,12 @@ class SlotSet:
             for _ in range(missing[place]):
                 self.slots.append(self._start(place))
 
+    def _hold_to_node(self, slot: Slot) -> None:
+        """One that was asked for before its node was there belongs to that node now, where slots are held to nodes."""
+        kind = slot.place[0]
+        if (kind, slot.node) in self._seen.plan.places:
+            slot.place = kind, slot.node
+
     def _missing(self) -> Counter[Place]:
         """How many processes there are too few of each kind; negative where there are too many."""
         missing = Counter(self._seen.plan.places)
@@ -162,19 +129,49 @@ class SlotSet:
         return missing
 
     def _counts(self, slot: Slot) -> bool:
-        """Whether it is not on a node that is gone or leaving."""
-        return not slot.node or self.may_take(slot)
+        """Whether it is not on a node that is gone, leaving or closed."""
+        return not slot.node or slot.node in self._seen.cluster.asked or self.may_take(slot)
+
+    def _is_misplaced(self, slot: Slot) -> bool:
+        """Whether it waits where it may not work, or may not be where there is room now."""
+        if slot.node:
+            return slot.is_idle and not self._counts(slot)
+        return bool(slot.apart_from & self._seen.taking)
+
+    def set_aside(self, slot: Slot, node: str) -> str:
+        """Let a node on which this slot cannot start take no more trials, where the search can do without it.
+
+        Args:
+            slot: goes elsewhere.
+            node: its id; empty where that is not known.
+
+        Returns:
+            By which name the user knows the node; empty where it cannot be done without.
+        """
+        kind, cluster = slot.place[0], self._seen.cluster
+        left = self._rules.plan(cluster.without({node}))
+        serves = left.count(kind) or left.mixed or (left.total and kind in self._worked)
+        if not node or not serves:
+            return ""
+        self._aside.add(node)
+        self.drop(slot)
+        self.look()
+        return cluster.name_of(node)
+
+    def is_aside(self, node: str) -> bool:
+        """Whether this node was set aside."""
+        return node in self._aside
 
     def may_take(self, slot: Slot) -> bool:
         """Whether its node takes new trials."""
         return slot.node in self._seen.taking
 
-    def replace(self, slot: Slot, failed_starts: int = 0) -> None:
+    def replace(self, slot: Slot, failed_starts: Counter[str] | None = None) -> None:
         """Let another process take its place, where there still is one for it."""
         self.drop(slot)
         if self._missing()[slot.place] > 0:
             new = self._start(slot.place)
-            new.failed_starts = failed_starts
+            new.failed_starts = failed_starts or Counter()
             self.slots.append(new)
 
     def drop(self, slot: Slot) -> None:
@@ -184,42 +181,7 @@ class SlotSet:
 
     def _start(self, place: Place) -> Slot:
         kind, node = place
-        actor = self._processes.take(self._rules.sizes[kind], node)
-        return Slot(place, actor, actor.prepare.remote(self._context, kind is Kind.GPU))
-
-    def _say_if_waiting(self) -> None:
-        lacking = self._lacking()
-        if lacking is None:
-            self._waits_since = None
-            return
-        now = time.monotonic()
-        if self._waits_since is None:
-            self._waits_since = now
-        elif now - self._waits_since > _SAID_TO_WAIT_SECONDS:
-            self._waits_since = None
-            self._say_it_waits(lacking)
-
-    def _lacking(self) -> Kind | None:
-        """A kind of slots of which none has started: its families have no place; None where all have one."""
-        started = {slot.place[0] for slot in self.slots if slot.node}
-        if started and self._seen.plan.mixed:
-            return None
-        return next((kind for kind in self._rules.sizes if kind not in started), None)
-
-    def _say_it_waits(self, kind: Kind) -> None:
-        """Say what is waited for.
-
-        Raises:
-            RayUnavailable: it can never come.
-        """
-        plan, cluster = self._seen.plan, self._seen.cluster
-        size = self._rules.sizes[kind]
-        asked = f"{size.cpus} CPUs and {size.gpus:g} GPUs"
-        if plan.count(kind):
-            self._rules.say(f"still waiting for the cluster to give a trial {asked}")
-        elif plan.pending.get(kind):
-            self._rules.say(f"still waiting for the autoscaler to bring a node with {asked}")
-        elif self._has_started or plan.total or cluster is None:
-            self._rules.say(f"no node has {asked} for a trial now: waiting for one to join the cluster")
-        else:  # the autoscaler has said so meanwhile
-            raise RayUnavailable(no_room(cluster.nodes, self._config))
+        apart_from = self._seen.cluster.closed | self._seen.cluster.asked
+        actor = self._processes.take(self._rules.sizes[kind], node, apart_from)
+        pending = actor.prepare.remote(self._context, kind is Kind.GPU)
+        return Slot(place, actor, pending, apart_from=frozenset() if node else apart_from)

@@ -9,14 +9,15 @@ from typing import Final, Self
 import ray
 import ray.exceptions
 
-from raysweep.errors import RayUnavailable
+from raysweep.errors import RayUnavailable, SealBroken
 from raysweep.records.trial import SlotSize
 from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.memory_plan import MemoryPlan
-from raysweep.stages.search.ray_deaths import DEATHS, Deaths, was_the_nodes
-from raysweep.stages.search.ray_processes import Processes
+from raysweep.stages.search.ray_deaths import DEATHS, Deaths, line_of, was_the_nodes
+from raysweep.stages.search.ray_processes import Processes, logs_folder, node_of
+from raysweep.stages.search.ray_slot import Slot, SlotRules
 from raysweep.stages.search.ray_slot_actor import Answer, Ready, SlotContext, is_memory_error, reason_of
-from raysweep.stages.search.ray_slot_set import Slot, SlotRules, SlotSet
+from raysweep.stages.search.ray_slot_set import SlotSet
 from raysweep.stages.search.slot_events import Broke, Happened, Overdue, Reached
 from raysweep.stages.search.slot_plan import Kind
 
@@ -41,6 +42,7 @@ class SlotProcesses:
         self._memory = MemoryPlan()
         self._rooms: dict[str, int | None] = {}
         self._said: set[str] = set()
+        self._hopeless: list[Attempt] = []  # begun without a slot, to fail
         self._set = SlotSet(processes, context, rules)
 
     def __enter__(self) -> Self:
@@ -57,8 +59,8 @@ class SlotProcesses:
         return any(slot.is_idle and self._set.may_take(slot) for slot in self._set.slots)
 
     def can_begin(self, attempt: Attempt) -> bool:
-        """Whether a process waits for such a candidate, and this one fits beside what runs."""
-        return self._slot_for(attempt) is not None
+        """Whether a process waits for such a candidate, and this one fits beside what runs; or none is to come."""
+        return self._slot_for(attempt) is not None or (not self._hopeless and self._lacks(attempt))
 
     def has_idle_for(self, attempt: Attempt) -> bool:
         """Whether a process waits for such a candidate, were there room for it."""
@@ -78,8 +80,11 @@ class SlotProcesses:
             ValueError: it cannot.
         """
         slot = self._slot_for(attempt)
-        if slot is None:
+        if slot is None and not self._lacks(attempt):
             raise ValueError("no slot is free for the attempt")
+        if slot is None:
+            self._hopeless.append(attempt)
+            return self._rules.sizes[self._rules.kind_of(attempt.candidate.family)]
         slot.attempt = attempt
         if self._config.seconds is not None:
             slot.deadline = time.monotonic() + self._config.seconds
@@ -106,6 +111,11 @@ class SlotProcesses:
         Raises:
             RayUnavailable: processes do not start.
         """
+        if self._hopeless:
+            self._set.look_if_due()
+            attempt = self._hopeless.pop()
+            why = self._set.why_given_up(self._rules.kind_of(attempt.candidate.family))
+            return [Overdue(attempt, why)]
         slots = {slot.pending: slot for slot in self._set.slots if slot.pending is not None}
         nearest = min((slot.deadline for slot in self._set.slots), default=float("inf")) - time.monotonic()
         if slots:
@@ -117,13 +127,18 @@ class SlotProcesses:
             ready = []
             time.sleep(max(0.0, min(seconds, nearest)))
         reported = set(ready)
-        happened = [self._take(slots[pending]) for pending in slots if pending in reported]
+        here = self._set.slots  # where one node is set aside, other slots on it go as well
+        happened = [self._take(slot) for pending, slot in slots.items() if pending in reported and slot in here]
         # One that has just reported is not pending any more: it is held to its time when it goes on.
         late = [slot for slot in self._set.slots if slot.pending is not None and slot.deadline <= time.monotonic()]
         happened += [self._overdue(slot) for slot in late]
         happened += self._deaths.resolved()
         self._set.look_if_due()
         return [one for one in happened if one is not None]
+
+    def _lacks(self, attempt: Attempt) -> bool:
+        """Whether no slot for it is waited for any more."""
+        return self._set.is_given_up(self._rules.kind_of(attempt.candidate.family))
 
     def _take(self, slot: Slot) -> Happened | None:
         attempt, pending = slot.attempt, slot.pending
@@ -132,11 +147,10 @@ class SlotProcesses:
             answer = ray.get(pending)
         except DEATHS as error:
             return self._died(slot, error)
-        except (
-            ray.exceptions.RayTaskError
-        ) as error:  # raised by what surrounds the candidate, such as for want of memory
+        except ray.exceptions.RayTaskError as error:  # by what surrounds the candidate, such as for want of memory
             if attempt is None:
-                raise
+                self._cannot_start(slot, node_of(slot.actor), error, reason_of(error.cause))
+                return None
             self._set.replace(slot)
             return Broke(attempt, reason_of(error.cause), str(error), is_memory_error(error.cause))
         if attempt is None:
@@ -166,13 +180,29 @@ class SlotProcesses:
         if attempt is not None:
             self._set.replace(slot)
             return self._deaths.of(attempt, node, error)
-        starts = slot.failed_starts + (0 if was_the_nodes(error) else 1)
-        if starts >= _MAX_FAILED_STARTS:
-            raise RayUnavailable(
-                f"a trial's process died {starts} times before it could start: {_first_line(error)}; see Ray's logs"
-            ) from error
-        self._set.replace(slot, starts)
+        where, starts = node_of(slot.actor), slot.failed_starts.copy()
+        starts[where] += 0 if was_the_nodes(error) else 1
+        if starts[where] < _MAX_FAILED_STARTS:
+            self._set.replace(slot, starts)
+            return None
+        why = f"a trial's process died {starts[where]} times before it could start: {line_of(error)}"
+        self._cannot_start(slot, where, RayUnavailable(f"{why}; see Ray's logs"), why)
         return None
+
+    def _cannot_start(self, slot: Slot, node: str, error: Exception, why: str) -> None:
+        """Do without a node where a process cannot start.
+
+        Raises:
+            Exception: this one, where there is no other node, or a row is sealed.
+        """
+        if self._set.is_aside(node):
+            self._set.replace(slot)
+            return
+        ends_all = isinstance(error, SealBroken) or isinstance(getattr(error, "cause", None), SealBroken)
+        name = "" if ends_all else self._set.set_aside(slot, node)
+        if not name:
+            raise error
+        self._rules.say(f"{name} is set aside, and takes no more trials: {why}. Ray's logs there: {logs_folder()}")
 
     def _overdue(self, slot: Slot) -> Happened | None:
         attempt = slot.attempt
@@ -218,7 +248,3 @@ class SlotProcesses:
 
     def _slot_of(self, attempt: Attempt) -> Slot:
         return next(slot for slot in self._set.slots if slot.attempt is attempt)
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), repr(error))

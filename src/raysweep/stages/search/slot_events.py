@@ -43,7 +43,7 @@ class Broke:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A trial took longer than a trial may; its process was killed."""
+    """A trial took longer than a trial may, and its process was killed; or it has waited in vain for a node."""
 
     attempt: Attempt
     reason: str

@@ -15,7 +15,6 @@ from raysweep.records.trial import SlotSize
 
 # So many processes wait for nodes that an autoscaler may bring: it starts nodes for what waits, and for nothing else.
 PENDING: Final = 4
-_ROUNDING: Final = 1e-9
 
 
 class Kind(StrEnum):
@@ -26,7 +25,7 @@ class Kind(StrEnum):
 
 
 Sizes = Mapping[Kind, SlotSize]
-Growth = Mapping[Kind, float]  # how many more slots an autoscaler may bring; infinity where nobody knows
+Coming = Mapping[Kind, float]  # how many more slots an autoscaler may bring; infinity where nobody knows
 Place = tuple[Kind, str]  # a kind of slots and the node that they are held to; "" for any
 
 
@@ -39,12 +38,6 @@ def sizes_for(families: Iterable[str], trial: TrialConfig, uses_gpu: Callable[[s
     if set(families) - with_gpu:
         sizes[Kind.CPU] = SlotSize(trial.cpus)
     return sizes
-
-
-def slots_on(cpus: float, gpus: float, size: SlotSize) -> int:
-    """How many slots of a size fit on what a node has."""
-    slots = int(cpus / size.cpus + _ROUNDING)
-    return min(slots, int(gpus / size.gpus + _ROUNDING)) if size.gpus else slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +80,7 @@ class SlotPlan:
         return +found
 
 
-def plan_slots(nodes: Iterable[Node], sizes: Sizes, limit: int | None = None, growth: Growth | None = None) -> SlotPlan:
+def plan_slots(nodes: Iterable[Node], sizes: Sizes, limit: int | None = None, growth: Coming | None = None) -> SlotPlan:
     """Pack slots onto nodes, those with a GPU first.
 
     Args:
@@ -114,7 +107,7 @@ def _pack(nodes: list[Node], sizes: Sizes, most: float, spared: int = 0) -> dict
     here: dict[Kind, dict[str, int]] = {kind: {} for kind in sizes}
     gpu_most = most
     if len(sizes) > 1:
-        with_gpu = sum(slots_on(node.cpus, node.gpus, sizes[Kind.GPU]) for node in nodes)
+        with_gpu = sum(sizes[Kind.GPU].count_on(node.cpus, node.gpus) for node in nodes)
         gpu_most = min(with_gpu - spared, most - 1 if most > 1 else most)
     for node in sorted(nodes, key=lambda node: node.id):
         cpus = node.cpus
@@ -124,7 +117,7 @@ def _pack(nodes: list[Node], sizes: Sizes, most: float, spared: int = 0) -> dict
                 left = min(left, gpu_most - sum(here[kind].values()))
             if kind is Kind.CPU and len(sizes) > 1:  # as many as the GPUs leave over, on whichever nodes
                 left = min(left, most - gpu_most - sum(here[kind].values()))
-            count = int(min(left, slots_on(cpus, node.gpus, size)))
+            count = int(min(left, size.count_on(cpus, node.gpus)))
             if count > 0:
                 here[kind][node.id] = count
                 cpus -= count * size.cpus

@@ -19,7 +19,7 @@ WAIT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FirstProcess:
     """A process of Ray's that had the resources of a trial.
 
     Attributes:
@@ -35,7 +35,7 @@ class Room:
     gpus: str
 
 
-def try_room(config: SearchConfig, wait_seconds: float = WAIT_SECONDS) -> Room:
+def start_first(config: SearchConfig, wait_seconds: float = WAIT_SECONDS) -> FirstProcess:
     """Start one process with the resources of a trial, on the Ray that runs.
 
     Raises:
@@ -53,15 +53,15 @@ def try_room(config: SearchConfig, wait_seconds: float = WAIT_SECONDS) -> Room:
             "use the cluster, or its nodes are still starting. `ray status` says who holds what"
         )
     try:
-        room: Room = ray.get(answer)
+        found: FirstProcess = ray.get(answer)
     except ray.exceptions.RayError as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise RayUnavailable(
             f"a process of Ray's cannot load raysweep: {first}. Install the same raysweep on every node"
         ) from error
-    return room
+    return found
 
 
-def _look_around(slots: int) -> Room:
+def _look_around(slots: int) -> FirstProcess:
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return Room(slots, os.uname().nodename, platform.python_version(), version("raysweep"), gpus)
+    return FirstProcess(slots, os.uname().nodename, platform.python_version(), version("raysweep"), gpus)
