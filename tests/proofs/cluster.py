@@ -1,11 +1,14 @@
 """The flights on a cluster of several machines, of which one thing after the other breaks: nothing comes out otherwise.
 
     python tests/proofs/cluster.py [--every 4] [--trials 12] [--rounds 200] [--only driver --only head ...]
+    python tests/proofs/cluster.py --every 1 --trials 3 --rounds 2000 --at kept --only both
 
 A sweep (`search.deterministic`) is submitted once for each fault, which comes when the first trials have ended: a
 worker's raylet is killed, a node added, the driver killed, the head's machine killed and put up again, a cable cut and
-joined. Each has to end as the one that nobody disturbs, after at most one further submission under the same run id, and
-no more work may be lost than one trial a slot. Exits 1 where something of that does not hold.
+joined, and a raylet and the driver killed together. Each has to end as the one that nobody disturbs, after at most one
+further submission under the same run id, and no more work may be lost than one trial a slot. With `--at kept` the fault
+comes when the first state of a long trial has been kept in the store, and no rung up to that may be reached a second
+time. Exits 1 where something of that does not hold.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from node_cluster import NodeCluster, node_cluster, wait_until
 from s3_server import run_s3_server
 
 ENDED = {0, 7}
+MOMENTS = {"ended": 2, "kept": 1}  # so many records of the journal
 CUT_SECONDS = 75  # Ray takes a node for dead after about a minute
 LONGEST_SECONDS = 900
 TOLD = ("best", "split", "verdict", "validation", "search")
@@ -61,6 +65,7 @@ class Sweeps:
     flights: FlightsSweep
     cluster: NodeCluster
     folder: Path
+    at: str
 
     def submit(self, run: str) -> subprocess.Popen[str]:
         words = ["submit", self.flights.file, "--address", self.cluster.dashboard(), "--run", run, "--json"]
@@ -79,7 +84,7 @@ class Sweeps:
         """Submit it, disturb it in the middle, and submit it again where that has ended it."""
         began = time.monotonic()
         first = self.submit(run)
-        wait_until(lambda: self.ended(run) >= 2 or first.poll() is not None, "the first trials", LONGEST_SECONDS)
+        wait_until(lambda: self.has_come(run) or first.poll() is not None, "the moment", LONGEST_SECONDS)
         was_running = first.poll() is None
         disturb(self.cluster)
         out, _ = first.communicate(timeout=LONGEST_SECONDS)
@@ -94,8 +99,9 @@ class Sweeps:
             raise RuntimeError(f"{run}: it was over before it could be disturbed")
         return Course(submissions, json.loads(out), time.monotonic() - began)
 
-    def ended(self, run: str) -> int:
-        return sum(one["event"] == "ended" for one in self.flights.journal(run))
+    def has_come(self, run: str) -> bool:
+        """Whether the sweep is where it is to be disturbed."""
+        return sum(one["event"] == self.at for one in self.flights.journal(run)) >= MOMENTS[self.at]
 
 
 def kill_raylet(cluster: NodeCluster) -> None:
@@ -129,12 +135,18 @@ def cut_cable(cluster: NodeCluster) -> None:
     machine.join()
 
 
+def kill_both(cluster: NodeCluster) -> None:
+    kill_raylet(cluster)
+    kill_driver(cluster)
+
+
 FAULTS: dict[str, Callable[[NodeCluster], None]] = {
     "raylet": kill_raylet,
     "node": add_node,
     "driver": kill_driver,
     "cable": cut_cable,
     "head": kill_head,
+    "both": kill_both,
 }
 
 
@@ -146,7 +158,20 @@ def problems_of(found: Course, undisturbed: Course, journal: list[dict[str, Any]
         problems.append(f"{repeated} trials were begun again, on {slots} slots")
     ended = Counter(one["candidate"] for one in journal if one["event"] == "ended")
     problems += [f"trial {number} ended {times} times" for number, times in ended.items() if times > 1]
-    return problems
+    return problems + rungs_again(journal)
+
+
+def rungs_again(journal: list[dict[str, Any]]) -> list[str]:
+    """Rungs that were reached again though what a trial had come to was kept."""
+    kept: dict[int, int] = {}
+    found = []
+    for one in journal:
+        number = one.get("candidate", -1)
+        if one["event"] == "kept":
+            kept[number] = one["rung"]
+        elif one["event"] == "rung" and one["report"]["rung"] <= kept.get(number, -1):
+            found.append(f"trial {number} reached rung {one['report']['rung']} again, which was kept")
+    return found
 
 
 def begun_again(journal: list[dict[str, Any]]) -> int:
@@ -159,6 +184,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--at", choices=list(MOMENTS), default="ended")
     parser.add_argument("--only", action="append", choices=list(FAULTS))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="raysweep-cluster-"))
@@ -175,15 +201,16 @@ def main() -> int:
         for name in ("nothing", *(options.only or FAULTS)):
             (folder / name).mkdir()
             with node_cluster(folder / name, port, flights.credentials) as cluster:
-                sweeps = Sweeps(flights, cluster, folder)
+                sweeps = Sweeps(flights, cluster, folder, options.at)
                 course = sweeps.run(f"flights-{name}", FAULTS.get(name, lambda _: None))
             undisturbed = undisturbed or course
             journal = flights.journal(f"flights-{name}")
             problems = problems_of(course, undisturbed, journal, slots=3)
+            states = sum(one["event"] == "kept" for one in journal)
             wrong += bool(problems)
             print(
                 f"{name}: {course.submissions} submissions, {course.seconds:.0f} s, {begun_again(journal)} of "
-                f"{options.trials} trials begun again; problems: {problems or 'none'}",
+                f"{options.trials} trials begun again, {states} states kept; problems: {problems or 'none'}",
                 flush=True,
             )
     return 1 if wrong else 0
