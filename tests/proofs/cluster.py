@@ -1,14 +1,14 @@
 """The flights on a cluster of several machines, of which one thing after the other breaks: nothing comes out otherwise.
 
     python tests/proofs/cluster.py [--every 4] [--trials 12] [--rounds 200] [--only driver --only head ...]
-    python tests/proofs/cluster.py --every 1 --trials 3 --rounds 2000 --at kept --only both
+    python tests/proofs/cluster.py --rounds 800 --at kept
 
 A sweep (`search.deterministic`) is submitted once for each fault, which comes when the first trials have ended: a
 worker's raylet is killed, a node added, the driver killed, the head's machine killed and put up again, a cable cut and
 joined, and a raylet and the driver killed together. Each has to end as the one that nobody disturbs, after at most one
 further submission under the same run id, and no more work may be lost than one trial a slot. With `--at kept` the fault
-comes when the first state of a long trial has been kept in the store, and no rung up to that may be reached a second
-time. Exits 1 where something of that does not hold.
+comes when a state has been kept in the store of a trial on each node; one of them has to go on from there, and no rung
+up to that may be reached a second time. Exits 1 where something of that does not hold.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 from flights_sweep import FlightsSweep, put_flights
 from node_cluster import NodeCluster, node_cluster, wait_until
+from raysweep.stages.search.ray_search import KEEP_AFTER_SECONDS
 from s3_server import run_s3_server
 
 ENDED = {0, 7}
-MOMENTS = {"ended": 2, "kept": 1}  # so many records of the journal
+MOMENTS = {"ended": 2, "kept": 3}  # so many records of the journal
 CUT_SECONDS = 75  # Ray takes a node for dead after about a minute
 LONGEST_SECONDS = 900
 TOLD = ("best", "split", "verdict", "validation", "search")
@@ -80,13 +81,13 @@ class Sweeps:
                 text=True,
             )
 
-    def run(self, run: str, disturb: Callable[[NodeCluster], None]) -> Course:
+    def run(self, run: str, disturb: Callable[[NodeCluster], None] | None) -> Course:
         """Submit it, disturb it in the middle, and submit it again where that has ended it."""
         began = time.monotonic()
         first = self.submit(run)
-        wait_until(lambda: self.has_come(run) or first.poll() is not None, "the moment", LONGEST_SECONDS)
-        was_running = first.poll() is None
-        disturb(self.cluster)
+        if disturb is not None:
+            self.wait_for_moment(run, first)
+            disturb(self.cluster)
         out, _ = first.communicate(timeout=LONGEST_SECONDS)
         submissions = 1
         if first.returncode not in ENDED:
@@ -95,13 +96,30 @@ class Sweeps:
             out, _ = again.communicate(timeout=LONGEST_SECONDS)
             if again.returncode not in ENDED:
                 raise RuntimeError(f"{run}: the second submission ended with {again.returncode}; see {self.folder}")
-        if not was_running:
-            raise RuntimeError(f"{run}: it was over before it could be disturbed")
         return Course(submissions, json.loads(out), time.monotonic() - began)
 
-    def has_come(self, run: str) -> bool:
-        """Whether the sweep is where it is to be disturbed."""
-        return sum(one["event"] == self.at for one in self.flights.journal(run)) >= MOMENTS[self.at]
+    def wait_for_moment(self, run: str, job: subprocess.Popen[str]) -> None:
+        """Until the sweep is where it is to be disturbed."""
+        event, count = self.at, MOMENTS[self.at]
+        if self.at == "kept":
+            wait_until(lambda: self.count(run, "started") >= 1, "the first trial", LONGEST_SECONDS)
+            make_long(self.cluster)
+        wait_until(lambda: self.count(run, event) >= count or job.poll() is not None, "the moment", LONGEST_SECONDS)
+        if job.poll() is not None:
+            raise RuntimeError(f"{run}: it was over before it could be disturbed")
+
+    def count(self, run: str, event: str) -> int:
+        return sum(one["event"] == event for one in self.flights.journal(run))
+
+
+def make_long(cluster: NodeCluster) -> None:
+    """Let what runs take longer than the time after which a trial is kept: it sleeps for so long."""
+    slots = [process for node in cluster.nodes.values() for process in node.processes("SlotActor")]
+    for one in slots:
+        one.suspend()
+    time.sleep(KEEP_AFTER_SECONDS + 1)
+    for one in slots:
+        one.resume()
 
 
 def kill_raylet(cluster: NodeCluster) -> None:
@@ -174,6 +192,21 @@ def rungs_again(journal: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def gone_on(journal: list[dict[str, Any]]) -> int:
+    """How many attempts went on from what was kept."""
+    kept: set[int] = set()
+    found = 0
+    for one in journal:
+        match one["event"]:
+            case "kept":
+                kept.add(one["candidate"])
+            case "anew":
+                kept.discard(one["candidate"])
+            case "started":
+                found += one["candidate"] in kept
+    return found
+
+
 def begun_again(journal: list[dict[str, Any]]) -> int:
     started = Counter(one["candidate"] for one in journal if one["event"] == "started")
     return sum(times - 1 for times in started.values())
@@ -202,15 +235,16 @@ def main() -> int:
             (folder / name).mkdir()
             with node_cluster(folder / name, port, flights.credentials) as cluster:
                 sweeps = Sweeps(flights, cluster, folder, options.at)
-                course = sweeps.run(f"flights-{name}", FAULTS.get(name, lambda _: None))
+                course = sweeps.run(f"flights-{name}", FAULTS.get(name))
             undisturbed = undisturbed or course
             journal = flights.journal(f"flights-{name}")
             problems = problems_of(course, undisturbed, journal, slots=3)
-            states = sum(one["event"] == "kept" for one in journal)
+            if options.at == "kept" and begun_again(journal) and not gone_on(journal):
+                problems.append("no trial went on from what was kept")
             wrong += bool(problems)
             print(
                 f"{name}: {course.submissions} submissions, {course.seconds:.0f} s, {begun_again(journal)} of "
-                f"{options.trials} trials begun again, {states} states kept; problems: {problems or 'none'}",
+                f"{options.trials} trials begun again, {gone_on(journal)} of them from what was kept; problems: {problems or 'none'}",
                 flush=True,
             )
     return 1 if wrong else 0
