@@ -104,8 +104,11 @@ class Sweeps:
         """Until the sweep is where it is to be disturbed; gives the worker that is to be lost."""
         if self.at == "kept":
             wait_until(lambda: self.count(run, "started") >= 1, "the first trial", LONGEST_SECONDS)
-            make_long(self.cluster)
-        wait_until(lambda: self.victim(run) or job.poll() is not None, "the moment", LONGEST_SECONDS)
+        began = time.monotonic()
+        while self.victim(run) is None and job.poll() is None and time.monotonic() < began + LONGEST_SECONDS:
+            if self.at == "kept":  # again, where what was long does not go on, or runs on the head
+                make_long(self.cluster)
+            time.sleep(0.5)
         victim = self.victim(run)
         if job.poll() is not None or victim is None:
             raise RuntimeError(f"{run}: it was over before it could be disturbed")
