@@ -53,7 +53,7 @@ proofs: $(STAMP)  ## what takes too long for every day: each check switched off,
 	$(BIN)/python tests/proofs/lost_node.py --store s3
 	$(BIN)/python tests/proofs/autoscaled.py
 	$(BIN)/python tests/proofs/cluster.py
-	$(BIN)/python tests/proofs/cluster.py --every 1 --trials 3 --rounds 2000 --at kept --only both
+	$(BIN)/python tests/proofs/cluster.py --every 2 --trials 8 --rounds 800 --at kept
 	$(BIN)/python tests/proofs/reproduce.py
 	$(BIN)/python tests/proofs/storage_faults.py
 	$(BIN)/python tests/proofs/slurm.py

@@ -1,14 +1,14 @@
 """The flights on a cluster of several machines, of which one thing after the other breaks: nothing comes out otherwise.
 
     python tests/proofs/cluster.py [--every 4] [--trials 12] [--rounds 200] [--only driver --only head ...]
-    python tests/proofs/cluster.py --every 1 --trials 3 --rounds 2000 --at kept --only both
+    python tests/proofs/cluster.py --every 2 --trials 8 --rounds 800 --at kept
 
 A sweep (`search.deterministic`) is submitted once for each fault, which comes when the first trials have ended: a
 worker's raylet is killed, a node added, the driver killed, the head's machine killed and put up again, a cable cut and
 joined, and a raylet and the driver killed together. Each has to end as the one that nobody disturbs, after at most one
 further submission under the same run id, and no more work may be lost than one trial a slot. With `--at kept` the fault
-comes when the first state of a long trial has been kept in the store, and no rung up to that may be reached a second
-time. Exits 1 where something of that does not hold.
+comes when the state of a trial on a worker has been kept in the store, and hits that worker: a trial has to go on from
+there, and no rung up to that may be reached a second time. Exits 1 where something of that does not hold.
 """
 
 from __future__ import annotations
@@ -33,14 +33,18 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 from flights_sweep import FlightsSweep, put_flights
-from node_cluster import NodeCluster, node_cluster, wait_until
+from node_cluster import Node, NodeCluster, node_cluster, wait_until
+from raysweep.stages.search.ray_search import KEEP_AFTER_SECONDS
 from s3_server import run_s3_server
 
 ENDED = {0, 7}
-MOMENTS = {"ended": 2, "kept": 1}  # so many records of the journal
+EARLY = 2  # so many trials have ended
 CUT_SECONDS = 75  # Ray takes a node for dead after about a minute
 LONGEST_SECONDS = 900
 TOLD = ("best", "split", "verdict", "validation", "search")
+
+
+Fault = Callable[[NodeCluster, Node], None]  # which gets the worker to lose
 
 
 @dataclass
@@ -80,13 +84,12 @@ class Sweeps:
                 text=True,
             )
 
-    def run(self, run: str, disturb: Callable[[NodeCluster], None]) -> Course:
+    def run(self, run: str, disturb: Fault | None) -> Course:
         """Submit it, disturb it in the middle, and submit it again where that has ended it."""
         began = time.monotonic()
         first = self.submit(run)
-        wait_until(lambda: self.has_come(run) or first.poll() is not None, "the moment", LONGEST_SECONDS)
-        was_running = first.poll() is None
-        disturb(self.cluster)
+        if disturb is not None:
+            disturb(self.cluster, self.wait_for_moment(run, first))
         out, _ = first.communicate(timeout=LONGEST_SECONDS)
         submissions = 1
         if first.returncode not in ENDED:
@@ -95,29 +98,61 @@ class Sweeps:
             out, _ = again.communicate(timeout=LONGEST_SECONDS)
             if again.returncode not in ENDED:
                 raise RuntimeError(f"{run}: the second submission ended with {again.returncode}; see {self.folder}")
-        if not was_running:
-            raise RuntimeError(f"{run}: it was over before it could be disturbed")
         return Course(submissions, json.loads(out), time.monotonic() - began)
 
-    def has_come(self, run: str) -> bool:
-        """Whether the sweep is where it is to be disturbed."""
-        return sum(one["event"] == self.at for one in self.flights.journal(run)) >= MOMENTS[self.at]
+    def wait_for_moment(self, run: str, job: subprocess.Popen[str]) -> Node:
+        """Until the sweep is where it is to be disturbed; gives the worker that is to be lost."""
+        if self.at == "kept":
+            wait_until(lambda: self.count(run, "started") >= 1, "the first trial", LONGEST_SECONDS)
+        began = time.monotonic()
+        while self.victim(run) is None and job.poll() is None and time.monotonic() < began + LONGEST_SECONDS:
+            if self.at == "kept":  # again, where what was long does not go on, or runs on the head
+                make_long(self.cluster)
+            time.sleep(0.5)
+        victim = self.victim(run)
+        if job.poll() is not None or victim is None:
+            raise RuntimeError(f"{run}: it was over before it could be disturbed")
+        return victim
+
+    def victim(self, run: str) -> Node | None:
+        """The worker to lose now; None where it is too early."""
+        if self.at == "ended":
+            return self.cluster.nodes["n2"] if self.count(run, "ended") >= EARLY else None
+        journal = self.flights.journal(run)
+        over = {one["candidate"] for one in journal if one["event"] == "ended"}
+        kept = {one["candidate"] for one in journal if one["event"] == "kept"} - over
+        where = {one["candidate"]: one["node"] for one in journal if one["event"] == "rung"}
+        names = (where[number] for number in kept if where[number] != self.cluster.head.name)
+        return next((self.cluster.nodes[name] for name in names), None)
+
+    def count(self, run: str, event: str) -> int:
+        return sum(one["event"] == event for one in self.flights.journal(run))
 
 
-def kill_raylet(cluster: NodeCluster) -> None:
-    cluster.nodes["n2"].kill_raylet()
+def make_long(cluster: NodeCluster) -> None:
+    """Let what runs take longer than the time after which a trial is kept: it sleeps for so long."""
+    slots = [process for node in cluster.nodes.values() for process in node.processes("SlotActor")]
+    for one in slots:
+        one.suspend()
+    time.sleep(KEEP_AFTER_SECONDS + 1)
+    for one in slots:
+        one.resume()
 
 
-def add_node(cluster: NodeCluster) -> None:
+def kill_raylet(_: NodeCluster, node: Node) -> None:
+    node.kill_raylet()
+
+
+def add_node(cluster: NodeCluster, _: Node) -> None:
     cluster.add(3)
 
 
-def kill_driver(cluster: NodeCluster) -> None:
+def kill_driver(cluster: NodeCluster, _: Node) -> None:
     for driver in cluster.head.processes("raysweep run"):
         driver.kill()
 
 
-def kill_head(cluster: NodeCluster) -> None:
+def kill_head(cluster: NodeCluster, _: Node) -> None:
     """With all that is on its machine; what is put up in its place knows nothing of it."""
     cluster.kill(cluster.head)
     cluster.add(0)
@@ -126,8 +161,8 @@ def kill_head(cluster: NodeCluster) -> None:
             cluster.mend(node)
 
 
-def cut_cable(cluster: NodeCluster) -> None:
-    machine = cluster.nodes["n2"].machine
+def cut_cable(_: NodeCluster, node: Node) -> None:
+    machine = node.machine
     if machine is None:
         raise RuntimeError("there is no cable between raylets on loopback")
     machine.cut()
@@ -135,12 +170,12 @@ def cut_cable(cluster: NodeCluster) -> None:
     machine.join()
 
 
-def kill_both(cluster: NodeCluster) -> None:
-    kill_raylet(cluster)
-    kill_driver(cluster)
+def kill_both(cluster: NodeCluster, node: Node) -> None:
+    kill_raylet(cluster, node)
+    kill_driver(cluster, node)
 
 
-FAULTS: dict[str, Callable[[NodeCluster], None]] = {
+FAULTS: dict[str, Fault] = {
     "raylet": kill_raylet,
     "node": add_node,
     "driver": kill_driver,
@@ -174,6 +209,21 @@ def rungs_again(journal: list[dict[str, Any]]) -> list[str]:
     return found
 
 
+def gone_on(journal: list[dict[str, Any]]) -> int:
+    """How many attempts went on from what was kept."""
+    kept: set[int] = set()
+    found = 0
+    for one in journal:
+        match one["event"]:
+            case "kept":
+                kept.add(one["candidate"])
+            case "anew":
+                kept.discard(one["candidate"])
+            case "started":
+                found += one["candidate"] in kept
+    return found
+
+
 def begun_again(journal: list[dict[str, Any]]) -> int:
     started = Counter(one["candidate"] for one in journal if one["event"] == "started")
     return sum(times - 1 for times in started.values())
@@ -184,7 +234,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--at", choices=list(MOMENTS), default="ended")
+    parser.add_argument("--at", choices=["ended", "kept"], default="ended")
     parser.add_argument("--only", action="append", choices=list(FAULTS))
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="raysweep-cluster-"))
@@ -202,15 +252,17 @@ def main() -> int:
             (folder / name).mkdir()
             with node_cluster(folder / name, port, flights.credentials) as cluster:
                 sweeps = Sweeps(flights, cluster, folder, options.at)
-                course = sweeps.run(f"flights-{name}", FAULTS.get(name, lambda _: None))
+                course = sweeps.run(f"flights-{name}", FAULTS.get(name))
             undisturbed = undisturbed or course
             journal = flights.journal(f"flights-{name}")
             problems = problems_of(course, undisturbed, journal, slots=3)
-            states = sum(one["event"] == "kept" for one in journal)
+            if options.at == "kept" and begun_again(journal) and not gone_on(journal):
+                problems.append("no trial went on from what was kept")
             wrong += bool(problems)
             print(
                 f"{name}: {course.submissions} submissions, {course.seconds:.0f} s, {begun_again(journal)} of "
-                f"{options.trials} trials begun again, {states} states kept; problems: {problems or 'none'}",
+                f"{options.trials} trials begun again, {gone_on(journal)} of them from what was kept; problems: "
+                f"{problems or 'none'}",
                 flush=True,
             )
     return 1 if wrong else 0
