@@ -1,4 +1,4 @@
-"""Stands for a fork: `python -I -S tests/fork_client.py SOCKET MODULE ARGUMENT...`; where it is killed, so is the fork."""
+"""Stands for a fork: `python -I -S tests/fork_client.py SOCKET MODULE ARGUMENT...`; killed, it takes the fork along."""
 
 import json
 import os

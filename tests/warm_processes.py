@@ -73,9 +73,11 @@ class WarmSlots:
         take, end = Processes.take, SlotSet.end
 
         def take_warm(processes: Processes, size: Any, node: str = "") -> Any:
-            if size.gpus or node or processes._early or added_families():
+            added = added_families()
+            if size.gpus or node or processes._early or any(family.own for family in added):
                 return take(processes, size, node)
-            kind = (_cluster(), processes._arguments[0])
+            learners = tuple((family.name, family.learner) for family in added)
+            kind = (_cluster(), processes._arguments[0], learners)
             actor = self._idle[kind].pop() if self._idle[kind] else None
             if actor is None:
                 actor = processes._class.options(num_cpus=0).remote(*processes._arguments)

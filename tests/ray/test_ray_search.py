@@ -203,8 +203,8 @@ def test_a_long_trial_that_loses_its_process_goes_on_from_its_last_rung(ray_sess
 
     family = {
         "params": {"max_depth": {"int": [6, 9]}},
-        "fixed": {"subsample": 0.7, "colsample_bytree": 0.7, "learning_rate": 0.0005},
-        "effort": {"rounds": 9_000},
+        "fixed": {"subsample": 0.7, "colsample_bytree": 0.7, "learning_rate": 0.0015},
+        "effort": {"rounds": 3_000},
     }
     space = {"version": 1, "families": {"xgboost": family}}
     asked = {"algorithm": "random", "deterministic": True, "trials": 2, "concurrency": 1, "metric": "log_loss"}
@@ -283,7 +283,7 @@ def test_candidates_that_behave_share_a_process(ray_session: None, monkeypatch: 
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_one_slot_or_several(ray_session: None, deterministic: bool):
+def test_one_slot_or_several(warm_slots: None, deterministic: bool):
     space = {"version": 1, "families": {"sensitive": {"params": {"x": {"float": [0.0, 3.0]}}}}}
     outcomes = []
     for slots in (1, 2, 1):
