@@ -229,11 +229,13 @@ class NodeCluster:
         self.stop_ray(node)
         self.start_ray(node)
 
-    def remove(self, node: Node) -> None:
-        """Take a node away so that Ray knows it at once: its connections are closed before the machine goes."""
-        node.kill_raylet()
+    def remove(self, *nodes: Node) -> None:
+        """Take nodes away so that Ray knows it at once: their connections are closed before the machines go."""
+        for node in nodes:
+            node.kill_raylet()
         time.sleep(_NOTICED_SECONDS)
-        self.kill(node)
+        for node in nodes:
+            self.kill(node)
 
     def label(self, node: Node) -> str:
         """What its machine calls itself, as raysweep tells it apart from the others."""

@@ -125,9 +125,12 @@ def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
     assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor
 
-    cluster.remove(old)
-    assert f"not reached from {cluster.label(poor)}" in run_there(flights, cluster, code=6)
-    cluster.remove(poor)
+    if not cluster.is_real:  # elsewhere the next test has the store's own exit code
+        cluster.remove(old)
+        assert f"not reached from {cluster.label(poor)}" in run_there(flights, cluster, code=6)
+        cluster.remove(poor)
+        return
+    cluster.remove(poor, old)
 
 
 def test_a_way_to_the_store_that_only_the_driver_has_is_said_soon(flights: FlightsSweep, cluster: NodeCluster) -> None:
