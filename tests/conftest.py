@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -41,16 +42,37 @@ def clean_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-aws-credentials"))
 
 
+@pytest.fixture(scope="session")
+def fresh_bucket(s3_server: S3Server) -> Iterator[Callable[[], str]]:
+    """Gives the name of an empty bucket; a few are made ahead, since the first object of each takes a while."""
+    client = s3_server.client()
+
+    def make() -> str:
+        name = f"bucket-{secrets.token_hex(6)}"
+        client.create_bucket(Bucket=name)
+        client.put_object(Bucket=name, Key="first", Body=b"")
+        client.delete_object(Bucket=name, Key="first")
+        return name
+
+    with ThreadPoolExecutor(1) as maker:
+        ahead = [maker.submit(make) for _ in range(3)]
+
+        def take() -> str:
+            ahead.append(maker.submit(make))
+            return ahead.pop(0).result()
+
+        yield take
+    client.close()
+
+
 @pytest.fixture
-def s3_bucket(s3_server: S3Server, clean_aws: None, monkeypatch: pytest.MonkeyPatch) -> str:
+def s3_bucket(
+    s3_server: S3Server, fresh_bucket: Callable[[], str], clean_aws: None, monkeypatch: pytest.MonkeyPatch
+) -> str:
     """The name of a fresh bucket; its credentials are in the environment, its endpoint is `s3_config`'s."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3_server.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3_server.secret_key)
-    name = f"bucket-{secrets.token_hex(6)}"
-    client = s3_server.client()
-    client.create_bucket(Bucket=name)
-    client.close()
-    return name
+    return fresh_bucket()
 
 
 @pytest.fixture
@@ -80,3 +102,14 @@ def ray_session() -> Iterator[None]:
         )
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def warm_slots(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The searches of the test hand their processes on to one another."""
+    from warm_processes import WarmSlots
+
+    warm = WarmSlots()
+    warm.use(monkeypatch)
+    yield
+    warm.end()

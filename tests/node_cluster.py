@@ -15,7 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,19 @@ class NodeCluster:
         self.start_ray(node, cpus=cpus, options=options)
         return node
 
+    def add_all(self, numbers: Iterable[int], environments: Iterable[Mapping[str, str]] | None = None) -> list[Node]:
+        """Start nodes at a time; all have joined when this returns."""
+        nodes = [self.place(number) for number in numbers]
+        for node, environment in zip(nodes, environments or [{}] * len(nodes), strict=True):
+            node.environment |= environment
+        if not self.is_real:  # their free ports are found one after the other
+            for node in nodes:
+                self.start_ray(node)
+            return nodes
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.start_ray, nodes))
+        return nodes
+
     def place(self, number: int) -> Node:
         """A machine without Ray."""
         folder = self.folder / f"n{number}-{secrets.token_hex(2)}"
@@ -171,6 +185,7 @@ class NodeCluster:
         command = [
             BIN / "ray", "start", f"--node-ip-address={node.address}", f"--num-cpus={cpus}",
             f"--object-store-memory={STORE_BYTES}", "--disable-usage-stats", f"--temp-dir={node.temporary}",
+            "--include-log-monitor=false",  # nobody reads what it publishes
             *self._role(is_head=is_head), *options,
         ]  # fmt: skip
         if not self.is_real:
@@ -216,11 +231,13 @@ class NodeCluster:
         self.stop_ray(node)
         self.start_ray(node)
 
-    def remove(self, node: Node) -> None:
-        """Take a node away so that Ray knows it at once: its connections are closed before the machine goes."""
-        node.kill_raylet()
+    def remove(self, *nodes: Node) -> None:
+        """Take nodes away so that Ray knows it at once: their connections are closed before the machines go."""
+        for node in nodes:
+            node.kill_raylet()
         time.sleep(_NOTICED_SECONDS)
-        self.kill(node)
+        for node in nodes:
+            self.kill(node)
 
     def label(self, node: Node) -> str:
         """What its machine calls itself, as raysweep tells it apart from the others."""
@@ -306,8 +323,8 @@ def node_cluster(
 
 def _run(cluster: NodeCluster, workers: int) -> Iterator[NodeCluster]:
     try:
-        for number in range(workers + 1):
-            cluster.add(number)
+        cluster.add(0)
+        cluster.add_all(range(1, workers + 1))
         yield cluster
     finally:
         cluster.end()

@@ -15,9 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -45,7 +47,9 @@ class S3Server:
         return replace(self, access_key=self.access_key[::-1], secret_key=self.secret_key[::-1])
 
     def client(self):
-        return boto3.session.Session().client(
+        session = botocore.session.Session()
+        session.register_component("data_loader", _descriptions())
+        return boto3.session.Session(botocore_session=session).client(
             "s3",
             endpoint_url=self.endpoint_url,
             aws_access_key_id=self.access_key,
@@ -53,6 +57,12 @@ class S3Server:
             region_name="us-east-1",
             config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
         )
+
+
+@cache
+def _descriptions():
+    """Those of AWS's services, which take long to read."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 @contextmanager

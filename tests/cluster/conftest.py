@@ -17,13 +17,13 @@ from s3_server import S3Server
 
 @pytest.fixture(scope="session")
 def flights(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> FlightsSweep:
-    """Every fortieth flight, and a search of a few seconds."""
+    """Every thirtieth flight, and a search of a few seconds."""
     bucket = f"flights-{secrets.token_hex(4)}"
     client = s3_server.client()
     client.create_bucket(Bucket=bucket)
     client.close()
     folder = tmp_path_factory.mktemp("flights")
-    return put_flights(folder, s3_server, bucket, every=40, trials=6, rounds=30)
+    return put_flights(folder, s3_server, bucket, every=30, trials=16, rounds=40)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ import pytest
 import raysweep
 from flights_sweep import FlightsSweep
 from network_namespaces import GATEWAY
-from node_cluster import BIN, Node, NodeCluster, other_raysweep
+from node_cluster import BIN, Node, NodeCluster, other_raysweep, wait_until
 from raysweep.config import S3Config
 
 SOON_SECONDS = 30
@@ -32,6 +33,12 @@ def told(result: dict) -> dict:
     return {name: result[name] for name in ("best", "split", "verdict", "validation", "search")}
 
 
+def done_by(journal: list[dict]) -> set[str]:
+    """The nodes on which trials have ended."""
+    ended = {one["candidate"] for one in journal if one["event"] == "ended"}
+    return {one["node"] for one in journal if one["event"] == "rung" and one["candidate"] in ended}
+
+
 def submit(flights: FlightsSweep, cluster: NodeCluster, run: str, *further: str) -> list[str]:
     words = ["submit", str(flights.file), "--address", cluster.dashboard(), "--run", run, "--json", *further]
     return [sys.executable, "-m", "raysweep", *words]
@@ -42,33 +49,23 @@ def client(cluster: NodeCluster) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def at_home(flights: FlightsSweep, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The sweep, run on this machine."""
+def running_at_home(flights: FlightsSweep, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """The sweep, run on this machine beside what the first tests do."""
     environment = {**os.environ, **flights.environment, "RAYSWEEP_HOME": str(tmp_path_factory.mktemp("home"))}
     command = [sys.executable, "-m", "raysweep", "run", str(flights.file), "--run", "at-home", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode in {0, 7}, done.stderr
-    return json.loads(done.stdout)
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    ) as process:
+        yield process
+        process.kill()
 
 
-def test_a_submitted_sweep_is_the_one_at_home_and_tells_its_nodes(
-    flights: FlightsSweep, cluster: NodeCluster, at_home: dict
-) -> None:
-    done = subprocess.run(
-        submit(flights, cluster, "submitted"), env=client(cluster), capture_output=True, text=True, check=False
-    )
-    assert done.returncode in {0, 7}, done.stderr
-
-    assert told(json.loads(done.stdout)) == told(at_home)
-    assert raysweep.verify(flights.address("submitted"), s3=S3Config(endpoint_url=flights.server.endpoint_url)).ok
-    nodes = set(trials_of(flights, "submitted")["node"].to_pylist())
-    if cluster.is_real:
-        assert nodes == {"n0", "n1", "n2"}
-        assert "versions: 3 nodes (" in done.stderr
-        assert "store: reached from 3 nodes (" in done.stderr
-    columns = ["trial", "params_digest", "rung", "score", "state"]
-    there, here = (trials_of(flights, run).select(columns).to_pylist() for run in ("submitted", "at-home"))
-    assert there == here
+@pytest.fixture(scope="module")
+def at_home(running_at_home: subprocess.Popen[str]) -> dict:
+    """What it came to."""
+    out, err = running_at_home.communicate()
+    assert running_at_home.returncode in {0, 7}, err
+    return json.loads(out)
 
 
 def refused(node: Node, *words: str | Path, environment: dict[str, str] | None = None, code: int = 5) -> str:
@@ -88,6 +85,7 @@ def run_there(flights: FlightsSweep, cluster: NodeCluster, *further: str, code: 
     return refused(cluster.head, *words, environment={"RAY_ADDRESS": cluster.address, **environment}, code=code)
 
 
+@pytest.mark.usefixtures("running_at_home")
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
@@ -146,15 +144,12 @@ def _only(text: str, pattern: str) -> str:
 def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     flights: FlightsSweep, cluster: NodeCluster, tmp_path: Path
 ) -> None:
-    poor = cluster.add(3, environment={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""})
-    said = run_there(flights, cluster, code=6)
-    assert f"not reached from {cluster.label(poor)}, though the driver reaches it" in said
-    assert "no usable credentials were found" in said
-
-    old = cluster.add(4, environment=other_raysweep(tmp_path))
+    wrong = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, other_raysweep(tmp_path)
+    poor, old = cluster.add_all((3, 4), wrong)
     said = run_there(flights, cluster)
     assert f"versions: {cluster.label(old)} has raysweep 0.0." in said
-    assert "not reached from" in said
+    assert f"not reached from {cluster.label(poor)}, though the driver reaches it" in said
+    assert "no usable credentials were found" in said
     there = _only(said, r"has (raysweep 0\.0\.[^,]*),")
     (shut,) = vetted(cluster, old)
     name, here = cluster.label(old).split()[0], f"raysweep {raysweep.__version__}"
@@ -163,8 +158,13 @@ def test_nodes_on_which_a_sweep_would_go_wrong_are_named_before_any_trial(
     )
     doctor = refused(cluster.head, "doctor", flights.file, "--address", "auto")
     assert f"✗ nodes      versions: {cluster.label(old)} has raysweep 0.0." in doctor
-    for node in (poor, old):
-        cluster.remove(node)
+
+    if not cluster.is_real:  # elsewhere the next test has the store's own exit code
+        cluster.remove(old)
+        assert f"not reached from {cluster.label(poor)}" in run_there(flights, cluster, code=6)
+        cluster.remove(poor)
+        return
+    cluster.remove(poor, old)
 
 
 def test_a_way_to_the_store_that_only_the_driver_has_is_said_soon(flights: FlightsSweep, cluster: NodeCluster) -> None:
@@ -177,6 +177,40 @@ def test_a_way_to_the_store_that_only_the_driver_has_is_said_soon(flights: Fligh
 
     assert "data: not reached from n1, though the driver reaches it" in said
     assert "store: not reached from n1, though the driver reaches it" in said
+
+
+def test_a_submitted_sweep_is_the_one_at_home_though_a_raylet_and_its_driver_are_killed(
+    flights: FlightsSweep, cluster: NodeCluster, at_home: dict
+) -> None:
+    first = subprocess.Popen(
+        submit(flights, cluster, "disturbed"),
+        env=client(cluster),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    at_work = set(cluster.nodes) if cluster.is_real else {os.uname().nodename}
+    wait_until(lambda: done_by(flights.journal("disturbed")) >= at_work, "a trial of each node's", 120)
+    cluster.nodes["n2"].kill_raylet()
+    (driver,) = cluster.head.processes("raysweep run")
+    driver.kill()
+    said, _ = first.communicate(timeout=120)
+    assert first.returncode == 5, said
+    if cluster.is_real:
+        assert "versions: 3 nodes (" in said
+        assert "store: reached from 3 nodes (" in said
+
+    again = subprocess.run(
+        submit(flights, cluster, "disturbed"), env=client(cluster), capture_output=True, text=True, check=False
+    )
+    assert again.returncode in {0, 7}, again.stderr
+    assert told(json.loads(again.stdout)) == told(at_home)
+    assert raysweep.verify(flights.address("disturbed"), s3=S3Config(endpoint_url=flights.server.endpoint_url)).ok
+    if cluster.is_real:
+        assert set(trials_of(flights, "disturbed")["node"].to_pylist()) == {"n0", "n1", "n2"}
+    columns = ["trial", "params_digest", "rung", "score", "state"]
+    there, here = (trials_of(flights, run).select(columns).to_pylist() for run in ("disturbed", "at-home"))
+    assert there == here
 
 
 def test_a_dead_head_is_said_soon(flights: FlightsSweep, cluster: NodeCluster) -> None:

@@ -78,7 +78,7 @@ def test_a_large_file_arrives_part_by_part(proxy: Proxy, store: Store, tmp_path:
     store.put("ready", b"")
     proxy.requests.clear()
     proxy.behaviour.faults = tuple(Fault)
-    content = random.Random(4).randbytes(100 * 1024 * 1024)
+    content = random.Random(4).randbytes(60 * 1024 * 1024)
     (tmp_path / "large").write_bytes(content)
     assert store.put_if_absent("large", tmp_path / "large")
     begun = [path for method, path in proxy.requests if method == "POST" and "?uploads" in path]
@@ -86,7 +86,7 @@ def test_a_large_file_arrives_part_by_part(proxy: Proxy, store: Store, tmp_path:
     proxy.behaviour.faults = ()
     store.download("large", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == content
-    assert len(sent) < 7 * max(2, len(begun)) * 2
+    assert len(sent) < 4 * max(2, len(begun)) * 2
 
 
 def test_moving_one_alias_through_faults(proxy: Proxy, store: Store):

@@ -1,4 +1,4 @@
-"""A home of its own for raysweep, a folder outside of any checkout, and the command line in this process."""
+"""A home of its own for raysweep outside of any checkout, warm processes, and the command line in this process."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from raysweep.stages.export import parity
+from warm_processes import WarmSlots, forked_gates
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,35 @@ RAY_COPIES_ITS_SETTINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning
 WHOLE_TABLES = pytest.mark.filterwarnings("ignore::raysweep.bundle.deviations.InputDeviation")  # no fit has seen them
 
 
+WARM_SLOTS = WarmSlots()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(RAY_COPIES_ITS_SETTINGS)
             item.add_marker(WHOLE_TABLES)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        WARM_SLOTS.end()
+
+
+@pytest.fixture(scope="session")
+def gates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """The command that has the parity gate's process forked."""
+    with forked_gates(tmp_path_factory.mktemp("gates")) as command:
+        yield command
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm_processes(gates: tuple[str, ...], ray_session: None) -> Iterator[None]:
+    """Sweeps here are about other things than how their processes start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "COMMAND", gates)
+        WARM_SLOTS.use(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,10 @@ class Swept:
 def write_sweep(folder: Path) -> Path:
     clean_table(400, 6).to_csv(folder / "table.csv", index=False)
     keys = sweep_keys(
-        "runs", source="table.csv", search={"trials": 50, "space": quick_space(["xgboost"])}, split={"folds": 1}
+        "runs",
+        source="table.csv",
+        search={"trials": 50, "space": quick_space(["xgboost"]), "concurrency": 1},
+        split={"folds": 1},
     )
     path = folder / "sweep.yaml"
     path.write_text(yaml.safe_dump(keys))
@@ -183,12 +186,12 @@ def run_in_terminal(arguments: list[str], folder: Path) -> tuple[int, str]:
 
 def test_a_terminal_shows_the_search_and_the_verdict(tmp_path: Path):
     write_sweep(tmp_path)
-    code, sent = run_in_terminal(["run", "sweep.yaml", "--set", "search.trials=40"], tmp_path)
+    code, sent = run_in_terminal(["run", "sweep.yaml", "--set", "search.trials=12"], tmp_path)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", sent)
     assert code in {0, 7}, plain
     assert "Traceback" not in plain
     assert "on testing" in plain
-    assert re.search(r"\b[1-9]\d* of 40 done", plain)
+    assert re.search(r"\b[1-9]\d* of 12 done", plain)
     assert "cores busy" in plain
     assert "adequate" in plain or "inconclusive" in plain
     assert all(stage in plain for stage in ("source", "profile", "validate", "split", "search", "confirm", "export"))

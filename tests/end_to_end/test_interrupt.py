@@ -75,8 +75,9 @@ def long_sweep(folder: Path) -> Iterator[Running]:
     keys = sweep_keys(
         "runs",
         source=folder / "table.csv",
-        search={"trials": 1_000_000, "space": quick_space(["xgboost"]), "scheduler": "asha"},
+        search={"trials": 1_000_000, "space": quick_space(["xgboost"]), "scheduler": "asha", "concurrency": 1},
         split={"folds": 1},
+        export={"top": 1},
     )
     (folder / "sweep.yaml").write_text(yaml.safe_dump(keys))
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:

@@ -16,7 +16,7 @@ from builders import clean_table
 from own_estimators import Restless
 from raysweep.errors import BundleRefused, RequestInvalid
 from raysweep.training import families as registry
-from sweep_builders import read_document, sweep_keys
+from sweep_builders import RANDOM_ONE_SLOT, read_document, sweep_keys
 
 TESTS = Path(__file__).parents[1]
 README = TESTS.parent / "README.md"
@@ -78,7 +78,7 @@ def searched(family, **params):
     """Keys of a quick sweep over one family."""
     space = {"version": 1, "families": {family: {"params": params}}}
     return {
-        "search": {"trials": 3, "scheduler": "none", "algorithm": "random", "space": space},
+        "search": {**RANDOM_ONE_SLOT, "trials": 3, "space": space},
         "split": {"folds": 1},
         "checks": {"preset": "lenient"},
     }

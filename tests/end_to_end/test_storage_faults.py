@@ -52,9 +52,9 @@ def test_a_third_of_all_requests_fails_and_then_every_one(
     tmp_path: Path, s3_server: S3Server, s3_bucket: str, proxy: Proxy, command, monkeypatch: pytest.MonkeyPatch
 ):
     """The search goes on through it, and then all is kept, and put by resume, without the data, by the id alone."""
-    monkeypatch.setattr(segments, "Pace", functools.partial(segments.Pace, give_up_seconds=8.0))
+    monkeypatch.setattr(segments, "Pace", functools.partial(segments.Pace, give_up_seconds=4.0))
     for module in ("run_place", "sweep", "unpublished"):
-        policy = RetryPolicy(5.0, first_wait_seconds=0.05, longest_wait_seconds=0.5)
+        policy = RetryPolicy(2.5, first_wait_seconds=0.05, longest_wait_seconds=0.5)
         monkeypatch.setattr(f"raysweep.{module}.PATIENT", policy)
     sweep, home = write_sweep(tmp_path, s3_bucket, proxy), Path(os.environ["RAYSWEEP_HOME"])
     proxy.behaviour.faults = tuple(Fault)

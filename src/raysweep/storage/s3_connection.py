@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore.session
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as botocore_errors
 from botocore.config import Config
@@ -146,7 +148,7 @@ def _make_client(s3: S3Config, policy: RetryPolicy) -> S3Client:
     if s3.ca_bundle is not None and not Path(s3.ca_bundle).expanduser().is_file():
         raise StorageFailed(f"export.s3.ca_bundle names no file: {s3.ca_bundle}; give the path of a PEM file")
     try:
-        session = boto3.session.Session()
+        session = _session()
         client = session.client(
             "s3",
             region_name=s3.region or session.region_name or os.environ.get("AWS_REGION") or _DEFAULT_REGION,
@@ -160,6 +162,18 @@ def _make_client(s3: S3Config, policy: RetryPolicy) -> S3Client:
             f"S3 cannot be set up: {_words_of(error)}; check export.s3 and the AWS environment"
         ) from error
     return client
+
+
+def _session() -> boto3.session.Session:
+    session = botocore.session.Session()
+    session.register_component("data_loader", _descriptions())
+    return boto3.session.Session(botocore_session=session)
+
+
+@cache
+def _descriptions() -> Any:
+    """Those of AWS's services, read once in a process: reading them is most of what a client takes."""
+    return botocore.session.Session().get_component("data_loader")
 
 
 def _watch_credentials(session: boto3.session.Session) -> None:

@@ -31,6 +31,7 @@ MLFLOW_FOLDER: Final = "mlflow"
 TIMEOUT_SECONDS: Final = 900.0
 FORM_SECONDS: Final = 240.0
 PROCESS: Final = "raysweep.stages.export.parity_process"
+COMMAND: Final = (sys.executable, "-P", "-m", PROCESS)
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -197,7 +198,7 @@ def _start(family: str, formats: Sequence[str]) -> subprocess.Popen[bytes]:
         "DO_NOT_TRACK": "true",
     }
     return subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-P", "-m", PROCESS, family, *formats],
+        [*COMMAND, family, *formats],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
