@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import pytest
 
 from raysweep.stages.export import parity
 from raysweep.stages.search.ray_processes import Processes
-from raysweep.stages.search.ray_slot_set import Slot, SlotSet
+from raysweep.stages.search.ray_slot import Slot
+from raysweep.stages.search.ray_slot_set import SlotSet
 from raysweep.training.families import added_families
 
 TESTS = Path(__file__).parent
@@ -72,10 +73,10 @@ class WarmSlots:
         """Let searches take them, and give them back."""
         take, end = Processes.take, SlotSet.end
 
-        def take_warm(processes: Processes, size: Any, node: str = "") -> Any:
+        def take_warm(processes: Processes, size: Any, node: str = "", apart_from: Collection[str] = ()) -> Any:
             added = added_families()
-            if size.gpus or node or processes._early or any(family.own for family in added):
-                return take(processes, size, node)
+            if size.gpus or node or apart_from or processes._early or any(family.own for family in added):
+                return take(processes, size, node, apart_from)
             learners = tuple((family.name, family.learner) for family in added)
             kind = (_cluster(), processes._arguments[0], learners)
             actor = self._idle[kind].pop() if self._idle[kind] else None
