@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import select
 import subprocess
 import sys
 import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 import yaml
 
 from builders import clean_table
+from raysweep.cli.main import main
 from sweep_builders import quick_space, sweep_keys
 
 RUN = "named-run"
@@ -48,18 +51,15 @@ def write_sweep(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory, raysweep_home: Path) -> Swept:
-    folder = tmp_path_factory.mktemp("cli")
-    arguments = ["run", write_sweep(folder), "--set", f"search.trials={TRIALS}", "--run", RUN, "--json"]
-    process = subprocess.run(
-        [sys.executable, "-m", "raysweep", *arguments, "--events", "jsonl"],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-        check=False,
-        cwd=folder,
-    )
-    return Swept(folder, process)
+def swept(tmp_path_factory: pytest.TempPathFactory, raysweep_home: Path, ray_session: None) -> Swept:
+    """In this process: the terminal below has one of its own."""
+    folder, out, err = tmp_path_factory.mktemp("cli"), io.StringIO(), io.StringIO()
+    arguments = ["run", str(write_sweep(folder)), "--set", f"search.trials={TRIALS}", "--run", RUN, "--json"]
+    arguments += ["--events", "jsonl"]
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as left:
+        main(arguments)
+    done = subprocess.CompletedProcess(arguments, int(left.value.code or 0), out.getvalue(), err.getvalue())
+    return Swept(folder, done)
 
 
 def test_run_prints_one_json_document(swept: Swept):
