@@ -73,10 +73,10 @@ class WarmSlots:
         """Let searches take them, and give them back."""
         take, end = Processes.take, SlotSet.end
 
-        def take_warm(processes: Processes, size: Any, node: str = "", apart_from: Collection[str] = ()) -> Any:
+        def take_warm(processes: Processes, size: Any, node: str = "", kept_off: Collection[str] = ()) -> Any:
             added = added_families()
-            if size.gpus or node or apart_from or processes._early or any(family.own for family in added):
-                return take(processes, size, node, apart_from)
+            if size.gpus or node or kept_off or processes._early or any(family.own for family in added):
+                return take(processes, size, node, kept_off)
             learners = tuple((family.name, family.learner) for family in added)
             kind = (_cluster(), processes._arguments[0], learners)
             actor = self._idle[kind].pop() if self._idle[kind] else None

@@ -21,6 +21,7 @@ MAY_CHANGE: Final = (
     *("cluster", "confirm", "export.top", "export.formats", "export.sign"),
 )
 PUBLISHING: Final = "publishing"
+_SAME_RULES: Final = ("checks.schema",)  # their file may lie elsewhere: what they come to is compared
 WHERE_IT_LIES: Final = ("export.to", "export.s3")
 _MAX_SHOWN: Final = 5
 _WHY_NOT: Final = {
@@ -159,7 +160,9 @@ def check_changes(before: SweepConfig, now: SweepConfig) -> None:
     Raises:
         RequestInvalid: naming each, and why.
     """
-    refused = [path for path in _differing(_plain(before), _plain(now), "") if not _is_among(path, MAY_CHANGE)]
+    may = MAY_CHANGE if now.checks.schema_file is None else (*MAY_CHANGE, *_SAME_RULES)
+    may = MAY_CHANGE if before.checks.schema_file is None else may
+    refused = [path for path in _differing(_plain(before), _plain(now), "") if not _is_among(path, may)]
     if not refused:
         return
     reasons = [f"{path}: {_WHY_NOT.get(path.partition('.')[0], 'it is part of what the run is')}" for path in refused]
@@ -214,7 +217,7 @@ def differences(before: SweepConfig, now: SweepConfig) -> list[str]:
     """
     elsewhere: tuple[str, ...] = WHERE_IT_LIES
     if before.checks.schema_file is not None and now.checks.schema_file is not None:
-        elsewhere = (*elsewhere, "checks.schema")
+        elsewhere = (*elsewhere, *_SAME_RULES)
     paths = _differing(_plain(before), _plain(now), "")
     return [path for path in paths if not _is_among(path, elsewhere)]
 

@@ -169,7 +169,7 @@ def test_doctor_looks_through_the_dashboard_and_leaves_no_job(
 
 
 def test_a_running_sweep_is_attached_to_stopped_and_gone_on_with(
-    command, write_sweep, head: NodeCluster, place: str
+    command, write_sweep, head: NodeCluster, place: str, s3_config: S3Config
 ) -> None:
     write_sweep(**ENDLESS)
     line = ("submit", "sweep.yaml", "--address", head.dashboard(), "--upload-data", "--run", "endless")
@@ -189,12 +189,17 @@ def test_a_running_sweep_is_attached_to_stopped_and_gone_on_with(
     assert "has stopped: stopped by the user" in halted.out
     assert run.status().job.state.is_over
 
-    resumed = raysweep.submit("sweep.yaml", address=head.dashboard(), run_id="endless", upload_data=True)
+    more = {"resume": f"{place}/endless", "s3": s3_config, "address": head.dashboard()}
+    resumed = raysweep.submit(**more, overrides=["search.trials=90000"])
     assert resumed.submission_id == "endless-2"
+    assert resumed.again() == f"raysweep submit --resume {place}/endless --address {head.dashboard()}"
     wait_until(lambda: has_trials(resumed), "trials of the second driver")
     known = resumed.status().state.search
     assert known is not None
     assert len(known.plan.known) > 0
+    assert known.plan.trials == 90_000
+    assert raysweep.submit(**more).submission_id == "endless-2"
+    assert raysweep.attach("endless").again() == resumed.again()
 
     finished = command("stop", "endless")
     assert finished.code in {0, 7}, finished.err

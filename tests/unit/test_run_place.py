@@ -352,8 +352,10 @@ def test_how_to_go_on_is_said_from_wherever_one_is(tmp_path):
 def test_a_submitted_run_is_gone_on_with_by_submitting_it_again(tmp_path, monkeypatch):
     monkeypatch.setenv(SUBMITTED, "1")
     config = sweep(tmp_path, source="table.csv")
-    assert resume_command("s3://b/runs/a b", config) == "raysweep submit SWEEP --run 'a b'"
-    assert resume_command("s3://b/runs/x", config, "search.trials=9").startswith("raysweep resume s3://b/runs/x ")
+    assert resume_command("s3://b/runs/a b", config) == "raysweep submit --resume 's3://b/runs/a b'"
+    assert resume_command("s3://b/runs/x", config, "search.trials=9").startswith(
+        "raysweep submit --resume s3://b/runs/x "
+    )
 
 
 def said_by(config, run_id=RUN, earlier=None):

@@ -513,6 +513,44 @@ def test_what_comes_too_late_or_was_never_reached_is_not_kept():
     assert not search.steering.kept(0, KEPT)
 
 
+def test_what_an_earlier_attempt_put_late_does_not_take_the_place_of_a_later_rung():
+    search = Search(trials=1)
+    candidate = search.take().candidate
+    for rung in (1, 2):
+        search.steering.reached(0, report_of(candidate, rung), "node")
+    assert search.steering.kept(0, replace(KEPT, rung=2))
+    assert not search.steering.kept(0, KEPT)
+    search.steering.begins_anew(0)
+    assert search.steering.kept(0, KEPT)
+
+
+def test_what_was_lost_before_anything_was_kept_is_no_measure_for_what_is_kept_later(monkeypatch):
+    clock = [1_000.0]
+    monkeypatch.setattr(time, "time", lambda: clock[0])
+    search = Search(trials=1)
+    candidate = search.take().candidate
+    clock[0] += 40
+    search.steering.reached(0, report_of(candidate, 1), "node")
+    search.steering.lost(0, Loss("its node is gone", counts=False))
+    clock[0] += 60
+    search.take()
+    clock[0] += 40
+    search.steering.reached(0, report_of(candidate, 1), "node")
+    search.steering.kept(0, KEPT)
+    clock[0] += 5
+    search.steering.lost(0, Loss("its node is gone", counts=False))
+    trial = search.log.trial(0)
+    assert (trial.slot_seconds, trial.lost_seconds) == (85, 45)
+
+
+def test_one_that_ended_for_want_of_a_node_is_tried_again_when_it_is_proposed_again():
+    search = Search(trials=3)
+    candidate = search.take().candidate
+    search.steering.overdue(0, "no node has had a GPU", answers=False)
+    assert search.log.trial(0).state is TrialState.FAILED
+    assert candidate.digest not in search.steering._done
+
+
 def test_lost_work_is_what_was_done_since_the_last_kept_rung(monkeypatch):
     clock = [1_000.0]
     monkeypatch.setattr(time, "time", lambda: clock[0])

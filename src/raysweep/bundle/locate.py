@@ -118,13 +118,12 @@ def resume_command(address: str, config: SweepConfig, *changes: str) -> str:
         config: what it was asked.
         changes: `path=value` assignments.
     """
-    if os.environ.get(SUBMITTED) and not changes:
-        return f"raysweep submit SWEEP --run {shlex.quote(address.rstrip('/').rpartition('/')[2])}"
     if config.data.source == IN_MEMORY:
         more = f", overrides={list(changes)}" if changes else ""
         return f"raysweep.resume({address!r}, data=frame{more})"
     endpoint = config.export.s3.endpoint_url if address.startswith("s3://") else None
-    words = ["raysweep", "resume", address, *(["--s3-endpoint", endpoint] if endpoint else [])]
+    command = ["submit", "--resume"] if os.environ.get(SUBMITTED) else ["resume"]
+    words = ["raysweep", *command, address, *(["--s3-endpoint", endpoint] if endpoint else [])]
     return shlex.join([*words, *(word for change in changes for word in ("--set", change))])
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from raysweep.config import SweepConfig
+from raysweep.config import IN_MEMORY, SweepConfig
 from raysweep.diagnosis import Diagnoses, Diagnosis, State, Tell
-from raysweep.errors import RaysweepError, RayUnavailable, RequestInvalid
+from raysweep.errors import NotFound, RaysweepError, RayUnavailable, RequestInvalid
 from raysweep.job.driver import LOOK
 from raysweep.job.jobs_api import JobsApi
 from raysweep.job.local_data import absolute, check_addresses
@@ -23,6 +23,8 @@ from raysweep.job.run_state import RunState
 from raysweep.job.wheel import own_wheel, zip_of
 
 LONGEST_SECONDS: Final = 180.0
+_END_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.2
 _SHOWN_LINES: Final = 3
 
 
@@ -55,6 +57,9 @@ def _all(api: JobsApi, config: SweepConfig | None) -> Iterator[Diagnosis]:
         working_dir = api.upload(package_name(content), content)
         yield Diagnosis("cluster", api.address, State.OK, said)
         yield from _by_a_job(api, working_dir)
+    except (RequestInvalid, NotFound) as error:
+        what = "a sweep" if config is None else config.name
+        yield Diagnosis("request", what, State.FAILED, str(error), exit_code=error.exit_code)
     except RaysweepError as error:
         yield Diagnosis("cluster", api.address, State.FAILED, str(error), exit_code=error.exit_code)
 
@@ -64,6 +69,8 @@ def _local_paths(config: SweepConfig) -> Iterator[Diagnosis]:
     try:
         check_addresses(config, shared=False, upload=False)
     except RequestInvalid as error:
+        if IN_MEMORY in config.data.sources:  # never sent
+            raise
         yield Diagnosis("request", "addresses", State.LACKING, str(error))
 
 
@@ -73,10 +80,18 @@ def _by_a_job(api: JobsApi, working_dir: str) -> Iterator[Diagnosis]:
     try:
         yield from _seen(api, job_id)
     finally:
-        with suppress(RaysweepError):  # a job that is not over
-            api.stop(job_id)
-        with suppress(RaysweepError):  # it stays in the list until the head ends
-            api.delete(job_id)
+        with suppress(RaysweepError):  # else it stays in the list until the head ends
+            _end(api, job_id)
+
+
+def _end(api: JobsApi, job_id: str) -> None:
+    """Take the job out of the list; before that, stop it where it is not over."""
+    until = time.monotonic() + _END_SECONDS
+    if not api.job(job_id).state.is_over:
+        api.stop(job_id)
+    while not api.job(job_id).state.is_over and time.monotonic() < until:
+        time.sleep(_PAUSE_SECONDS)
+    api.delete(job_id)
 
 
 def _seen(api: JobsApi, job_id: str) -> Iterator[Diagnosis]:

@@ -25,6 +25,7 @@ SCHEMA_FILE: Final = "schema.yaml"
 METADATA_RUN: Final = "raysweep_run"
 METADATA_DIGEST: Final = "raysweep_sweep_sha256"
 METADATA_ATTEMPT: Final = "raysweep_attempt"
+METADATA_HOME: Final = "raysweep_resumes"
 # Ray kills a job that is still there so long after it was asked to stop. Final check and export may take their time,
 # and `stop --now` is there for who does not want to wait.
 STOP_WAIT_SECONDS: Final = 6 * 3600
@@ -40,8 +41,8 @@ class Install(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """A published run, as one that starts from its trials names it.
+class Origin:
+    """The run that a job goes on with, or from whose trials a new one starts.
 
     Attributes:
         address: where it lies.
@@ -68,7 +69,7 @@ class Package:
         config: the sweep as it will run.
         digest: of the sweep and its rules, by which two submissions of the same are known.
         content: the zip file that becomes the job's working folder; empty of data and of secrets.
-        starts_from: the published run that it starts from.
+        origin: the run that it goes on with; None for one that begins with a sweep file.
     """
 
     run_id: str
@@ -76,7 +77,17 @@ class Package:
     digest: str
     content: bytes = field(repr=False)
     install: Install
-    starts_from: Published | None = None
+    origin: Origin | None = None
+
+    @property
+    def home(self) -> str:
+        """Where the run lies, by which it is gone on with; empty where that is done by its sweep file."""
+        return "" if self.origin is None else f"{self.config.export.to.rstrip('/')}/{self.run_id}"
+
+    @property
+    def asks_nothing_new(self) -> bool:
+        """Whether it goes on with a run as it is: any job of that run is the one that is meant."""
+        return self.origin is not None and self.origin.address == self.home and not self.origin.changes
 
     @property
     def name(self) -> str:
@@ -85,9 +96,9 @@ class Package:
 
     def entrypoint(self) -> str:
         """The shell command of the job."""
-        if self.starts_from is None:
+        if self.origin is None:
             return entrypoint(RUN, self.run_id)
-        return entrypoint(RESUME, self.run_id, *self.starts_from.words)
+        return entrypoint(RESUME, self.run_id, *self.origin.words)
 
     def runtime_env(self, working_dir: str) -> dict[str, Any]:
         """What Ray prepares for the job's processes: the folder, the way it is stopped; no credentials."""
@@ -109,10 +120,11 @@ class Package:
             "raysweep_version": version("raysweep"),
             "raysweep_store": self.config.export.to,
             "raysweep_submitted_from": _whoami(),
+            **({METADATA_HOME: self.home} if self.home else {}),
         }
 
 
-def pack(config: SweepConfig, run_id: str, install: Install, starts_from: Published | None = None) -> Package:
+def pack(config: SweepConfig, run_id: str, install: Install, origin: Origin | None = None) -> Package:
     """Pack a resolved sweep for the cluster.
 
     Raises:
@@ -121,11 +133,11 @@ def pack(config: SweepConfig, run_id: str, install: Install, starts_from: Publis
     packed, files = sweep_files(config)
     plain = packed.model_dump(mode="json", by_alias=True)
     asked = digest({"sweep": plain, "schema": hashlib.sha256(files.get(SCHEMA_FILE, b"")).hexdigest()})
-    if starts_from is not None:
-        asked = digest({"sweep": asked, "starts_from": starts_from.words})
+    if origin is not None:
+        asked = digest({"sweep": asked, "origin": origin.words})
     if install is Install.CODE:
         files |= own_wheel().files
-    return Package(run_id, packed, asked, zip_of(files), install, starts_from)
+    return Package(run_id, packed, asked, zip_of(files), install, origin)
 
 
 def sweep_files(config: SweepConfig) -> tuple[SweepConfig, dict[str, bytes]]:

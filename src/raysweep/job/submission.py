@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from raysweep.config import S3Config, SweepConfig, load_config
 from raysweep.documents import canonical_json, digest
-from raysweep.errors import RaysweepError, RequestInvalid
+from raysweep.errors import NotFound, RaysweepError, RequestInvalid
 from raysweep.history import MAY_CHANGE, value_at
 from raysweep.job.jobs_api import JobsApi
 from raysweep.job.jobs_of_run import attempts_of, submission_id
 from raysweep.job.local_data import absolute, check_addresses, uploaded
-from raysweep.job.packing import Install, Package, Published, pack
+from raysweep.job.packing import SCHEMA_FILE, Install, Origin, Package, pack
 from raysweep.job.remembered import remember
 from raysweep.job.submitted import SubmittedRun
 from raysweep.records.manifest import MANIFEST_FILE
@@ -77,20 +77,23 @@ def begin_from(
         RequestInvalid: something would change that must not; and as `begin`.
         StorageFailed, RayUnavailable: as `begin`.
     """
-    plan = plan_resume(run, overrides, choices.run_id, s3)
-    if not plan.earlier.lineage:
-        return _begin(JobsApi(address), plan.config, replace(choices, run_id=plan.run_id), say)
-    if plan.config.checks.schema_file is not None:
+    if choices.upload_data:
         raise RequestInvalid(
-            f"checks.schema: {plan.config.checks.schema_file} is not sent along with a run that starts from a "
-            "published one: type `raysweep resume` on a node of the cluster that has it"
+            "--upload-data: a run that is gone on with reads the data that it began with: leave it out"
         )
-    before, name = plan.earlier.history.config(), plan.earlier.lineage.partition("@")[0]
-    changes = tuple(_changes(before or plan.config, plan.config))
-    origin = Published(f"{plan.config.export.to.rstrip('/')}/{name}", changes, plan.config.export.s3.endpoint_url)
-    new_id = choices.run_id or f"{name}-{digest(origin.words)[:6]}"
-    say(f"the run {new_id} starts from what {name} has tried")
-    return _begin(JobsApi(address), plan.config, replace(choices, run_id=new_id), say, origin)
+    plan = plan_resume(run, overrides, choices.run_id, s3)
+    now = absolute(plan.config)
+    rules = now.checks.schema_file
+    if rules is not None and not Path(rules).is_file():
+        raise NotFound(f"checks.schema: {rules} is not on this machine: name its file by --set checks.schema=PATH")
+    changes = tuple(_changes(plan.earlier.history.config() or now, now))
+    name = plan.earlier.lineage.partition("@")[0] or plan.run_id
+    origin = Origin(f"{now.export.to.rstrip('/')}/{name}", changes, now.export.s3.endpoint_url)
+    run_id = plan.run_id
+    if plan.earlier.lineage:
+        run_id = choices.run_id or f"{name}-{digest(origin.words)[:6]}"
+        say(f"the run {run_id} starts from what {name} has tried")
+    return _begin(JobsApi(address), now, replace(choices, run_id=run_id), say, origin)
 
 
 def _changes(before: SweepConfig, now: SweepConfig) -> Iterator[str]:
@@ -99,11 +102,11 @@ def _changes(before: SweepConfig, now: SweepConfig) -> Iterator[str]:
         value = value_at(now, path)
         if path != "cluster" and value != value_at(before, path):
             yield f"{path}={canonical_json(value).decode()}"
+    if now.checks.schema_file is not None:  # the job that wrote down where they lay is over
+        yield f"checks.schema={SCHEMA_FILE}"
 
 
-def _begin(
-    api: JobsApi, config: SweepConfig, choices: Choices, say: Say, starts_from: Published | None = None
-) -> SubmittedRun:
+def _begin(api: JobsApi, config: SweepConfig, choices: Choices, say: Say, origin: Origin | None = None) -> SubmittedRun:
     run_id = str(choices.run_id)
     check_run_id(run_id)
     check_addresses(config, shared=choices.shared_paths, upload=choices.upload_data)
@@ -114,7 +117,7 @@ def _begin(
         say(sentence)
     if choices.upload_data:
         config = uploaded(config, say)
-    package = pack(config, run_id, choices.install, starts_from)
+    package = pack(config, run_id, choices.install, origin)
     job_id = _running(api, package)
     if job_id is None:
         published.refuse(say)
@@ -122,7 +125,7 @@ def _begin(
     else:
         say(f"the run {run_id} is running already: this is job {job_id}")
     remember(run_id, api.address)
-    return SubmittedRun(run_id, job_id, api.address, api)
+    return SubmittedRun(run_id, job_id, api.address, api, package.home)
 
 
 def _running(api: JobsApi, package: Package) -> str | None:
@@ -134,7 +137,7 @@ def _running(api: JobsApi, package: Package) -> str | None:
     for attempt in attempts_of(package.run_id, api.jobs()):
         if attempt.job.state.is_over:
             continue
-        if attempt.digest != package.digest:
+        if attempt.digest != package.digest and not package.asks_nothing_new:
             raise RequestInvalid(
                 f"the run {package.run_id} is running on this cluster, as job {attempt.job.submission_id}, with "
                 f"another sweep: choose another run id (--run), or stop that one first (raysweep stop {package.run_id})"

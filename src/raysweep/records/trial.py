@@ -203,6 +203,7 @@ class SearchOutcome:
         periods: of each driver so far, this one last; of this one what came after the search is not known yet.
         slots: how many trials could run at a time in the end.
         nodes: the machines that it ran on; empty where a journal of before does not say.
+        kept_off: the ids of nodes that got no trials: they have something else installed, or nothing can be started.
     """
 
     trials: tuple[Trial, ...]
@@ -212,6 +213,7 @@ class SearchOutcome:
     slots: int
     interrupted: bool = False
     nodes: tuple[NodeUse, ...] = ()
+    kept_off: frozenset[str] = frozenset()
 
     @property
     def seconds(self) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 import ray
 import ray.cloudpickle
+from ray.util.placement_group import NODE_ID_LABEL_KEY
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 
@@ -28,3 +29,10 @@ def pinned(work: Callable[..., Any], node: str) -> Any:
     """A remote function that runs on this node or nowhere, and holds nothing of it."""
     here = NodeAffinitySchedulingStrategy(node, soft=False)
     return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=here)(work)
+
+
+def apart_from(nodes: Collection[str]) -> dict[str, Any]:
+    """The options of what may run on any node but these, by their ids."""
+    if not nodes:
+        return {}
+    return {"label_selector": {NODE_ID_LABEL_KEY: f"!in({','.join(sorted(nodes))})"}}

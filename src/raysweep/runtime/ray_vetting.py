@@ -18,6 +18,7 @@ _ANSWER_SECONDS: Final = 20.0
 _FAILED_SECONDS: Final = 2.0
 _LONGEST_SECONDS: Final = 300.0
 _HOPELESS: Final = 3
+_PATIENT_TIMES: Final = 3  # so often a node is asked before nobody counts on it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Vetted:
 
     Attributes:
         asked: that have not answered yet.
-        unfit: that have something else installed.
+        unfit: that have something else installed, or have been silent for long.
         is_hopeless: the last ones that came were all unfit: further ones would be, too.
     """
 
@@ -86,7 +87,9 @@ class Vetting:
                 self._judge(node, nodes[node], found)
             elif time.monotonic() >= asked.again:
                 self._ask(node, nodes[node], asked)
-        return Vetted(frozenset(self._asked), frozenset(self._unfit), self._unfit_in_a_row >= _HOPELESS)
+        silent = {node for node, asked in self._asked.items() if asked.times > _PATIENT_TIMES}
+        asked_now = frozenset(self._asked.keys() - silent)
+        return Vetted(asked_now, frozenset(self._unfit | silent), self._unfit_in_a_row >= _HOPELESS)
 
     @cached_property
     def _here(self) -> dict[str, str]:

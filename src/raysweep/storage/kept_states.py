@@ -96,9 +96,11 @@ class KeptStates:
 
     def take_stored(self) -> list[Stored]:
         """The states that have come to lie in the store since this was asked last."""
-        if self._trouble and not self._said:
-            self._said = True
-            self._say(f"{self._trouble[0]}: a long trial that loses its process begins anew until this is over")
+        with self._changed:
+            trouble = self._trouble[0] if self._trouble and not self._said else ""
+            self._said = self._said or bool(trouble)
+        if trouble:
+            self._say(f"{trouble}: a long trial that loses its process begins anew until this is over")
         found = []
         while self._done:
             found.append(self._done.popleft())
@@ -130,7 +132,7 @@ class KeptStates:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """After a search that came to its end nothing is needed any more; one that broke off is gone on with."""
+        """After a search whose end is written down nothing is needed any more; one that broke off is gone on with."""
         self.close()
         if error is None:
             self.clear()
@@ -177,9 +179,9 @@ class KeptStates:
         except Exception as error:  # noqa: BLE001 - whatever it is, no trial has failed for that
             self._trouble.append(f"the state of trial {candidate} cannot be kept ({error})")
             return True
-        self._trouble.clear()
-        self._said = False
         with self._changed:
+            self._trouble.clear()
+            self._said = self._said and bool(self._waiting)  # where the store is slow it is said once
             if candidate in self._gone:
                 self._delete.append(key)
                 return True

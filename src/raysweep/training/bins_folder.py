@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,11 @@ def bins_folder() -> Iterator[Path]:
 
 
 def _delete_if_left(folder: Path) -> None:
-    with (folder / _LOCK).open() as lock:
+    if folder.lstat().st_uid != os.geteuid():
+        return
+    lock = os.open(folder / _LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder)
+    finally:
+        os.close(lock)

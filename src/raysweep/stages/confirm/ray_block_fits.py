@@ -34,6 +34,12 @@ from raysweep.training.process_state import begin_anew
 from raysweep.training.trial_data import RowBlock, SearchRows
 from raysweep.training.xgboost_workers import connection
 
+_LOSSES: Final = (
+    ray.exceptions.RayActorError,
+    ray.exceptions.WorkerCrashedError,
+    ray.exceptions.OutOfMemoryError,
+    ray.exceptions.NodeDiedError,
+)
 _PARTS: Final = (Part.TRAINING, Part.TESTING)
 
 
@@ -85,19 +91,21 @@ class BlockFits:
         """
         started = time.perf_counter()
         try:
-            return self._fit(fit, started, say)
-        except ray.exceptions.RayActorError as error:  # one that worked alone for the others
-            self._team.end()
-            say(f"a worker of the fit that ships was lost ({type(error).__name__}); the fit is made again")
-            return self._fit(fit, started, say)
-        except ray.exceptions.RayTaskError:
-            raise
-        except ray.exceptions.RayError as error:  # Ray itself has tried it again, where one worker fits alone
-            why = shorten(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}", 200)
+            return self._fit_twice(fit, started, say)
+        except _LOSSES as error:
+            why = shorten(f"{type(error).__name__}: {error}", 200)
             raise RayUnavailable(
                 f"the worker of the fit that ships was lost again and again: {why}. A larger node, or several workers "
                 "(search.trial.workers), have more memory; `ray status` says which nodes are there"
             ) from error
+
+    def _fit_twice(self, fit: Fit, started: float, say: Callable[[str], None]) -> Any:
+        try:
+            return self._fit(fit, started, say)
+        except ray.exceptions.RayActorError as error:  # one that worked alone for the others; tasks Ray tries again
+            self._team.end()
+            say(f"a worker of the fit that ships was lost ({type(error).__name__}); the fit is made again")
+            return self._fit(fit, started, say)
 
     def _fit(self, fit: Fit, started: float, say: Callable[[str], None]) -> Any:
         search: SearchRows = ray.get(self._split.search_data)

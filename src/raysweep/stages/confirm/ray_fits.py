@@ -16,6 +16,7 @@ from raysweep.documents import shorten
 from raysweep.errors import RayUnavailable, SealBroken
 from raysweep.records.table import LearningTask, Part, Split
 from raysweep.records.trial import FittedModel
+from raysweep.runtime.ray_by_value import apart_from
 from raysweep.runtime.ray_carry import Carried, carry
 from raysweep.stages.confirm.final_check import Scored
 from raysweep.stages.confirm.fits import Fit, FitRules, carry_out
@@ -41,7 +42,7 @@ class RemoteFits:
     Models stay in the object store until somebody asks for them.
     """
 
-    def __init__(self, task: LearningTask, split: Split, config: SweepConfig) -> None:
+    def __init__(self, task: LearningTask, split: Split, config: SweepConfig, kept_off: Collection[str] = ()) -> None:
         trial = config.search.trial
         rules = TrialRules((1.0,), trial.cpus, trial.wanted_device, sharing=sharing_of(trial.gpus))
         self._rules = FitRules(task, rules, config.search.seed)
@@ -50,7 +51,8 @@ class RemoteFits:
         self._added = carry(added_families())
         self._trial = trial
         self._families: dict[Any, str] = {}  # of each model, by its reference
-        size = WorkerSize(trial.workers, trial.cpus, trial.gpus)
+        self._where = apart_from(kept_off)
+        size = WorkerSize(trial.workers, trial.cpus, trial.gpus, frozenset(kept_off))
         self._in_blocks = BlockFits(split, self._rules, self._added, size)
 
     def fit_all(self, fits: Mapping[str, Fit], needed: Collection[str], say: Callable[[str], None]) -> dict[str, Any]:
@@ -135,7 +137,7 @@ class RemoteFits:
     def _options(self, family: str | None) -> dict[str, Any]:
         """What a task holds for a model of that family: a GPU is for those that can use one."""
         gpus = self._trial.gpus if family is not None and families()[family].uses_gpu else 0
-        return {"num_cpus": self._trial.cpus, "num_gpus": gpus}
+        return {"num_cpus": self._trial.cpus, "num_gpus": gpus, **self._where}
 
     def draw(self, rows: RowBlock, scored: Scored, resamples: int) -> Floats:
         """Scores on the same resamples of these rows, shape (len(scored), resamples)."""
@@ -143,7 +145,7 @@ class RemoteFits:
             return resampled_scores(rows.y, rows.weight, scored, seed=self._seed, resamples=resamples, group=rows.group)
         shared = ray.put((rows.y, rows.weight, rows.group, scored))
         ends = np.linspace(0, resamples, _CHUNKS + 1).astype(int).tolist()
-        work = ray.remote(_draw)
+        work = ray.remote(_draw).options(**self._where)
         chunks = [work.remote(shared, self._seed, chunk) for chunk in pairwise(ends)]
         return np.concatenate(ray.get(chunks), axis=1)
 

@@ -14,6 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy, Place
 
 from raysweep.documents import shorten
 from raysweep.errors import RaysweepError, RayUnavailable
+from raysweep.runtime.ray_by_value import apart_from
 from raysweep.training.xgboost_workers import Meeting
 
 Start = Callable[..., Sequence[Any]]
@@ -25,11 +26,16 @@ _LOOPBACK: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class WorkerSize:
-    """How many workers share a fit, and what each of them gets."""
+    """How many workers share a fit, and what each of them gets.
+
+    Attributes:
+        kept_off: the ids of nodes where none may be.
+    """
 
     count: int
     cpus: int
     gpus: float = 0.0
+    kept_off: frozenset[str] = frozenset()
 
 
 class _Meeting:
@@ -72,7 +78,8 @@ class Team:
             RayUnavailable: there is no room for the workers.
         """
         if self.size.count == 1:
-            task = ray.remote(work).options(num_returns=2, num_cpus=self.size.cpus, num_gpus=self.size.gpus)
+            held = {"num_cpus": self.size.cpus, "num_gpus": self.size.gpus, **apart_from(self.size.kept_off)}
+            task = ray.remote(work).options(num_returns=2, **held)
             return list(task.remote(*arguments))
         self._start()
         return _started(self._actors[0], work, *arguments)
@@ -121,7 +128,10 @@ class Team:
             return
         size = self.size
         bundle: dict[str, float] = {"CPU": size.cpus} | ({"GPU": size.gpus} if size.gpus else {})
-        self._group = placement_group([bundle] * size.count)
+        where = apart_from(size.kept_off).get("label_selector")
+        self._group = placement_group(
+            [bundle] * size.count, bundle_label_selector=None if where is None else [where] * size.count
+        )
         if not self._group.wait(_ROOM_SECONDS):
             self.end()
             raise RayUnavailable(

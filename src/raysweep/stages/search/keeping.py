@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from raysweep.errors import NotFound, RaysweepError
+from raysweep.errors import NotFound
 from raysweep.stages.search.attempts import Attempt
 from raysweep.stages.search.slot_events import Reached
 from raysweep.stages.search.steering import Steering
@@ -57,8 +57,8 @@ class _Coming:
             self.state = state
         except NotFound:
             self.why = "its state is gone"
-        except (RaysweepError, ValueError) as error:
-            self.why = f"its state cannot be read ({error})"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the trial begins anew
+            self.why = f"its state cannot be read ({str(error) or type(error).__name__})"
         finally:
             self._here.set()
 

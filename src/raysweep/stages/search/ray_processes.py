@@ -10,11 +10,10 @@ from typing import Any
 import ray
 import ray.exceptions
 from ray._private.state import state
-from ray.util.placement_group import NODE_ID_LABEL_KEY
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysweep.records.trial import SlotSize
-from raysweep.runtime.ray_by_value import pinned
+from raysweep.runtime.ray_by_value import apart_from, pinned
 from raysweep.runtime.ray_carry import carry
 from raysweep.stages.search.ray_slot_actor import SlotActor
 from raysweep.training.families import added_families
@@ -76,21 +75,21 @@ class Processes:
                     return None
         return [found[number] for number in range(len(values))]
 
-    def take(self, size: SlotSize, node: str = "", apart_from: Collection[str] = ()) -> Any:
+    def take(self, size: SlotSize, node: str = "", kept_off: Collection[str] = ()) -> Any:
         """A process, which may still be starting.
 
         Args:
             size: what it holds.
             node: the id of the only node where it may be; empty for any.
-            apart_from: the ids of nodes where it may not be.
+            kept_off: the ids of nodes where it may not be.
         """
         if self._early:
             return self._early.pop()
         options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
         if node:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
-        elif apart_from:
-            options["label_selector"] = {NODE_ID_LABEL_KEY: f"!in({','.join(sorted(apart_from))})"}
+        else:
+            options |= apart_from(kept_off)
         return self._class.options(**options).remote(*self._arguments)
 
 

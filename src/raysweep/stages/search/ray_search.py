@@ -107,15 +107,17 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
     if log.trials:
         request.tell(Said(_going_on(log, limits.spent_seconds, steering.outside)))
     asked = {"limits": limits_document(config, request.price, request.space)}
+    kept_off: frozenset[str] = frozenset()
     stopped_by = why_over(request.earlier, asked["limits"])
     this = Driver(Period(first.capacity, request.prepared_seconds), first.slots)
     if stopped_by is None:
         kinds = {"algorithm": config.algorithm, "scheduler": config.pruning, "seed": config.seed}
         kinds |= {"nodes": [asdict(node) for node in first.nodes], "space": space_digest(request.space)}
         log.begin(first.slots.size, {**kinds, **this.document})
-        stopped_by = _search(request, config, steering, log, cluster)
-        steering.stop(stopped_by)
-        log.finish(stopped_by, {**asked, "interrupted": stopped_by == _INTERRUPTED})
+        with request.kept or nullcontext():  # what is kept goes once it is written down that nothing needs it
+            stopped_by, kept_off = _search(request, config, steering, log, cluster)
+            steering.stop(stopped_by)
+            log.finish(stopped_by, {**asked, "interrupted": stopped_by == _INTERRUPTED})
     else:
         journal.append({"event": "search", "at": began, **this.document, "slot": asdict(first.slots.size)})
     searched = replace(drivers_before(journal)[-1].period, searching=time.time() - began)
@@ -126,6 +128,7 @@ def run_search(request: SearchRequest, config: SearchConfig) -> SearchOutcome:
         (*(one.period for one in earlier), searched),
         cluster.slots.count,
         interrupted=stopped_by == _INTERRUPTED,
+        kept_off=kept_off,
         nodes=nodes_used(journal, log.trials),
     )
 
@@ -160,8 +163,10 @@ def _planned(request: SearchRequest, config: SearchConfig, slots: int, log: Tria
     )
 
 
-def _search(request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, cluster: Following) -> str:
-    """Run trials until a limit is met, or nothing is left to be tried; returns which."""
+def _search(
+    request: SearchRequest, config: SearchConfig, steering: Steering, log: TrialLog, cluster: Following
+) -> tuple[str, frozenset[str]]:
+    """Run trials until a limit is met, or nothing is left to be tried; returns which, and the nodes that got none."""
 
     def must_stop() -> str | None:
         return _INTERRUPTED if request.interrupted() else log.why_stop(time.time())
@@ -174,14 +179,14 @@ def _search(request: SearchRequest, config: SearchConfig, steering: Steering, lo
     plan, began = Plan(config, lambda: cluster.slots, request.price, cluster.say), time.monotonic()
     plan.tell(lambda: log.trials, 0.0)
     rules = cluster.rules(log, request.lack_seconds)
-    with request.kept or nullcontext(), SlotProcesses(processes, context, rules) as running:
+    with SlotProcesses(processes, context, rules) as running:
         look = Watch(must_stop, lambda: plan.tell(lambda: log.trials, time.monotonic() - began), request.masked)
         why = run_trials(steering, running, look, Keeping(request.kept, steering, cluster.say))
-    if why is not None:
-        return why
-    if steering.exhausted:
-        return "the space has no further candidates"
-    return f"search.trials: all {config.trials} were tried"
+        kept_off = running.kept_off
+    if why is None:
+        all_tried = f"search.trials: all {config.trials} were tried"
+        why = "the space has no further candidates" if steering.exhausted else all_tried
+    return why, kept_off
 
 
 def _make_proposer(request: SearchRequest, config: SearchConfig) -> Proposer:

@@ -64,6 +64,11 @@ class SlotSet:
         """How many there should be."""
         return self._seen.plan
 
+    @property
+    def kept_off(self) -> frozenset[str]:
+        """The ids of nodes that get no trials, or none yet."""
+        return self._seen.cluster.closed | self._seen.cluster.asked
+
     def look_if_due(self) -> None:
         """See what the cluster is now, about once a second.
 
@@ -181,7 +186,6 @@ class SlotSet:
 
     def _start(self, place: Place) -> Slot:
         kind, node = place
-        apart_from = self._seen.cluster.closed | self._seen.cluster.asked
-        actor = self._processes.take(self._rules.sizes[kind], node, apart_from)
+        actor = self._processes.take(self._rules.sizes[kind], node, self.kept_off)
         pending = actor.prepare.remote(self._context, kind is Kind.GPU)
-        return Slot(place, actor, pending, apart_from=frozenset() if node else apart_from)
+        return Slot(place, actor, pending, apart_from=frozenset() if node else self.kept_off)

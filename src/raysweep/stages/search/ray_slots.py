@@ -54,6 +54,11 @@ class SlotProcesses:
         self._set.end()
 
     @property
+    def kept_off(self) -> frozenset[str]:
+        """The ids of nodes that get no trials."""
+        return self._set.kept_off
+
+    @property
     def has_idle(self) -> bool:
         """Whether a process waits for a candidate."""
         return any(slot.is_idle and self._set.may_take(slot) for slot in self._set.slots)
@@ -115,7 +120,7 @@ class SlotProcesses:
             self._set.look_if_due()
             attempt = self._hopeless.pop()
             why = self._set.why_given_up(self._rules.kind_of(attempt.candidate.family))
-            return [Overdue(attempt, why)]
+            return [Overdue(attempt, why, answers=False)]
         slots = {slot.pending: slot for slot in self._set.slots if slot.pending is not None}
         nearest = min((slot.deadline for slot in self._set.slots), default=float("inf")) - time.monotonic()
         if slots:

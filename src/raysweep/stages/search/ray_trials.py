@@ -70,7 +70,7 @@ def _take_in(happened: Happened, steering: Steering, slots: SlotProcesses, maske
                 steering.lost(number, Loss(masked(reason), alone=True))
             else:
                 steering.failed(number, masked(reason), masked(error))
-        case Overdue(_, reason):
-            steering.overdue(number, reason)
+        case Overdue(_, reason, answers):
+            steering.overdue(number, reason, answers=answers)
         case Gone(_, loss):
             steering.lost(number, loss)

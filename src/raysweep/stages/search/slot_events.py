@@ -43,10 +43,15 @@ class Broke:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A trial took longer than a trial may, and its process was killed; or it has waited in vain for a node."""
+    """A trial took longer than a trial may, and its process was killed; or it has waited in vain for a node.
+
+    Attributes:
+        answers: as `Ending.answers`.
+    """
 
     attempt: Attempt
     reason: str
+    answers: bool = True
 
 
 @dataclass(frozen=True, slots=True)

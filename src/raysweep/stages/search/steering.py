@@ -93,6 +93,8 @@ class Steering:
         tried = self._open.get(number)
         if tried is None or tried.ended is not None or not any(one.rung == kept.rung for one in tried.reports):
             return False
+        if tried.kept is not None and tried.kept.rung > kept.rung:  # of an attempt before this one, put late
+            return False
         tried.kept = kept
         self._log.keep(number, kept)
         return True
@@ -106,10 +108,10 @@ class Steering:
         """A trial has raised an error."""
         self._end(number, Ending(TrialState.FAILED, reason, error))
 
-    def overdue(self, number: int, reason: str) -> None:
-        """A trial took too long, and was killed: it keeps the rungs that it has reached, and has failed without one."""
+    def overdue(self, number: int, reason: str, *, answers: bool = True) -> None:
+        """A trial took too long, or has no node: it keeps the rungs that it has reached, and has failed without one."""
         state = TrialState.STOPPED if self._open[number].reports else TrialState.FAILED
-        self._end(number, Ending(state, reason, answers=True))
+        self._end(number, Ending(state, reason, answers=answers))
 
     def lost(self, number: int, loss: Loss) -> None:
         """A trial has lost its process: it is tried again, but not for ever."""

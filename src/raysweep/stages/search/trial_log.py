@@ -179,6 +179,8 @@ class TrialLog:
         before = self._trials.get(candidate.number, Trial(candidate, TrialState.RUNNING, started=at))
         held = self._slot if slot is None else slot
         trial = replace(before, attempts=attempt, slot=held)
+        if candidate.number not in self._safe:  # it begins anew: its rungs are reached once more
+            self._reached.pop(candidate.number, None)
         self._trials[candidate.number] = trial
         self._began[candidate.number] = at
         said = {} if held == self._slot else {"slot": asdict(held)}
@@ -205,6 +207,7 @@ class TrialLog:
         """What was kept of a trial's lost attempts is of no use: it is lost, too."""
         seconds, core_seconds = self._kept_seconds.pop(number, (0.0, 0.0))
         self._safe.pop(number, None)
+        self._reached.pop(number, None)
         trial = self._trials[number]
         self._trials[number] = replace(
             trial,
