@@ -17,7 +17,7 @@ import yaml
 
 from raysweep.config import SweepConfig, load_config
 from raysweep.errors import NotFound, RequestInvalid
-from raysweep.history import differences
+from raysweep.history import check_changes, differences
 from raysweep.job.local_data import absolute, check_addresses, uploaded
 from raysweep.job.packages import is_older, lacking_packages
 from raysweep.job.packing import SCHEMA_FILE, Install, Package, pack
@@ -108,6 +108,10 @@ def test_the_rules_may_lie_in_another_folder_each_time_but_not_be_gone(tmp_path:
 
     assert differences(here, there) == []
     assert differences(here, sweep()) == ["checks.schema"]
+    check_changes(here, there)
+    for one, other in ((here, sweep()), (sweep(), here)):
+        with pytest.raises(RequestInvalid, match=r"checks\.schema"):
+            check_changes(one, other)
 
 
 def test_no_credential_and_no_token_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
