@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from raysweep.errors import RaysweepError, RayUnavailable, StorageFailed
-from raysweep.runtime.versions import CODE, differences, listed, must_be_equal
+from raysweep.runtime.versions import CODE, differences, listed, unlike
 
 _LITTLE_BYTES: Final = 1024**3
 _CLOCK_SECONDS: Final = 5.0
@@ -130,7 +130,7 @@ def _versions(looked: Sequence[NodeSeen], here: Mapping[str, str]) -> list[Judge
     for node in looked:
         groups.setdefault(differences(here, node.versions), []).append(node)
     for different, nodes in groups.items():
-        wrong = [one for one in different if must_be_equal(*one)]
+        wrong = unlike(here, nodes[0].versions)
         if wrong:
             said = (
                 f"{named(nodes)} {_have(nodes)} {listed(wrong, 2)}, the driver {listed(wrong, 1)}: scores would "

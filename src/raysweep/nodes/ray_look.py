@@ -108,14 +108,12 @@ class Looking:
             lost = f"no answer within {WAIT_SECONDS:g} s: it hangs, or is being lost"
             seen[str(one.node["NodeID"])] = NodeSeen(_name(one.node, names), lost=lost)
         here = versions.installed_versions()
-        self.fit = frozenset(node for node, one in seen.items() if one.versions and not _unlike(here, one))
+        self.fit = frozenset(
+            node for node, one in seen.items() if one.versions and not versions.unlike(here, one.versions)
+        )
         in_order = [seen[str(one.node["NodeID"])] for one in self._asked]
         is_local = self._errand.data is not None and not self._errand.data.startswith(S3_SCHEME)
         return judge(in_order, here, is_local=is_local)
-
-
-def _unlike(here: Mapping[str, str], seen: NodeSeen) -> bool:
-    return any(versions.must_be_equal(*one) for one in versions.differences(here, seen.versions))
 
 
 def _name(node: Mapping[str, Any], names: Counter[str]) -> str:

@@ -107,7 +107,7 @@ class Vetting:
         asked.times += 1
 
     def _judge(self, node: str, name: str, found: Mapping[str, str]) -> None:
-        wrong = [one for one in versions.differences(self._here, found) if versions.must_be_equal(*one)]
+        wrong = versions.unlike(self._here, found)
         if not wrong:
             self._fit.add(node)
             self._unfit_in_a_row = 0

@@ -80,3 +80,8 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> tuple[tupl
 def listed(different: Sequence[tuple[str, str, str]], side: int) -> str:
     """`Ray 2.60.0, no xgboost`: what differs, as it is here (side 1) or there (side 2)."""
     return ", ".join("no " + one[0] if one[side] == "none" else f"{one[0]} {one[side]}" for one in different)
+
+
+def unlike(here: Mapping[str, str], there: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The differences under which scores would not be comparable, or models not load."""
+    return [one for one in differences(here, there) if must_be_equal(*one)]
