@@ -192,7 +192,8 @@ def test_a_running_sweep_is_attached_to_stopped_and_gone_on_with(
     more = {"resume": f"{place}/endless", "s3": s3_config, "address": head.dashboard()}
     resumed = raysweep.submit(**more, overrides=["search.trials=90000"])
     assert resumed.submission_id == "endless-2"
-    assert resumed.again() == f"raysweep submit --resume {place}/endless --address {head.dashboard()}"
+    there = f"{place}/endless --s3-endpoint {s3_config.endpoint_url} --address {head.dashboard()}"
+    assert resumed.again() == f"raysweep submit --resume {there}"
     wait_until(lambda: has_trials(resumed), "trials of the second driver")
     known = resumed.status().state.search
     assert known is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from raysweep.storage.open_store import open_store
 from raysweep.storage.store import Store
 
 SUBMITTED = "RAYSWEEP_SUBMITTED"  # in the environment of a job that `raysweep submit` has sent
+SUBMIT_AGAIN = ("submit", "--resume")
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _MAX_ALIAS_BYTES = 4 * 1024 * 1024
 
@@ -108,7 +110,7 @@ def _follow(beside: Store, alias: AliasName) -> Store:
     return store
 
 
-def resume_command(address: str, config: SweepConfig, *changes: str) -> str:
+def resume_command(address: str, config: SweepConfig, *changes: str, command: Sequence[str] | None = None) -> str:
     """What a user types to go on with the run at this address, from wherever that is.
 
     In a submitted job that is the submission again: typed anywhere else, a resume would run there.
@@ -117,13 +119,14 @@ def resume_command(address: str, config: SweepConfig, *changes: str) -> str:
         address: of the run.
         config: what it was asked.
         changes: `path=value` assignments.
+        command: that takes the address; None: as it is where this process runs.
     """
     if config.data.source == IN_MEMORY:
         more = f", overrides={list(changes)}" if changes else ""
         return f"raysweep.resume({address!r}, data=frame{more})"
     endpoint = config.export.s3.endpoint_url if address.startswith("s3://") else None
-    command = ["submit", "--resume"] if os.environ.get(SUBMITTED) else ["resume"]
-    words = ["raysweep", *command, address, *(["--s3-endpoint", endpoint] if endpoint else [])]
+    here = SUBMIT_AGAIN if os.environ.get(SUBMITTED) else ("resume",)
+    words = ["raysweep", *(command or here), address, *(["--s3-endpoint", endpoint] if endpoint else [])]
     return shlex.join([*words, *(word for change in changes for word in ("--set", change))])
 
 

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from raysweep.bundle.locate import SUBMITTED
+from raysweep.bundle.locate import SUBMIT_AGAIN, SUBMITTED, resume_command
 from raysweep.config import SweepConfig
 from raysweep.documents import digest, plain_yaml
 from raysweep.errors import NotFound
@@ -25,7 +25,7 @@ SCHEMA_FILE: Final = "schema.yaml"
 METADATA_RUN: Final = "raysweep_run"
 METADATA_DIGEST: Final = "raysweep_sweep_sha256"
 METADATA_ATTEMPT: Final = "raysweep_attempt"
-METADATA_HOME: Final = "raysweep_resumes"
+METADATA_RESUMED: Final = "raysweep_resumes"
 # Ray kills a job that is still there so long after it was asked to stop. Final check and export may take their time,
 # and `stop --now` is there for who does not want to wait.
 STOP_WAIT_SECONDS: Final = 6 * 3600
@@ -80,14 +80,18 @@ class Package:
     origin: Origin | None = None
 
     @property
-    def home(self) -> str:
-        """Where the run lies, by which it is gone on with; empty where that is done by its sweep file."""
-        return "" if self.origin is None else f"{self.config.export.to.rstrip('/')}/{self.run_id}"
+    def resumed_as(self) -> str:
+        """The command by which the run is gone on with, where that is not done by its sweep file; else empty."""
+        return "" if self.origin is None else resume_command(self._home, self.config, command=SUBMIT_AGAIN)
 
     @property
     def asks_nothing_new(self) -> bool:
         """Whether it goes on with a run as it is: any job of that run is the one that is meant."""
-        return self.origin is not None and self.origin.address == self.home and not self.origin.changes
+        return self.origin is not None and self.origin.address == self._home and not self.origin.changes
+
+    @property
+    def _home(self) -> str:
+        return f"{self.config.export.to.rstrip('/')}/{self.run_id}"
 
     @property
     def name(self) -> str:
@@ -98,7 +102,9 @@ class Package:
         """The shell command of the job."""
         if self.origin is None:
             return entrypoint(RUN, self.run_id)
-        return entrypoint(RESUME, self.run_id, *self.origin.words)
+        # The job that wrote down where the rules lay is over: here they are in the folder of this one.
+        rules = ["--set", f"checks.schema={SCHEMA_FILE}"] if self.config.checks.schema_file is not None else []
+        return entrypoint(RESUME, self.run_id, *self.origin.words, *rules)
 
     def runtime_env(self, working_dir: str) -> dict[str, Any]:
         """What Ray prepares for the job's processes: the folder, the way it is stopped; no credentials."""
@@ -120,7 +126,7 @@ class Package:
             "raysweep_version": version("raysweep"),
             "raysweep_store": self.config.export.to,
             "raysweep_submitted_from": _whoami(),
-            **({METADATA_HOME: self.home} if self.home else {}),
+            **({METADATA_RESUMED: self.resumed_as} if self.resumed_as else {}),
         }
 
 

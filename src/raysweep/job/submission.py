@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
+from raysweep.bundle.locate import SUBMIT_AGAIN, resume_command
 from raysweep.config import S3Config, SweepConfig, load_config
 from raysweep.documents import canonical_json, digest
 from raysweep.errors import NotFound, RaysweepError, RequestInvalid
@@ -15,7 +16,7 @@ from raysweep.history import MAY_CHANGE, value_at
 from raysweep.job.jobs_api import JobsApi
 from raysweep.job.jobs_of_run import attempts_of, submission_id
 from raysweep.job.local_data import absolute, check_addresses, uploaded
-from raysweep.job.packing import SCHEMA_FILE, Install, Origin, Package, pack
+from raysweep.job.packing import Install, Origin, Package, pack
 from raysweep.job.remembered import remember
 from raysweep.job.submitted import SubmittedRun
 from raysweep.records.manifest import MANIFEST_FILE
@@ -102,8 +103,6 @@ def _changes(before: SweepConfig, now: SweepConfig) -> Iterator[str]:
         value = value_at(now, path)
         if path != "cluster" and value != value_at(before, path):
             yield f"{path}={canonical_json(value).decode()}"
-    if now.checks.schema_file is not None:  # the job that wrote down where they lay is over
-        yield f"checks.schema={SCHEMA_FILE}"
 
 
 def _begin(api: JobsApi, config: SweepConfig, choices: Choices, say: Say, origin: Origin | None = None) -> SubmittedRun:
@@ -125,7 +124,7 @@ def _begin(api: JobsApi, config: SweepConfig, choices: Choices, say: Say, origin
     else:
         say(f"the run {run_id} is running already: this is job {job_id}")
     remember(run_id, api.address)
-    return SubmittedRun(run_id, job_id, api.address, api, package.home)
+    return SubmittedRun(run_id, job_id, api.address, api, package.resumed_as)
 
 
 def _running(api: JobsApi, package: Package) -> str | None:
@@ -185,9 +184,10 @@ class _LookedUp:
             say(f"{self._config.export.to} cannot be looked at from here: the job will")
         if self._found:
             address = f"{self._config.export.to.rstrip('/')}/{self._run_id}"
+            more = resume_command(address, self._config, "search.trials=...", command=SUBMIT_AGAIN)
             raise RequestInvalid(
                 f"{address} is published already: choose another run id (--run), or start from what it has tried, with "
-                f"more budget or a wider space, by `raysweep submit --resume {address} --set search.trials=...`"
+                f"more budget or a wider space, by `{more}`"
             )
 
     def _look(self) -> None:

@@ -17,7 +17,7 @@ from raysweep.job.jobs_api import Job, JobsApi, JobState
 from raysweep.job.jobs_of_run import Attempt, last_attempt
 from raysweep.job.log_stream import LogStream
 from raysweep.job.outcome import contradiction, result_of
-from raysweep.job.packing import METADATA_HOME, run_of
+from raysweep.job.packing import METADATA_RESUMED, run_of
 from raysweep.job.run_state import RunState, state_of
 
 Words = Callable[[str], None]
@@ -79,14 +79,14 @@ class SubmittedRun:
     Attributes:
         submission_id: Ray's id of the job.
         address: of the cluster.
-        home: where the run lies, where it has no sweep file by which it could be gone on with.
+        resumed_as: the command by which the run is gone on with, where it has no sweep file.
     """
 
     run_id: str
     submission_id: str
     address: str
     _api: JobsApi = field(repr=False)
-    home: str = ""
+    resumed_as: str = ""
 
     def status(self) -> RunStatus:
         """Where it stands; reads the job's whole log.
@@ -174,8 +174,8 @@ class SubmittedRun:
 
     def again(self) -> str:
         """What a user types to follow or go on with the run."""
-        if self.home:
-            return f"raysweep submit --resume {shlex.quote(self.home)} --address {shlex.quote(self.address)}"
+        if self.resumed_as:
+            return f"{self.resumed_as} --address {shlex.quote(self.address)}"
         return f"raysweep submit SWEEP --run {self.named}"
 
     def _halt(self, job: Job) -> None:
@@ -225,8 +225,8 @@ def find_run(api: JobsApi, run_id: str) -> SubmittedRun:
         RayUnavailable: it does not answer.
     """
     attempt = last_attempt(run_id, api.jobs(), api.address)
-    home = attempt.job.metadata.get(METADATA_HOME, "")
-    return SubmittedRun(run_id, attempt.job.submission_id, api.address, api, home)
+    resumed_as = attempt.job.metadata.get(METADATA_RESUMED, "")
+    return SubmittedRun(run_id, attempt.job.submission_id, api.address, api, resumed_as)
 
 
 def all_runs(api: JobsApi) -> list[tuple[str, Attempt]]:
