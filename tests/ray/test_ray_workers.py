@@ -196,3 +196,12 @@ def test_no_room_for_all_is_said(monkeypatch):
 
     with pytest.raises(RayUnavailable, match=r"search\.trial\.workers is 64"):
         Team(WorkerSize(64, 1)).together(lambda *_: [], lambda _: None)
+
+
+def test_workers_keep_off_nodes_that_got_no_trials(monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray_workers, "_ROOM_SECONDS", 1)
+    here = str(ray.get_runtime_context().get_node_id())
+    with pytest.raises(RayUnavailable, match="no room"):
+        Team(WorkerSize(2, 1, kept_off=frozenset({here}))).together(lambda *_: [], lambda _: None)

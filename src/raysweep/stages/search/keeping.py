@@ -19,7 +19,7 @@ from raysweep.stages.search.trial_log import Kept
 from raysweep.storage.kept_states import KeptStates
 from raysweep.training.kept_state import KeptState
 
-_AHEAD: Final = 2  # attempts that are got ready at a time: their states lie in the driver's memory
+_AHEAD: Final = 2  # attempts that are got ready at a time
 _OVERTAKEN_AFTER_SECONDS: Final = 10.0
 
 
