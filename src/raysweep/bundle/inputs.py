@@ -19,6 +19,7 @@ from raysweep.errors import RequestInvalid
 from raysweep.records.manifest import InputColumn, Signature
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import canonical_schema
+from raysweep.rows.zoned import arrow_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ _PLAIN: Final[Mapping[ColumnKind, frozenset[type]]] = {
     ColumnKind.NUMBER: frozenset({float, int, np.float64, np.int64, type(None)}),
     ColumnKind.BOOLEAN: frozenset({bool, type(None)}),
     ColumnKind.STRING: frozenset({str, type(None)}),
-    ColumnKind.DATETIME: frozenset({datetime, type(None)}),
+    ColumnKind.DATETIME: frozenset({type(None)}),
 }
 
 _LOOKED_AT: Final = 10_000
@@ -163,7 +164,7 @@ def _of_frame(frame: pd.DataFrame) -> _Source:
             return whole[place]
 
     def column(place: int) -> pa.ChunkedArray:
-        return pa.chunked_array([pa.Array.from_pandas(frame.iloc[:, place])])
+        return arrow_of(frame.iloc[:, place])
 
     return _Source(_placed(frame.columns.tolist()), len(frame), column, values)
 
@@ -173,7 +174,7 @@ def _of_rows(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> _Sourc
     columns = [[row[name] for row in rows] for name in names]
 
     def column(place: int) -> pa.ChunkedArray:
-        return pa.chunked_array([pa.array(columns[place], from_pandas=True)])
+        return arrow_of(columns[place])
 
     return _Source(_placed(names), len(rows), column, columns.__getitem__)
 
@@ -181,7 +182,7 @@ def _of_rows(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> _Sourc
 def _is_plain(value: Any, kind: ColumnKind) -> bool:
     if type(value) in _PLAIN[kind]:
         return True
-    if kind is ColumnKind.DATETIME and isinstance(value, datetime):  # a Timestamp of pandas
+    if kind is ColumnKind.DATETIME and isinstance(value, datetime):  # of pandas too
         return value.tzinfo is None and not getattr(value, "nanosecond", 0)
     return isinstance(value, float) and value != value  # noqa: PLR0124 - NaN, as pandas says that a text is missing
 

@@ -16,6 +16,7 @@ from raysweep.config import SweepConfig
 from raysweep.documents import read_yaml_file, shorten, suggest
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import ColumnKind
+from raysweep.rows.zoned import environment_kept
 from raysweep.stages.validate.user_schema_rules import ValueRule, breaks_of, kinds_of
 from raysweep.stages.validate.user_schema_values import Problem, read_rules, tried_values
 
@@ -114,7 +115,8 @@ def require_pandera() -> None:
         RequestInvalid: it is not; the message says how to get it.
     """
     try:
-        import pandera.io.pandas_io  # noqa: F401
+        with environment_kept():
+            import pandera.io.pandas_io  # noqa: F401
     except ImportError as error:
         host = platform.node()
         message = f"checks.schema needs pandera, which is not installed on {host}: pip install 'raysweep[pandera]'"
