@@ -134,6 +134,7 @@ def simulate(world: World, folder: Path, processes: Processes) -> Simulated:
         ledger=open_store(config.export.to, config.export.s3),
         clock=lambda: datetime.now(UTC),
         tell=_say_nothing,
+        crew=processes.crew(1),
     )
     confirmed = confirm_winner(asked, config)
     return Simulated(world, split.folds, confirmed.check, _score_on_fresh_rows(world, asked, confirmed, config))

@@ -282,6 +282,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) 
         clock=lambda: datetime.now(UTC),
         tell=request.tell,
         champion=out.champion,
+        crew=out.processes.crew(int(out.capacity.cores) // config.search.trial.cpus),
     )
     with stage_told(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
         confirmed = confirm_winner(asked, config)

@@ -11,6 +11,7 @@ from raysweep.events import Listener, Said
 from raysweep.records.final_check import FinalCheck
 from raysweep.records.table import LabelConflicts, LearningTask, Split
 from raysweep.records.trial import FittedModel, SearchOutcome, Trial
+from raysweep.runtime.ray_crew import Crew
 from raysweep.space import SearchSpace
 from raysweep.stages.confirm.production import ChampionModel
 from raysweep.storage.store import Store
@@ -31,6 +32,7 @@ class ConfirmRequest:
         ledger: of openings: the store that holds it.
         clock: date and time in UTC.
         champion: the model in production; None where none is named.
+        crew: takes the calls that are long.
     """
 
     run_id: str
@@ -46,6 +48,7 @@ class ConfirmRequest:
     clock: Callable[[], datetime]
     tell: Listener
     champion: ChampionModel | None = None
+    crew: Crew = field(default_factory=Crew, repr=False)
 
     def say(self, sentence: str) -> None:
         """Tell the user."""

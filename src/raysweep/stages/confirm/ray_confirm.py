@@ -41,7 +41,7 @@ def confirm_winner(request: ConfirmRequest, config: SweepConfig) -> Confirmed:
     for sentence in _said(plan, request, config):
         request.say(sentence)
     request.say(f"{len(plan.fits)} fits: the finalists as they ship, what they are compared with, other seeds")
-    remote = RemoteFits(task, request.split, config, request.search.kept_off)
+    remote = RemoteFits(task, request.split, config, request.search.kept_off, request.crew)
     models = remote.fit_all(plan.fits, plan.needed, request.say)
     rows: SearchRows = ray.get(request.split.search_data)
     fitted = Fitted(plan, models, predict_before(plan, models, remote))

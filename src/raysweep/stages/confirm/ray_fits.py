@@ -1,4 +1,4 @@
-"""The long parts of the final check as Ray tasks: fits, predictions, scores on resamples."""
+"""The long parts of the final check on the cluster: fits, predictions, scores on resamples."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from raysweep.records.table import LearningTask, Part, Split
 from raysweep.records.trial import FittedModel
 from raysweep.runtime.ray_by_value import apart_from
 from raysweep.runtime.ray_carry import Carried, carry
+from raysweep.runtime.ray_crew import Crew, Work
 from raysweep.stages.confirm.final_check import Scored
 from raysweep.stages.confirm.fits import Fit, FitRules, carry_out
 from raysweep.stages.confirm.ray_block_fits import BlockFits
@@ -40,9 +41,20 @@ class RemoteFits:
     """Carries out fits on the search's rows, and what is to be done with them, on the cluster.
 
     Models stay in the object store until somebody asks for them.
+
+    Attributes:
+        crew: takes calls.
     """
 
-    def __init__(self, task: LearningTask, split: Split, config: SweepConfig, kept_off: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        task: LearningTask,
+        split: Split,
+        config: SweepConfig,
+        kept_off: Collection[str] = (),
+        crew: Crew | None = None,
+    ) -> None:
+        self.crew = crew or Crew()
         trial = config.search.trial
         rules = TrialRules((1.0,), trial.cpus, trial.wanted_device, sharing=sharing_of(trial.gpus))
         self._rules = FitRules(task, rules, config.search.seed)
@@ -64,13 +76,12 @@ class RemoteFits:
             say: tells the user.
         """
         running = {
-            name: ray.remote(_fit)
-            .options(num_returns=2, **self._options(fit.trial.candidate.family))
-            .remote(fit, self._rows, self._rules, self._added)
+            name: self.crew.begin(
+                self._options(fit.trial.candidate.family), _fit, fit, self._rows, self._rules, self._added
+            )
             for name, fit in fits.items()
             if not fit.in_blocks
         }
-        self._families |= {model: fits[name].trial.candidate.family for name, (model, _) in running.items()}
         try:
             return self._gather(fits, running, needed, say)
         finally:
@@ -79,25 +90,22 @@ class RemoteFits:
     def _gather(
         self,
         fits: Mapping[str, Fit],
-        running: Mapping[str, tuple[Any, Any]],
+        running: Mapping[str, Work],
         needed: Collection[str],
         say: Callable[[str], None],
     ) -> dict[str, Any]:
         models: dict[str, Any] = {}
         for name in sorted(fits, key=lambda one: fits[one].in_blocks):  # those take what the others leave free
             try:
-                if name in running:
-                    models[name], ended = running[name]
-                    ray.get(ended)
-                else:
-                    models[name] = self._in_blocks.fit(fits[name], say)
-                    self._families[models[name]] = fits[name].trial.candidate.family
+                models[name] = (
+                    self.crew.wait(running[name]) if name in running else self._in_blocks.fit(fits[name], say)
+                )
+                self._families[models[name]] = fits[name].trial.candidate.family
             except (ray.exceptions.RayError, RayUnavailable) as error:
                 if name in needed or isinstance(error, SealBroken):
                     raise
                 why = shorten(str(getattr(error, "cause", error)), 200)
                 say(f"the fit {name!r} of the final check failed, and is left out: {why}")
-                models.pop(name, None)
         return models
 
     def predict(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, Floats]:
@@ -107,7 +115,7 @@ class RemoteFits:
             models: references, by name.
             rows: a part of the search's rows, or others.
         """
-        return {name: _together(pieces) for name, pieces in self._start(models, rows).items()}
+        return {name: self._together(pieces) for name, pieces in self._start(models, rows).items()}
 
     def try_predict(self, models: Mapping[str, Any], rows: RowBlock) -> tuple[dict[str, Floats], dict[str, str]]:
         """The same, and what those have raised that could not predict, by name."""
@@ -115,23 +123,28 @@ class RemoteFits:
         faults: dict[str, str] = {}
         for name, pieces in self._start(models, rows).items():
             try:
-                found[name] = _together(pieces)
+                found[name] = self._together(pieces)
             except ray.exceptions.RayTaskError as error:
                 faults[name] = f"{type(error.cause).__name__}: {shorten(str(error.cause), 200)}"
         return found, faults
 
-    def _start(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, list[Any]]:
-        """References to the predictions for each piece of the rows: many rows at once would take much memory."""
+    def _start(self, models: Mapping[str, Any], rows: Part | RowBlock) -> dict[str, list[Work]]:
+        """What predicts each piece of the rows: many rows at once would take much memory."""
         part = rows if isinstance(rows, Part) else None
         if isinstance(rows, Part):
             places = [self._rows]
         else:
             starts = range(0, max(1, rows.rows), _PIECE_ROWS)
             places = [ray.put(rows.take(slice(start, min(rows.rows, start + _PIECE_ROWS)))) for start in starts]
-        found: dict[str, list[Any]] = {}
+        found: dict[str, list[Work]] = {}
         for name, model in models.items():
-            work = ray.remote(_predict).options(**self._options(self._families.get(model)))
-            found[name] = [work.remote([model], place, part, self._added) for place in places]
+            options = self._options(self._families.get(model))
+            found[name] = [self.crew.begin(options, _predict, [model], place, part, self._added) for place in places]
+        return found
+
+    def _together(self, pieces: Sequence[Work]) -> Floats:
+        first, *others = [self.crew.get(piece) for piece in pieces]
+        found: Floats = np.concatenate([first, *others]) if others else first
         return found
 
     def _options(self, family: str | None) -> dict[str, Any]:
@@ -145,15 +158,8 @@ class RemoteFits:
             return resampled_scores(rows.y, rows.weight, scored, seed=self._seed, resamples=resamples, group=rows.group)
         shared = ray.put((rows.y, rows.weight, rows.group, scored))
         ends = np.linspace(0, resamples, _CHUNKS + 1).astype(int).tolist()
-        work = ray.remote(_draw).options(**self._where)
-        chunks = [work.remote(shared, self._seed, chunk) for chunk in pairwise(ends)]
-        return np.concatenate(ray.get(chunks), axis=1)
-
-
-def _together(pieces: Sequence[Any]) -> Floats:
-    first, *others = ray.get(list(pieces))
-    found: Floats = np.concatenate([first, *others]) if others else first
-    return found
+        chunks = [self.crew.begin(self._where, _draw, shared, self._seed, chunk) for chunk in pairwise(ends)]
+        return np.concatenate([self.crew.get(chunk) for chunk in chunks], axis=1)
 
 
 def _draw(
@@ -163,14 +169,14 @@ def _draw(
     return resampled_scores(y, weight, scored, seed=seed, group=group, chunk=chunk)
 
 
-def _fit(fit: Fit, rows: SearchRows, rules: FitRules, added: Carried) -> tuple[FittedModel, bool]:
+def _fit(fit: Fit, rows: SearchRows, rules: FitRules, added: Carried) -> FittedModel:
     take_up(added.unpack())
     check_unsealed(rows)
     if families()[fit.trial.candidate.family].uses_gpu:
         rules = replace(rules, rules=replace(rules.rules, device=find_device(rules.rules.device).name))
     else:
         rules = replace(rules, rules=replace(rules.rules, device=CPU))
-    return carry_out(fit, rows, rules), True
+    return carry_out(fit, rows, rules)
 
 
 def _predict(model: list[Any], rows: SearchRows | RowBlock, part: Part | None, added: Carried) -> Floats:

@@ -13,6 +13,7 @@ from raysweep.config import SweepConfig
 from raysweep.records.final_check import FinalCheck, Outcome
 from raysweep.records.model_facts import Cause, LearningCurve, WhyNot
 from raysweep.records.table import ColumnKind, LearningTask, Part
+from raysweep.runtime.ray_crew import Crew, Work
 from raysweep.split_rules import BY_TIME
 from raysweep.stages.confirm.confirm_request import ConfirmRequest
 from raysweep.stages.confirm.data_causes import (
@@ -91,12 +92,12 @@ def _measure(
     request: ConfirmRequest, config: SweepConfig, evidence: Evidence, remote: RemoteFits, ask: Ask
 ) -> _Measured:
     task = request.task
-    apart, broken = _start(evidence, task, config)
+    apart, broken = _start(evidence, task, config, remote.crew)
     return _Measured(
         curve=ask("a learning curve", lambda: _learning_curve(evidence, task, request, remote)),
         labels=ask("labels", lambda: _labels(evidence, task)) if task.kind.is_classification else None,
-        leaks=ask("leaks", lambda: ray.get(broken)),
-        told=ask("a shift between parts", lambda: ray.get(apart)),
+        leaks=ask("leaks", lambda: remote.crew.get(broken)),
+        told=ask("a shift between parts", lambda: remote.crew.get(apart)),
     )
 
 
@@ -123,7 +124,7 @@ def _answers(
     return [one for one in answers if one is not None]
 
 
-def _start(evidence: Evidence, task: LearningTask, config: SweepConfig) -> tuple[Any, Any]:
+def _start(evidence: Evidence, task: LearningTask, config: SweepConfig, crew: Crew) -> tuple[Work, Work]:
     """What takes long, begun at once: are parts told apart, and what does each feature say in each part?
 
     The column that parts are split by in time is left out: there they differ on purpose.
@@ -137,7 +138,7 @@ def _start(evidence: Evidence, task: LearningTask, config: SweepConfig) -> tuple
         for part in (evidence.training, evidence.testing, evidence.validation)
     )
     shared = ray.put(parts)
-    return ray.remote(_tell_apart).remote(comparing, shared), ray.remote(_broken_features).remote(comparing, shared)
+    return crew.begin({}, _tell_apart, comparing, shared), crew.begin({}, _broken_features, comparing, shared)
 
 
 def _shortfall(check: FinalCheck, goal: float | None, need: Need) -> str:

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from raysweep.records.trial import SlotSize
 from raysweep.runtime.ray_by_value import apart_from, pinned
 from raysweep.runtime.ray_carry import carry
+from raysweep.runtime.ray_crew import DIED, Crew
 from raysweep.stages.search.ray_slot_actor import SlotActor
 from raysweep.training.families import added_families
 
@@ -30,14 +31,17 @@ class Processes:
         self._class = ray.remote(max_restarts=0)(SlotActor)
         self._arguments = (tuple(names), carry(added_families()))
         self._early: list[Any] = []
+        self._taken: list[Any] = []  # of the early ones
 
     def start_early(self, count: int) -> None:
         """Let processes load their learners before the search begins, until there are so many.
 
         They hold no core of Ray's, so that reading is not kept waiting: only for a machine that nobody else uses.
         """
-        early = self._class.options(num_cpus=0)
-        self._early += [early.remote(*self._arguments) for _ in range(count - len(self._early))]
+        self._early += [self._start_early() for _ in range(count - len(self._early))]
+
+    def _start_early(self) -> Any:
+        return self._class.options(num_cpus=0).remote(*self._arguments)
 
     def help_out(self, work: Callable[[Any, Any], Any], values: Sequence[Any], shared: Any) -> list[Any] | None:
         """What `work(value, shared)` gives for each value, in the processes that were started early, and here.
@@ -70,7 +74,7 @@ class Processes:
                 idle.append(process)
                 try:
                     found[number] = ray.get(one)
-                except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError):
+                except DIED:
                     self._early = []
                     return None
         return [found[number] for number in range(len(values))]
@@ -84,13 +88,36 @@ class Processes:
             kept_off: the ids of nodes where it may not be.
         """
         if self._early:
-            return self._early.pop()
+            self._taken.append(self._early.pop())
+            return self._taken[-1]
         options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
         if node:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         else:
             options |= apart_from(kept_off)
         return self._class.options(**options).remote(*self._arguments)
+
+    def give_back(self, process: Any) -> bool:
+        """Keep a process for what comes after the search, where it was started early: it is well, and does nothing.
+
+        Returns:
+            Whether it is kept.
+        """
+        if process not in self._taken:
+            return False
+        self._taken.remove(process)
+        self._early.append(process)
+        process.rest.remote()
+        return True
+
+    def crew(self, room: int) -> Crew:
+        """The processes that were started early and are not taken, for other work: no search may take them again.
+
+        Args:
+            room: how many there may be.
+        """
+        ready, self._early = self._early, []
+        return Crew(ready, self._start_early, room)
 
 
 def node_of(process: Any) -> str:

@@ -115,9 +115,15 @@ class SlotActor:
         self._memory = MemoryWatch()
         self._leaked: tuple[str, ...] = ()
 
-    def help_out(self, work: Callable[[Any, Any], Any], value: Any, shared: Any) -> Any:
-        """Do other work before the search begins: the learners are loaded here already."""
-        return work(value, shared)
+    def help_out(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do other work before the search begins, or after it: the learners are loaded here already."""
+        return work(*arguments)
+
+    def rest(self) -> None:
+        """Let go of the search, and of its bound on memory."""
+        limit_growth(None)
+        self._reports, self._course = iter(()), Course()
+        del self._prepared
 
     def prepare(self, context: SlotContext, has_gpu: bool = False) -> Ready:
         """Take hold of the rows.

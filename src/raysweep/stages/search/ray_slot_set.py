@@ -88,9 +88,11 @@ class SlotSet:
         return self._waiting.words(kind)
 
     def end(self) -> None:
-        """End all processes, those that never began included."""
+        """End all processes, those that never began included, but for those that are of use after the search."""
         for slot in self.slots:
-            ray.kill(slot.actor)
+            is_well = slot.is_idle and slot.node and not slot.spoiled
+            if not (is_well and self._processes.give_back(slot.actor)):
+                ray.kill(slot.actor)
 
     def started(self, slot: Slot, node: str) -> None:
         """A process has started there."""
