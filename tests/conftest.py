@@ -24,6 +24,17 @@ os.environ.update(
     }
 )
 os.environ.pop("RAY_ADDRESS", None)
+# Set by pytest for each test, or by fixtures that stay for the whole session.
+_OF_THE_SESSION = ("PYTEST_CURRENT_TEST", "RAYSWEEP_HOME")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaves_the_environment_alone() -> Iterator[None]:
+    """What one file leaves set, the others would find or not by the order in which they run."""
+    before = dict(os.environ)
+    yield
+    changed = {name for name, _ in os.environ.items() ^ before.items() if not name.startswith(_OF_THE_SESSION)}
+    assert not changed, f"environment variables are not as they were: {sorted(changed)}"
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import raysweep
 from builders import clean_table
 from own_estimators import Restless
 from raysweep.errors import BundleRefused, RequestInvalid
+from raysweep.runtime import ray_session as starting
 from raysweep.training import families as registry
 from sweep_builders import RANDOM_ONE_SLOT, read_document, sweep_keys
 
@@ -37,11 +38,16 @@ PACKAGE = """
     FAMILY = raysweep.make_family("bayes", classifier=Bayes, defaults={"var_smoothing": 1e-9})
 """
 CELL = """
+    import os
+    import pathlib
+
     import raysweep
     from own_estimators import Centroids
 
     class Mine(Centroids):
-        pass
+        def fit(self, X, y):
+            pathlib.Path(SEEN, str(os.getpid())).touch()
+            return super().fit(X, y)
 
     raysweep.register_family("mine", classifier=Mine, defaults={"sharpness": 1.0})
 """
@@ -151,13 +157,23 @@ def install(folder):
     (info / "RECORD").write_text("bayes_package.py,,\n")
 
 
-def test_a_class_of_a_notebook_is_searched_and_ships_no_model(ray_session, table, tmp_path):
+@pytest.fixture
+def ray_of_its_own(ray_session, monkeypatch):
+    """The sweep takes the Ray that runs for one that it has started."""
+    monkeypatch.setattr(starting, "_describe", lambda is_ours, found=starting._describe: found(is_ours=True))  # noqa: ARG005
+
+
+def test_a_class_of_a_notebook_is_searched_and_ships_no_model(ray_of_its_own, table, tmp_path):
+    seen = tmp_path / "seen"
+    seen.mkdir()
     with pytest.warns(UserWarning, match="Mine is defined in a notebook"):
-        exec(textwrap.dedent(CELL), {"__name__": "__main__"})  # noqa: S102 - a notebook's cells live in __main__
+        exec(textwrap.dedent(CELL), {"__name__": "__main__", "SEEN": str(seen)})  # noqa: S102 - cells live in __main__
     sections = searched("mine", sharpness={"float": [0.01, 10], "log": True})
+    sections["search"]["concurrency"] = "auto"
     sections["search"]["space"]["families"]["logistic_regression"] = {}
     result = raysweep.run_sweep(sweep_keys(tmp_path, source=table, export={"top": 4}, **sections), run_id="own")
     assert {trial.state.value for trial in result.search.trials} == {"complete"}
+    assert len(list(seen.iterdir())) <= 2, "the final check runs in the processes that have searched"
     bundle = tmp_path / "own"
     manifest = read_document(bundle, "manifest.json")
     assert result.best.family == "mine"

@@ -38,91 +38,105 @@ def die_once(mark):
     return os.getpid()
 
 
-def processes_of(crew: Crew, count: int) -> set[int]:
-    works = [crew.begin(HERE, sleep_and_tell, 0.5, number) for number in range(count)]
-    return {crew.get(work)[0] for work in works}
+class Ready:
+    """A process of a crew that has nothing to load."""
+
+    def help_out(self, function, *arguments):
+        return function(*arguments)
 
 
-def started(count: int) -> tuple[Processes, set[int]]:
-    processes = Processes(["ridge"])
-    processes.start_early(count)
-    found = processes.help_out(sleep_and_tell, [0.5] * 2 * count, 0) or []
-    return processes, {process for process, _ in found} - {os.getpid()}
+def start():
+    import ray
+
+    return ray.remote(num_cpus=0)(Ready).remote()
 
 
-def test_processes_that_have_loaded_take_the_calls_and_a_free_one_takes_the_next():
-    processes, pids = started(2)
-    crew = processes.crew(2)
-    slow = crew.begin(HERE, sleep_and_tell, 1.5, "slow")
+def pid_of(process) -> int:
+    import ray
+
+    return ray.get(process.help_out.remote(os.getpid))
+
+
+@pytest.fixture(scope="module")
+def two(ray_session: None):
+    """Two processes that stand ready."""
+    return [start(), start()]
+
+
+def test_processes_take_the_calls_and_a_free_one_takes_the_next(two):
+    crew = Crew(two, start, 2)
+    slow = crew.begin(HERE, sleep_and_tell, 1.0, "slow")
     quick = [crew.begin(HERE, sleep_and_tell, 0.0, number) for number in range(4)]
     found = [crew.get(work) for work in quick]
     assert [value for _, value in found] == [0, 1, 2, 3]
     assert len({process for process, _ in found}) == 1  # none waited behind the slow one
-    assert {found[0][0], crew.get(slow)[0]} == pids
+    assert {found[0][0], crew.get(slow)[0]} == {pid_of(process) for process in two}
+
+
+def test_a_call_that_raises_is_told_and_its_process_takes_the_next(two):
+    import ray
+
+    crew = Crew(two[:1])
+    works = [crew.begin(HERE, refuse), crew.begin(HERE, sleep_and_tell, 0.0, 1)]
+    with pytest.raises(ray.exceptions.RayTaskError, match="no"):
+        crew.wait(works[0])
+    assert crew.get(works[1])[0] == pid_of(two[0])
+
+
+def test_there_are_as_many_processes_as_there_is_room_for(two):
+    def processes_of(crew: Crew) -> set[int]:
+        works = [crew.begin(HERE, sleep_and_tell, 0.2, number) for number in range(4)]
+        return {crew.get(work)[0] for work in works}
+
+    spare, first = [two[1]], pid_of(two[0])
+    assert processes_of(Crew(two[:1], spare.pop, 2)) == {first, pid_of(two[1])}
+    assert processes_of(Crew(two[:1], spare.pop, 1)) == {first}
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_call_whose_process_dies_is_carried_out_all_the_same(grows: bool, two, tmp_path: Path):
+    first = start()
+    pid, crew = pid_of(first), Crew([first], [two[0]].pop if grows else None, 1)
+    works = [crew.begin(HERE, die_once, tmp_path / "mark"), crew.begin(HERE, sleep_and_tell, 0.0, 1)]
+    assert crew.get(works[0]) != pid
+    process, value = crew.get(works[1])
+    assert value == 1
+    assert (process == pid_of(two[0])) == grows
+    assert crew.get(crew.begin(HERE, sleep_and_tell, 0.0, 2))[1] == 2
 
 
 def test_what_a_call_has_given_can_be_handed_on_and_outlives_the_processes():
     import ray
 
-    processes, _ = started(1)
-    crew = processes.crew(1)
+    crew = Crew([start()])
     first = crew.wait(crew.begin(HERE, sleep_and_tell, 0.0, b"x" * 1_000_000))
     second = crew.wait(crew.begin(HERE, tell_from, first))
-    del crew, processes
-    time.sleep(0.5)
+    ray.kill(crew._idle.pop())
     assert ray.get(second)[1] == ray.get(first)
-
-
-def test_a_call_that_raises_is_told_and_its_process_takes_the_next():
-    import ray
-
-    processes, pids = started(1)
-    crew = processes.crew(1)
-    works = [crew.begin(HERE, refuse), crew.begin(HERE, sleep_and_tell, 0.0, 1)]
-    with pytest.raises(ray.exceptions.RayTaskError, match="no"):
-        crew.wait(works[0])
-    assert {crew.get(works[1])[0]} == pids
-
-
-@pytest.mark.parametrize("grows", [True, False])
-def test_a_call_whose_process_dies_is_carried_out_all_the_same(grows: bool, tmp_path: Path):
-    processes, pids = started(1)
-    crew = processes.crew(1) if grows else Crew(processes.crew(1)._idle)
-    works = [crew.begin(HERE, die_once, tmp_path / "mark"), crew.begin(HERE, sleep_and_tell, 0.0, 1)]
-    assert {crew.get(works[0])}.isdisjoint(pids)
-    assert crew.get(works[1])[1] == 1
-    assert crew.get(crew.begin(HERE, sleep_and_tell, 0.0, 2))[1] == 2
-
-
-def test_there_are_as_many_processes_as_there_is_room_for():
-    processes, pids = started(1)
-    found = processes_of(processes.crew(2), 6)
-    assert len(found) == 2
-    assert found > pids
-    processes, pids = started(1)
-    assert processes_of(processes.crew(1), 3) == pids
 
 
 def test_without_processes_calls_are_tasks():
     import ray
 
-    works = [Processes(["ridge"]).crew(2).begin(HERE, sleep_and_tell, 0.0, 7), Crew().begin(HERE, refuse)]
-    assert Crew().get(works[0])[1] == 7
+    crew = Crew()
+    works = [crew.begin(HERE, sleep_and_tell, 0.0, 7), crew.begin(HERE, refuse)]
+    assert crew.get(works[0])[1] == 7
     with pytest.raises(ray.exceptions.RayTaskError, match="no"):
-        Crew().wait(works[1])
+        crew.wait(works[1])
 
 
-def test_only_what_was_started_early_is_kept_and_nobody_takes_it_twice():
+def test_only_what_was_started_early_is_kept_and_no_search_takes_it_again():
     import ray
 
-    processes, _ = started(1)
+    processes = Processes(["ridge"])
+    processes.start_early(1)
     early, late = processes.take(SlotSize()), processes.take(SlotSize())
     try:
+        assert not processes.give_back(late)
         assert processes.give_back(early)
         assert not processes.give_back(early)
-        assert not processes.give_back(late)
         crew = processes.crew(1)
-        assert processes.take(SlotSize()) not in {early, late}
         assert crew._idle == [early]
+        assert processes.crew(1)._idle == []
     finally:
         ray.kill(late)

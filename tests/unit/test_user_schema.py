@@ -16,11 +16,17 @@ from raysweep.config import load_config
 from raysweep.errors import NotFound, RequestInvalid
 from raysweep.records.table import Severity
 from raysweep.rows.canonical import placed
-from raysweep.stages.validate.user_schema import read_user_schema
+from raysweep.stages.validate.user_schema import read_user_schema, require_pandera
 from raysweep.stages.validate.user_schema_counts import block_counter, merge_counts, plan_columns
 from raysweep.stages.validate.user_schema_findings import schema_findings
 
 README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pandera_is_there() -> None:
+    """Imported as raysweep does, which leaves the environment as it was."""
+    require_pandera()
 
 
 def config_with(path: Path, **checks):
