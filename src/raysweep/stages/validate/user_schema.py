@@ -116,7 +116,8 @@ def require_pandera() -> None:
     """
     try:
         with environment_kept():
-            import pandera.io.pandas_io  # noqa: F401
+            import pandera.io.pandas_io
+            import pandera.pandas  # noqa: F401 - what pandera loads later would set variables by then
     except ImportError as error:
         host = platform.node()
         message = f"checks.schema needs pandera, which is not installed on {host}: pip install 'raysweep[pandera]'"
