@@ -104,7 +104,7 @@ class Looking:
             one = waiting.pop(ready[0])
             seen[str(one.node["NodeID"])] = _seen(one, names)
         for one in waiting.values():
-            ray.cancel(one.answer, force=True)
+            ray.cancel(one.answer)  # by force, Ray 2.60 aborts this process where a task ends at that moment
             lost = f"no answer within {WAIT_SECONDS:g} s: it hangs, or is being lost"
             seen[str(one.node["NodeID"])] = NodeSeen(_name(one.node, names), lost=lost)
         here = versions.installed_versions()

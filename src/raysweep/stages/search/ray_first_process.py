@@ -47,7 +47,7 @@ def start_first(config: SearchConfig, wait_seconds: float = WAIT_SECONDS) -> Fir
     answer = task.remote(slots)
     ready, _ = ray.wait([answer], timeout=wait_seconds)
     if not ready:
-        ray.cancel(answer, force=True)
+        ray.cancel(answer)
         raise RayUnavailable(
             f"no process with {trial.cpus} CPUs and {trial.gpus:g} GPUs was started within {wait_seconds:g} s: others "
             "use the cluster, or its nodes are still starting. `ray status` says who holds what"
