@@ -23,6 +23,12 @@ def sleep_and_tell(seconds, value):
     return os.getpid(), value
 
 
+def wait_for(mark):
+    while not mark.exists():
+        time.sleep(0.02)
+    return os.getpid()
+
+
 def tell_from(value):
     return os.getpid(), value
 
@@ -63,14 +69,15 @@ def two(ray_session: None):
     return [start(), start()]
 
 
-def test_processes_take_the_calls_and_a_free_one_takes_the_next(two):
+def test_processes_take_the_calls_and_a_free_one_takes_the_next(two, tmp_path: Path):
     crew = Crew(two, start, 2)
-    slow = crew.begin(HERE, sleep_and_tell, 1.0, "slow")
+    slow = crew.begin(HERE, wait_for, tmp_path / "mark")
     quick = [crew.begin(HERE, sleep_and_tell, 0.0, number) for number in range(4)]
     found = [crew.get(work) for work in quick]
+    (tmp_path / "mark").touch()
     assert [value for _, value in found] == [0, 1, 2, 3]
     assert len({process for process, _ in found}) == 1  # none waited behind the slow one
-    assert {found[0][0], crew.get(slow)[0]} == {pid_of(process) for process in two}
+    assert {found[0][0], crew.get(slow)} == {pid_of(process) for process in two}
 
 
 def test_a_call_that_raises_is_told_and_its_process_takes_the_next(two):
