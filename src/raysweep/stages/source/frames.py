@@ -10,7 +10,6 @@ import pyarrow as pa
 from raysweep.documents import shorten
 from raysweep.records.table import Column
 from raysweep.rows.canonical import arrow_type_of, canonical_array, canonical_schema
-from raysweep.rows.zoned import arrow_of
 from raysweep.stages.source.file_schema import check_names, refuse
 
 
@@ -25,7 +24,8 @@ def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
     arrays = []
     for name in named.columns:
         try:
-            arrays.append(arrow_of(named[name]))
+            values = pa.Array.from_pandas(named[name])
+            arrays.append(values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values]))
         except (pa.ArrowException, TypeError, OverflowError) as error:
             raise refuse(
                 "col.mixed_types",
