@@ -126,32 +126,32 @@ def run_stages(request: SweepRequest, ready: Ready, session: RaySession) -> Swee
     slots = count_slots(config.search)
     if session.is_ours:
         check_workers(config.search)
-    processes = Processes(ready.space.families)
-    ours_alone = session.is_ours and not config.search.trial.gpus
-    if ours_alone:  # half of them: to read the table and to load the learners takes cores, too
-        processes.start_early((slots + 1) // 2)
-    examined = examine(config, request.data, request.tell, ready.schema, processes.help_out)
-    if ours_alone:
-        processes.start_early(slots)
-    check_same_rows(place.history, examined.profile)
-    journal, history = begin(place, config, folder, request.tell)
-    with resumable(place.store.address(), config), journal:
-        check_same_rows(history, examined.profile)  # the driver before may have come to that meanwhile
-        capacity = Capacity(session.cpus, session.gpus)
-        out = Out(
-            folder,
-            place.store,
-            journal,
-            ready.space,
-            processes,
-            capacity,
-            ready.started,
-            ready.secrets,
-            ready.champion,
-            ready.signer,
-            session.fit,
-        )
-        return _carry_out(request, Sweep(place.run_id, examined, history), out)
+    with Processes(ready.space.families) as processes:
+        ours_alone = session.is_ours and not config.search.trial.gpus
+        if ours_alone:  # half of them: to read the table and to load the learners takes cores, too
+            processes.start_early((slots + 1) // 2)
+        examined = examine(config, request.data, request.tell, ready.schema, processes.help_out)
+        if ours_alone:
+            processes.start_early(slots)
+        check_same_rows(place.history, examined.profile)
+        journal, history = begin(place, config, folder, request.tell)
+        with resumable(place.store.address(), config), journal:
+            check_same_rows(history, examined.profile)  # the driver before may have come to that meanwhile
+            capacity = Capacity(session.cpus, session.gpus)
+            out = Out(
+                folder,
+                place.store,
+                journal,
+                ready.space,
+                processes,
+                capacity,
+                ready.started,
+                ready.secrets,
+                ready.champion,
+                ready.signer,
+                session.fit,
+            )
+            return _carry_out(request, Sweep(place.run_id, examined, history), out)
 
 
 def _carry_out(request: SweepRequest, sweep: Sweep, out: Out) -> Sweep:
@@ -286,6 +286,7 @@ def _confirm(request: SweepRequest, sweep: Sweep, task: LearningTask, out: Out) 
     )
     with stage_told(request.tell, Stage.CONFIRM) as done, ray_errors_translated("checking the winner"):
         confirmed = confirm_winner(asked, config)
+        out.processes.end()
         check = confirmed.check
         done(f"{check.verdict}: {check.metric} {check.score.value:.4g} on validation ({check.rows:,} rows)")
     return replace(sweep, confirmed=confirmed)

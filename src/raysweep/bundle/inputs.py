@@ -19,7 +19,6 @@ from raysweep.errors import RequestInvalid
 from raysweep.records.manifest import InputColumn, Signature
 from raysweep.records.table import Column, ColumnKind
 from raysweep.rows.canonical import canonical_schema
-from raysweep.rows.zoned import arrow_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +163,7 @@ def _of_frame(frame: pd.DataFrame) -> _Source:
             return whole[place]
 
     def column(place: int) -> pa.ChunkedArray:
-        return arrow_of(frame.iloc[:, place])
+        return pa.chunked_array([pa.Array.from_pandas(frame.iloc[:, place])])
 
     return _Source(_placed(frame.columns.tolist()), len(frame), column, values)
 
@@ -174,9 +173,14 @@ def _of_rows(rows: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> _Sourc
     columns = [[row[name] for row in rows] for name in names]
 
     def column(place: int) -> pa.ChunkedArray:
-        return arrow_of(columns[place])
+        return pa.chunked_array([pa.array(_as_array(columns[place]), from_pandas=True)])
 
     return _Source(_placed(names), len(rows), column, columns.__getitem__)
+
+
+def _as_array(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """From a list Arrow takes the clock of a time for UTC where PYARROW_IGNORE_TIMEZONE is set; pandera sets it."""
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _is_plain(value: Any, kind: ColumnKind) -> bool:

@@ -63,18 +63,18 @@ class LeakWatch:
         if kept != self._kept:
             self._kept, self._least = kept, held
         if held - self._least > self._enough:
-            held = _after_cleaning()
+            give_back()
+            held = _fields(_STATUS).get("RssAnon", 0)
         self._least = min(self._least, held)
         leaked = held - self._least
         return leaked if leaked > self._enough else 0
 
 
-def _after_cleaning() -> int:
-    """The resident memory once cycles are collected, and what the allocator keeps for later is given back."""
+def give_back() -> None:
+    """Collect cycles, and give the machine what the allocator keeps for later."""
     gc.collect()
     with suppress(OSError, AttributeError):  # another C library has none
         ctypes.CDLL("libc.so.6").malloc_trim(0)
-    return _fields(_STATUS).get("RssAnon", 0)
 
 
 def limit_growth(allowed: int | None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import ray
 import ray.exceptions
@@ -21,7 +22,7 @@ from raysweep.training.families import added_families
 
 
 class Processes:
-    """Starts the processes of slots.
+    """Starts the processes of slots; those that were started early end with the `with` block.
 
     Args:
         names: of the families that may come.
@@ -32,6 +33,15 @@ class Processes:
         self._arguments = (tuple(names), carry(added_families()))
         self._early: list[Any] = []
         self._taken: list[Any] = []  # of the early ones
+        self._all_early: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
 
     def start_early(self, count: int) -> None:
         """Let processes load their learners before the search begins, until there are so many.
@@ -41,7 +51,8 @@ class Processes:
         self._early += [self._start_early() for _ in range(count - len(self._early))]
 
     def _start_early(self) -> Any:
-        return self._class.options(num_cpus=0).remote(*self._arguments)
+        self._all_early.append(self._class.options(num_cpus=0).remote(*self._arguments))
+        return self._all_early[-1]
 
     def help_out(self, work: Callable[[Any, Any], Any], values: Sequence[Any], shared: Any) -> list[Any] | None:
         """What `work(value, shared)` gives for each value, in the processes that were started early, and here.
@@ -107,7 +118,6 @@ class Processes:
             return False
         self._taken.remove(process)
         self._early.append(process)
-        process.rest.remote()
         return True
 
     def crew(self, room: int) -> Crew:
@@ -116,8 +126,16 @@ class Processes:
         Args:
             room: how many there may be.
         """
+        if not self._all_early:
+            return Crew()
         ready, self._early = self._early, []
         return Crew(ready, self._start_early, room)
+
+    def end(self) -> None:
+        """End all that were started early, whatever they do: Ray asks them to end by themselves, and some never do."""
+        for process in self._all_early:
+            ray.kill(process)
+        self._early, self._taken, self._all_early = [], [], []
 
 
 def node_of(process: Any) -> str:

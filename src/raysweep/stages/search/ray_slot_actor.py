@@ -20,7 +20,7 @@ from raysweep.training.devices import CPU, find_device, lacks_gpu_memory
 from raysweep.training.evaluate import TrialRules, evaluate, limit_threads
 from raysweep.training.families import families, take_up
 from raysweep.training.kept_state import Course, KeptState
-from raysweep.training.process_memory import LeakWatch, MemoryWatch, available_bytes, limit_growth
+from raysweep.training.process_memory import LeakWatch, MemoryWatch, available_bytes, give_back, limit_growth
 from raysweep.training.process_state import ProcessState, begin_anew
 from raysweep.training.trial_data import PreparedRows
 
@@ -123,7 +123,8 @@ class SlotActor:
         """Let go of the search, and of its bound on memory."""
         limit_growth(None)
         self._reports, self._course = iter(()), Course()
-        del self._prepared
+        vars(self).pop("_prepared", None)
+        give_back()
 
     def prepare(self, context: SlotContext, has_gpu: bool = False) -> Ready:
         """Take hold of the rows.

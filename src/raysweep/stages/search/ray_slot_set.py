@@ -90,7 +90,7 @@ class SlotSet:
     def end(self) -> None:
         """End all processes, those that never began included, but for those that are of use after the search."""
         for slot in self.slots:
-            is_well = slot.is_idle and slot.node and not slot.spoiled
+            is_well = slot.attempt is None and not slot.spoiled
             if not (is_well and self._processes.give_back(slot.actor)):
                 ray.kill(slot.actor)
 

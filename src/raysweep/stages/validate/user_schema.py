@@ -6,8 +6,10 @@ is whatever would change values, since a check changes none.
 
 from __future__ import annotations
 
+import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,10 +18,11 @@ from raysweep.config import SweepConfig
 from raysweep.documents import read_yaml_file, shorten, suggest
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import ColumnKind
-from raysweep.rows.zoned import environment_kept
 from raysweep.stages.validate.user_schema_rules import ValueRule, breaks_of, kinds_of
 from raysweep.stages.validate.user_schema_values import Problem, read_rules, tried_values
 
+# When it is imported, for a pyspark that need not be there; the first has Arrow forget zones.
+_SET_BY_PANDERA: Final = ("PYARROW_IGNORE_TIMEZONE", "SPARK_LOCAL_IP")
 _NO_CHANGES: Final = "a check changes no values; prepare columns with data.prepare"
 _NO_BLOCKS: Final = "it takes all rows at once, and the table is checked block by block"
 # What pandera may say of a column or a table, and why it cannot be said here unless it is null, false or empty.
@@ -115,13 +118,27 @@ def require_pandera() -> None:
         RequestInvalid: it is not; the message says how to get it.
     """
     try:
-        with environment_kept():
+        with _environment_kept():
             import pandera.io.pandas_io
             import pandera.pandas  # noqa: F401 - what pandera loads later would set variables by then
     except ImportError as error:
         host = platform.node()
         message = f"checks.schema needs pandera, which is not installed on {host}: pip install 'raysweep[pandera]'"
         raise RequestInvalid(message) from error
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """What is imported in here changes nothing for the rest of the process."""
+    before = {name: os.environ.get(name) for name in _SET_BY_PANDERA}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _table_problems(document: Mapping[str, Any]) -> list[str]:
