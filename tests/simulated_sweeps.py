@@ -137,6 +137,7 @@ def simulate(world: World, folder: Path, processes: Processes) -> Simulated:
         crew=processes.crew(1),
     )
     confirmed = confirm_winner(asked, config)
+    processes.end()
     return Simulated(world, split.folds, confirmed.check, _score_on_fresh_rows(world, asked, confirmed, config))
 
 
