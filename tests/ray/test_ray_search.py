@@ -148,7 +148,9 @@ def test_candidates_that_misbehave_have_what_they_deserve_and_change_no_other_sc
     }
     for deed, (state, reason, attempts) in expected.items():
         trial = wild[deed]
-        assert (trial.state, trial.attempts) == (state, attempts), (deed, trial.reason)
+        assert trial.state == state, (deed, trial.reason)
+        # Where nothing at all is left, a thread of Ray's may want memory first, and the process dies of it.
+        assert trial.attempts in ({attempts, 3} if deed == "hoard" else {attempts}), (deed, trial.reason)
         assert reason in trial.reason, deed
     canonical_json(plain_record(outcome.trials))
     sensitive = [trial for trial in outcome.trials if trial.candidate.family == "sensitive"]
