@@ -11,6 +11,8 @@ from typing import Final
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
+from raysweep.runtime.environment import environment_kept
+
 _MODE: Final = "RAY_AUTH_MODE"
 _TOKEN: Final = "RAY_AUTH_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -39,17 +41,12 @@ def token_of_its_own() -> Iterator[None]:
     if os.environ.get(_MODE, "token").lower() != "token":
         yield
         return
-    before = {name: os.environ.get(name) for name in (_MODE, _TOKEN)}
-    os.environ |= {_MODE: "token", _TOKEN: secrets.token_hex(32)}
-    _read_anew()
     try:
-        yield
+        with environment_kept(_MODE, _TOKEN):
+            os.environ |= {_MODE: "token", _TOKEN: secrets.token_hex(32)}
+            _read_anew()
+            yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         _read_anew()
 
 

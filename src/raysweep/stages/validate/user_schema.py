@@ -6,10 +6,8 @@ is whatever would change values, since a check changes none.
 
 from __future__ import annotations
 
-import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +16,7 @@ from raysweep.config import SweepConfig
 from raysweep.documents import read_yaml_file, shorten, suggest
 from raysweep.errors import RequestInvalid
 from raysweep.records.table import ColumnKind
+from raysweep.runtime.environment import environment_kept
 from raysweep.stages.validate.user_schema_rules import ValueRule, breaks_of, kinds_of
 from raysweep.stages.validate.user_schema_values import Problem, read_rules, tried_values
 
@@ -118,27 +117,13 @@ def require_pandera() -> None:
         RequestInvalid: it is not; the message says how to get it.
     """
     try:
-        with _environment_kept():
+        with environment_kept(*_SET_BY_PANDERA):
             import pandera.io.pandas_io
             import pandera.pandas  # noqa: F401 - what pandera loads later would set variables by then
     except ImportError as error:
         host = platform.node()
         message = f"checks.schema needs pandera, which is not installed on {host}: pip install 'raysweep[pandera]'"
         raise RequestInvalid(message) from error
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    """What is imported in here changes nothing for the rest of the process."""
-    before = {name: os.environ.get(name) for name in _SET_BY_PANDERA}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _table_problems(document: Mapping[str, Any]) -> list[str]:
