@@ -32,8 +32,7 @@ class Processes:
         self._class = ray.remote(max_restarts=0)(SlotActor)
         self._arguments = (tuple(names), carry(added_families()))
         self._early: list[Any] = []
-        self._taken: list[Any] = []  # of the early ones
-        self._all_early: list[Any] = []
+        self._all_early: list[Any] = []  # those that were taken included
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +98,7 @@ class Processes:
             kept_off: the ids of nodes where it may not be.
         """
         if self._early:
-            self._taken.append(self._early.pop())
-            return self._taken[-1]
+            return self._early.pop()
         options: dict[str, Any] = {"num_cpus": size.cpus, "num_gpus": size.gpus}
         if node:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
@@ -114,9 +112,8 @@ class Processes:
         Returns:
             Whether it is kept.
         """
-        if process not in self._taken:
+        if process not in self._all_early or process in self._early:
             return False
-        self._taken.remove(process)
         self._early.append(process)
         return True
 
@@ -135,7 +132,7 @@ class Processes:
         """End all that were started early, whatever they do: Ray asks them to end by themselves, and some never do."""
         for process in self._all_early:
             ray.kill(process)
-        self._early, self._taken, self._all_early = [], [], []
+        self._early, self._all_early = [], []
 
 
 def node_of(process: Any) -> str:
