@@ -524,13 +524,19 @@ def test_what_an_earlier_attempt_put_late_does_not_take_the_place_of_a_later_run
     assert search.steering.kept(0, KEPT)
 
 
-def test_what_was_lost_before_anything_was_kept_is_no_measure_for_what_is_kept_later(monkeypatch):
+def after_forty_seconds(monkeypatch):
+    """A clock to be set, and a search whose one candidate has worked so long for its first rung."""
     clock = [1_000.0]
     monkeypatch.setattr(time, "time", lambda: clock[0])
     search = Search(trials=1)
     candidate = search.take().candidate
     clock[0] += 40
     search.steering.reached(0, report_of(candidate, 1), "node")
+    return clock, search, candidate
+
+
+def test_what_was_lost_before_anything_was_kept_is_no_measure_for_what_is_kept_later(monkeypatch):
+    clock, search, candidate = after_forty_seconds(monkeypatch)
     search.steering.lost(0, Loss("its node is gone", counts=False))
     clock[0] += 60
     search.take()
@@ -552,12 +558,7 @@ def test_one_that_ended_for_want_of_a_node_is_tried_again_when_it_is_proposed_ag
 
 
 def test_lost_work_is_what_was_done_since_the_last_kept_rung(monkeypatch):
-    clock = [1_000.0]
-    monkeypatch.setattr(time, "time", lambda: clock[0])
-    search = Search(trials=1)
-    candidate = search.take().candidate
-    clock[0] += 40
-    search.steering.reached(0, report_of(candidate, 1), "node")
+    clock, search, candidate = after_forty_seconds(monkeypatch)
     clock[0] += 2
     search.steering.kept(0, KEPT)  # it took two seconds to put it: it is safe since it was reported
     clock[0] += 5
